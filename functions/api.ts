@@ -1,0 +1,49 @@
+import middy from '@middy/core'
+import type { Context } from 'aws-lambda'
+import { routes as databases } from '../lib/databases/routes.ts'
+import { routes as datastores } from '../lib/datastores/routes.ts'
+import { routes as flavors } from '../lib/flavors/routes.ts'
+import { sagas, routes as instances } from '../lib/instances/index.ts'
+import {
+  type ApiEvent,
+  faults,
+  handled,
+  logged,
+  negotiation,
+  projectCheck,
+  requestId,
+  routing,
+  schemaCheck,
+} from '../lib/kit/http/pipeline.ts'
+import { router } from '../lib/kit/http/route.ts'
+import { routes as limits } from '../lib/limits/routes.ts'
+import { routes as operations } from '../lib/operations/routes.ts'
+import type { Platform } from '../lib/platform/platform.ts'
+import { routes as users } from '../lib/users/routes.ts'
+import { routes as versions } from '../lib/versions/routes.ts'
+import { wired } from '../lib/wiring/current.ts'
+
+const stepsOf = (name: string) => Object.values(sagas).find(saga => saga.name === name)?.steps.map(step => step.name) ?? []
+
+/** Every route of the API. */
+export const routes = [
+  ...versions,
+  ...instances,
+  ...databases,
+  ...users,
+  ...operations(stepsOf),
+  ...flavors,
+  ...datastores,
+  ...limits,
+]
+
+/** API Gateway REST proxy events: `/`, and behind the authorizer `/v1.0/{project_id}/…`. */
+export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof handled>>, Error, Context>()
+  .use(logged(wired))
+  .use(requestId(wired))
+  .use(faults())
+  .use(negotiation())
+  .use(routing(router(routes)))
+  .use(projectCheck())
+  .use(schemaCheck())
+  .handler(event => handled(event))

@@ -1,0 +1,21 @@
+import middy from '@middy/core'
+import type { APIGatewayAuthorizerResult, APIGatewayRequestAuthorizerEvent } from 'aws-lambda'
+import { wired } from '../lib/wiring/current.ts'
+
+/** A REQUEST authorizer on `X-Auth-Token`: allows every route of the API (route checks are the pipeline's), or throws Unauthorized. */
+export const handler = middy<APIGatewayRequestAuthorizerEvent, APIGatewayAuthorizerResult>().handler(async event => {
+  const headers = Object.entries(event.headers ?? {})
+  const token = headers.find(([name]) => name.toLowerCase() === 'x-auth-token')?.[1]
+  const caller = token ? await wired().identity.verify(token) : undefined
+  // The one message that API Gateway turns into its 401.
+  if (!caller) throw new Error('Unauthorized')
+  const [arn] = event.methodArn.split('/')
+  return {
+    principalId: caller.user.id,
+    policyDocument: {
+      Version: '2012-10-17',
+      Statement: [{ Action: 'execute-api:Invoke', Effect: 'Allow', Resource: `${arn}/*` }],
+    },
+    context: { user_id: caller.user.id, project_id: caller.project.id, roles: caller.roles.join(',') },
+  }
+})

@@ -1,0 +1,44 @@
+import middy from '@middy/core'
+import type { ScheduledEvent } from 'aws-lambda'
+import { resendDue } from '../lib/guests/due.ts'
+import { reason } from '../lib/kit/errors.ts'
+import type { SagaRecord } from '../lib/kit/saga/saga.ts'
+import { ringOperation } from '../lib/operations/operation.ts'
+import type { Platform } from '../lib/platform/platform.ts'
+import type { Item } from '../lib/platform/store/store.ts'
+import { wired } from '../lib/wiring/current.ts'
+import type { TaskmanagerMethods } from '../lib/contracts/taskmanager.ts'
+
+/** How many due records one tick looks at; the rest is due at the next. */
+const AT_ONCE = 200
+
+/** What is done with a due record, by its kind. */
+const byKind: Record<string, (platform: Platform, item: Item) => Promise<void>> = {
+  saga: (platform, { body }) => {
+    const { id, name, project, instance, requestId } = body as SagaRecord
+    return ringOperation(platform, { id, name: name as keyof TaskmanagerMethods, project, instance, requestId })
+  },
+  guest: (platform, { key }) => resendDue(platform, key.project, key.id.slice('guest#'.length)),
+}
+
+/** A schedule's event: rings what is due. Its cost follows what is due, not what exists. */
+export const handler = middy<ScheduledEvent, void>().handler(async () => {
+  const platform = wired()
+  await look(platform, await platform.store.due(platform.clock.now(), AT_ONCE))
+})
+
+/** Rings everything that waits, due or not: after a restart, doorbells and leases of the process before are void. */
+export async function ringAll(platform: Platform): Promise<void> {
+  await look(platform, await platform.store.due(Number.MAX_SAFE_INTEGER, 100_000))
+}
+
+async function look(platform: Platform, items: Item[]): Promise<void> {
+  for (const item of items) {
+    const kind = item.key.id.split('#', 1)[0] ?? ''
+    try {
+      await byKind[kind]?.(platform, item)
+    } catch (error) {
+      platform.log.warn({ record: item.key.id, error: reason(error) }, 'due record failed')
+    }
+  }
+}

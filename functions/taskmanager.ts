@@ -1,0 +1,48 @@
+import middy from '@middy/core'
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda'
+import { Task, type TaskmanagerMethods, taskmanager } from '../lib/contracts/taskmanager.ts'
+import { instances, sagas } from '../lib/instances/index.ts'
+import { batch } from '../lib/kit/batch.ts'
+import { forEvery, serve } from '../lib/kit/contract.ts'
+import { SagaRunner } from '../lib/kit/saga/runner.ts'
+import type { SagaRecord } from '../lib/kit/saga/saga.ts'
+import { ringOperation } from '../lib/operations/operation.ts'
+import type { Platform } from '../lib/platform/platform.ts'
+import { wired } from '../lib/wiring/current.ts'
+
+/** The function's timeout and 30 s: nobody takes over before it has surely ended. */
+const LEASE_MS = 90_000
+/** Steps run on while this much of the invocation remains. */
+const RESERVE_MS = 15_000
+
+const every = sagas satisfies Record<keyof TaskmanagerMethods, unknown>
+
+/** A runner of the platform's sagas. */
+export const runnerOf = (platform: Platform) =>
+  new SagaRunner({ ...platform, deps: platform, sagas: every, leaseMs: LEASE_MS, ended: record => ringNext(platform, record) })
+
+/** Whoever waits for an operation to end goes on at once. */
+async function ringNext(platform: Platform, { project, instance, id, requestId }: SagaRecord): Promise<void> {
+  const item = await instances.get(platform.store, project, instance)
+  const next = item?.body.operation
+  if (next && next.id !== id) await ringOperation(platform, { ...next, project, instance, requestId })
+}
+
+let runner: SagaRunner<Platform> | undefined
+
+const dispatch = serve(
+  taskmanager,
+  forEvery(taskmanager, async ({ project, operation_id }, context: { stopAt: number }) => {
+    runner ??= runnerOf(wired())
+    await runner.run(project, operation_id, context.stopAt)
+  }),
+)
+
+/** SQS events of the taskmanager's queue: takes the operations that they name forward. */
+export const handler = middy<SQSEvent, SQSBatchResponse>().handler((event, context) => {
+  const stopAt = wired().clock.now() + context.getRemainingTimeInMillis() - RESERVE_MS
+  return batch(event, wired().log, async body => {
+    const { method, input } = Task.parse(JSON.parse(body))
+    await dispatch(method, input, { stopAt })
+  })
+})

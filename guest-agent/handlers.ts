@@ -1,0 +1,28 @@
+import type { GuestMethods } from '../lib/contracts/guest.ts'
+import type { Driver } from '../lib/datastores/driver.ts'
+import type { Handlers } from '../lib/kit/contract.ts'
+
+/** What the agent does for each method of its contract: the driver's verbs. */
+export const handlers: Handlers<GuestMethods, Driver> = {
+  rpc_ping: async () => true,
+  prepare: async ({ databases, users }, driver) => done(driver.prepare({ databases, users })),
+  create_database: async ({ databases }, driver) => done(driver.create_database(databases)),
+  delete_database: async ({ name }, driver) => done(driver.delete_database(name)),
+  list_databases: async (page, driver) => driver.list_databases(page),
+  create_user: async ({ users }, driver) => done(driver.create_user(users)),
+  delete_user: async ({ name, host }, driver) => done(driver.delete_user(name, host)),
+  get_user: async ({ name, host }, driver) => (await driver.get_user(name, host)) ?? null,
+  list_users: async (page, driver) => driver.list_users(page),
+  change_passwords: async ({ users }, driver) => done(driver.change_passwords(users)),
+  update_attributes: async ({ name, host, attributes }, driver) => done(driver.update_attributes(name, host, attributes)),
+  list_access: async ({ name, host }, driver) => driver.list_access(name, host),
+  grant_access: async ({ name, host, databases }, driver) => done(driver.grant_access(name, host, databases)),
+  revoke_access: async ({ name, host, database }, driver) => done(driver.revoke_access(name, host, database)),
+  get_filesystem_stats: async (_, driver) => ({ used: await driver.used_bytes() }),
+}
+
+/** Commands that have nothing to say answer null. */
+const done = async (work: Promise<void>): Promise<null> => {
+  await work
+  return null
+}

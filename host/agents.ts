@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chown, mkdir, open, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { kill } from 'node:process'
+import { alive, type Running, runningAs, serversIn } from '../lib/datastores/postgresql/process.ts'
+import type { Clock } from '../lib/kit/clock.ts'
+import { writeAtomically } from '../lib/kit/files.ts'
+import type { HostConfig } from './config.ts'
+import { type ServerState, serverDir, volumeDir } from './state.ts'
+
+/** Writes what an agent reads at its start. */
+export async function writeAgentFiles(config: HostConfig, server: ServerState, userData: string): Promise<void> {
+  const dir = serverDir(config.dataDir, server.name)
+  const engine = config.runtime.engines[server.datastore.manager]?.[server.datastore.version]
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  const { address, port, flavor, datastore } = server
+  const site = { volume: volumeDir(config.dataDir, server.volume), engine, address, port, flavor }
+  const content = { userData: JSON.parse(userData), endpointFile: config.endpointFile, datastore, site, logLevel: config.logLevel }
+  const path = join(dir, 'config.json')
+  await writeAtomically(path, JSON.stringify(content))
+  if (server.uid !== undefined) {
+    await chown(path, server.uid, server.uid)
+    await chown(dir, server.uid, server.uid)
+  }
+}
+
+/** Starts an agent in a session of its own, so that it outlives this daemon; its log is in its folder. */
+export async function startAgent(config: HostConfig, server: ServerState): Promise<{ running: Running; child: ChildProcess }> {
+  const dir = serverDir(config.dataDir, server.name)
+  const log = await open(join(dir, 'agent.log'), 'a', 0o600)
+  try {
+    if (server.uid !== undefined) await log.chown(server.uid, server.uid)
+    const owner = server.uid === undefined ? {} : { uid: server.uid, gid: server.uid }
+    const args = ['--max-old-space-size=64', '--max-semi-space-size=2', config.runtime.agent, dir]
+    const env = { PATH: '/usr/local/bin:/usr/bin:/bin', NODE_COMPILE_CACHE: join(dir, 'cache') }
+    const stdio: ['ignore', number, number] = ['ignore', log.fd, log.fd]
+    const child = spawn(config.runtime.node, args, { ...owner, cwd: dir, detached: true, stdio, env })
+    child.unref()
+    await once(child, 'spawn')
+    const running = child.pid === undefined ? undefined : await runningAs(child.pid)
+    if (!running) throw new Error('the agent ended at once')
+    return { running, child }
+  } finally {
+    await log.close()
+  }
+}
+
+/** How long an agent may take to stop its database and itself. */
+const STOP_MS = 40_000
+
+/** Asks the agent to stop its database and end; ends both by force if that takes too long. */
+export async function stopServer(config: HostConfig, server: ServerState, clock: Clock): Promise<void> {
+  const { agent } = server
+  if (agent && (await alive(agent))) {
+    signal(agent.pid, 'SIGTERM')
+    await gone(agent, STOP_MS, clock)
+  }
+  await endServer(config, server, clock)
+}
+
+/** Ends every process of the server at once. */
+export async function endServer(config: HostConfig, server: ServerState, clock: Clock): Promise<void> {
+  const { agent } = server
+  if (agent && (await alive(agent))) signal(agent.pid, 'SIGKILL')
+  const data = join(volumeDir(config.dataDir, server.volume), 'data')
+  for (const database of await serversIn(data)) signal(database.pid, 'SIGQUIT')
+  for (let tries = 0; tries < 100; tries++) {
+    const left = await processesOf(server, data, agent)
+    if (left.length === 0) return
+    if (tries >= 20) for (const { pid } of left) signal(pid, 'SIGKILL')
+    await clock.sleep(20)
+  }
+  throw new Error(`processes of ${server.name} do not end`)
+}
+
+/** The agent and the database of a server; with a uid of its own, whatever runs as it. */
+async function processesOf(server: ServerState, data: string, agent: Running | undefined): Promise<Running[]> {
+  const known = agent && (await alive(agent)) ? [agent] : []
+  const own = server.uid === undefined ? [] : await processesOfUid(server.uid)
+  return [...known, ...(await serversIn(data)), ...own]
+}
+
+async function processesOfUid(uid: number): Promise<Running[]> {
+  const pids = (await readdir('/proc').catch(() => [])).filter(name => /^\d+$/.test(name))
+  const mine = await Promise.all(
+    pids.map(async pid => {
+      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+      return status.includes(`\nUid:\t${uid}\t`) ? runningAs(Number(pid)) : undefined
+    }),
+  )
+  return mine.filter(running => running !== undefined)
+}
+
+async function gone(agent: Running, ms: number, clock: Clock): Promise<void> {
+  const end = clock.now() + ms
+  while (clock.now() < end && (await alive(agent))) await clock.sleep(20)
+}
+
+function signal(pid: number, name: 'SIGTERM' | 'SIGKILL' | 'SIGQUIT'): void {
+  try {
+    kill(pid, name)
+  } catch {
+    // It has just ended by itself.
+  }
+}

@@ -1,0 +1,30 @@
+import { z } from 'zod'
+
+/** What a host daemon is started with: `host.json`, readable by its user alone. */
+export const HostConfig = z.object({
+  hostId: z.string(),
+  /** Everything of this daemon is below it. */
+  dataDir: z.string(),
+  queue: z.object({ path: z.string(), token: z.string() }),
+  topic: z.string(),
+  conductor: z.string(),
+  kid: z.string(),
+  keys: z.object({ down: z.string(), up: z.string() }),
+  /** What instances run on: must be enterable and readable by every instance's uid. */
+  runtime: z.object({
+    node: z.string(),
+    agent: z.string(),
+    /** By datastore manager and version. */
+    engines: z.record(z.string(), z.record(z.string(), z.string())),
+  }),
+  /** Where the file with the address for enrolment is: it may change with a restart of the control plane. */
+  endpointFile: z.string(),
+  /** The default version, of which spare clusters are kept. */
+  spare: z.object({ manager: z.string(), version: z.string(), count: z.int().min(0) }),
+  /** First of the uids that instances get, when the daemon runs as root; undefined = all run as the daemon's user. */
+  firstUid: z.int().optional(),
+  /** The first two bytes of the addresses that instances get: `127.80`. */
+  network: z.string(),
+  logLevel: z.string(),
+})
+export type HostConfig = z.infer<typeof HostConfig>

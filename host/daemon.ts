@@ -1,0 +1,230 @@
+import { lstat } from 'node:fs/promises'
+import type { HostMethods } from '../lib/contracts/host.ts'
+import { manifestOf } from '../lib/datastores/catalog.ts'
+import { alive } from '../lib/datastores/postgresql/process.ts'
+import type { Clock, Log, Random } from '../lib/kit/clock.ts'
+import type { Handlers } from '../lib/kit/contract.ts'
+import { reason } from '../lib/kit/errors.ts'
+import { removeAll } from '../lib/kit/files.ts'
+import type { Facts } from '../lib/platform/compute/compute.ts'
+import { chooseEndpoint } from './addresses.ts'
+import { endServer, startAgent, stopServer, writeAgentFiles } from './agents.ts'
+import type { HostConfig } from './config.ts'
+import { Spares } from './spares.ts'
+import { type HostState, hostState, type ServerState, serverDir, volumeDir } from './state.ts'
+
+type Owned = { name: string; instance: string; project: string }
+
+export interface DaemonParts {
+  config: HostConfig
+  clock: Clock
+  random: Random
+  log: Log
+  /** Tells the conductor. */
+  report(method: 'update_server' | 'update_volume', of: Owned, facts: Facts): Promise<void>
+}
+
+/** How often agents are looked after, and how often one that keeps dying is started again before the server is given up. */
+const WATCH_MS = 500
+const STARTS = { most: 5, withinMs: 60_000 }
+
+/** Runs the instances of one machine: an agent and a database each. What it is told may come repeated and in any order. */
+export class Daemon {
+  readonly #parts: DaemonParts
+  readonly #state: HostState
+  readonly #spares: Spares
+  /** What is being done for an instance; the next wish for it waits. */
+  readonly #busy = new Map<string, Promise<void>>()
+  /** When agents were started lately, by server. */
+  readonly #starts = new Map<string, number[]>()
+  readonly #ended = new AbortController()
+
+  constructor(parts: DaemonParts) {
+    this.#parts = parts
+    this.#state = hostState(parts.config.dataDir)
+    this.#spares = new Spares(parts.config, parts.random, parts.log)
+  }
+
+  /** Takes over what runs already, starts what should run, and looks after it until `close` or `stop`. */
+  async start(): Promise<void> {
+    await this.#spares.sweep()
+    await Promise.all((await this.#state.servers.all()).map(server => this.#locked(server.instance, () => this.#look(server.name))))
+    this.#spares.fill()
+    void this.#watch()
+  }
+
+  /** Lets go of everything; what runs goes on without this daemon. */
+  async close(): Promise<void> {
+    this.#ended.abort()
+    await Promise.all(this.#busy.values())
+    await this.#spares.close()
+  }
+
+  /** Stops every database and agent, and then itself; they come back at the next start. */
+  async stop(): Promise<void> {
+    await this.close()
+    const { config, clock, log } = this.#parts
+    const servers = await this.#state.servers.all()
+    await Promise.all(
+      servers.map(server =>
+        stopServer(config, server, clock).catch(error => log.error({ server: server.name, error: reason(error) }, 'stop failed')),
+      ),
+    )
+  }
+
+  readonly handlers: Handlers<HostMethods, undefined> = {
+    create_volume: wish => this.#locked(wish.instance, () => this.#createVolume(wish)),
+    delete_volume: wish => this.#locked(wish.instance, () => this.#deleteVolume(wish)),
+    create_server: wish => this.#locked(wish.instance, () => this.#createServer(wish)),
+    delete_server: wish => this.#locked(wish.instance, () => this.#deleteServer(wish)),
+  }
+
+  async #createVolume(wish: Parameters<(typeof this.handlers)['create_volume']>[0]): Promise<void> {
+    const { config } = this.#parts
+    if (await this.#state.deleted.get(wish.name)) return this.#tell('update_volume', wish, { status: 'GONE' })
+    if (!(await this.#state.volumes.get(wish.name))) {
+      try {
+        const uid = await this.#spares.take(wish.datastore.manager, wish.datastore.version, volumeDir(config.dataDir, wish.name))
+        await this.#state.volumes.put({ ...wish, ...(uid !== undefined && { uid }) })
+      } catch (error) {
+        return this.#tell('update_volume', wish, { status: 'ERROR', fault: reason(error) })
+      }
+      this.#spares.fill()
+    }
+    await this.#tell('update_volume', wish, { status: 'ACTIVE' })
+  }
+
+  async #deleteVolume(wish: Owned): Promise<void> {
+    await this.#bury(wish.name)
+    await removeAll(volumeDir(this.#parts.config.dataDir, wish.name))
+    await this.#state.volumes.remove(wish.name)
+    await this.#tell('update_volume', wish, { status: 'GONE' })
+  }
+
+  async #createServer(wish: Parameters<(typeof this.handlers)['create_server']>[0]): Promise<void> {
+    if (await this.#state.deleted.get(wish.name)) return this.#tell('update_server', wish, { status: 'GONE' })
+    const known = await this.#state.servers.get(wish.name)
+    if (known) return this.#tell('update_server', known, factsOf(known))
+    const volume = await this.#state.volumes.get(wish.volume)
+    // The wish for its volume is still on its way: this one will come again.
+    if (!volume) return
+    const { userData, ...spec } = wish
+    try {
+      const endpoint = await this.#endpoint(wish.datastore.manager)
+      const server: ServerState = { ...spec, ...endpoint, ...(volume.uid !== undefined && { uid: volume.uid }) }
+      await writeAgentFiles(this.#parts.config, server, userData)
+      await this.#state.servers.put(server)
+      await this.#run(server)
+      await this.#tell('update_server', server, factsOf(server))
+    } catch (error) {
+      await this.#tell('update_server', wish, { status: 'ERROR', fault: reason(error) })
+    }
+  }
+
+  /** One endpoint at a time: two creates must not choose the same. */
+  #choosing: Promise<unknown> = Promise.resolve()
+  readonly #chosen: { address: string; port: number }[] = []
+  #endpoint(manager: string): Promise<{ address: string; port: number }> {
+    const choice = this.#choosing.then(async () => {
+      const taken = [...(await this.#state.servers.all()), ...this.#chosen]
+      const endpoint = await chooseEndpoint(this.#parts.config.network, manifestOf(manager).port, taken)
+      this.#chosen.push(endpoint)
+      return endpoint
+    })
+    this.#choosing = choice.catch(() => undefined)
+    return choice
+  }
+
+  async #deleteServer(wish: Owned): Promise<void> {
+    const { config, clock } = this.#parts
+    await this.#bury(wish.name)
+    const server = await this.#state.servers.get(wish.name)
+    if (server) await endServer(config, server, clock)
+    await removeAll(serverDir(config.dataDir, wish.name))
+    await this.#state.servers.remove(wish.name)
+    if (server) this.#release(server)
+    this.#starts.delete(wish.name)
+    await this.#tell('update_server', wish, { status: 'GONE' })
+  }
+
+  #release({ address, port }: ServerState): void {
+    const index = this.#chosen.findIndex(one => one.address === address && one.port === port)
+    if (index >= 0) this.#chosen.splice(index, 1)
+  }
+
+  /** Remembers, before anything is removed, that this name is never to be made again. */
+  #bury(name: string): Promise<void> {
+    return this.#state.deleted.put({ name, at: this.#parts.clock.now() })
+  }
+
+  async #run(server: ServerState): Promise<void> {
+    const { running, child } = await startAgent(this.#parts.config, server)
+    child.once('exit', () => void this.#locked(server.instance, () => this.#look(server.name)))
+    await this.#state.servers.put({ ...server, agent: running })
+    this.#parts.log.info({ server: server.name, instance: server.instance, pid: running.pid }, 'agent started')
+  }
+
+  async #watch(): Promise<void> {
+    const { clock, config, log } = this.#parts
+    const { signal } = this.#ended
+    while (!signal.aborted) {
+      await clock.sleep(WATCH_MS, signal)
+      if (signal.aborted) return
+      if (!(await isThere(config.dataDir))) return this.#vanished()
+      for (const server of await this.#state.servers.all()) {
+        if (server.agent && (await alive(server.agent))) continue
+        await this.#locked(server.instance, () => this.#look(server.name)).catch(error => {
+          log.error({ server: server.name, error: reason(error) }, 'agent not started')
+        })
+      }
+    }
+  }
+
+  /** Starts the server's agent if it does not live, as long as it does not keep dying. */
+  async #look(name: string): Promise<void> {
+    const server = await this.#state.servers.get(name)
+    if (!server || this.#ended.signal.aborted) return
+    if (server.agent && (await alive(server.agent))) return
+    const now = this.#parts.clock.now()
+    const recent = (this.#starts.get(name) ?? []).filter(at => at > now - STARTS.withinMs)
+    if (recent.length >= STARTS.most) return
+    this.#starts.set(name, [...recent, now])
+    if (recent.length === STARTS.most - 1) {
+      this.#parts.log.error({ server: name }, 'the agent keeps ending')
+      await this.#tell('update_server', server, { status: 'ERROR', fault: 'The agent of the instance keeps ending.' })
+    } else {
+      await this.#run(server)
+      if (recent.length > 0) await this.#tell('update_server', server, factsOf(server))
+    }
+  }
+
+  /** The data directory was removed under us: nothing may go on running without it. */
+  async #vanished(): Promise<void> {
+    this.#parts.log.error({}, 'the data directory is gone: stopping')
+    this.onVanished()
+  }
+  /** Called when the data directory is gone. */
+  onVanished: () => void = () => {}
+
+  async #tell(method: 'update_server' | 'update_volume', { name, instance, project }: Owned, facts: Facts): Promise<void> {
+    await this.#parts.report(method, { name, instance, project }, facts)
+  }
+
+  /** One thing at a time for an instance. */
+  #locked(instance: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#busy.get(instance) ?? Promise.resolve()
+    const mine = before.catch(() => {}).then(work)
+    this.#busy.set(instance, mine)
+    const forget = () => {
+      if (this.#busy.get(instance) === mine) this.#busy.delete(instance)
+    }
+    mine.then(forget, forget)
+    return mine
+  }
+}
+
+function factsOf({ address, port }: ServerState): Facts {
+  return { status: 'ACTIVE', addresses: [{ address, port, type: 'private' }] }
+}
+
+const isThere = (path: string) => lstat(path).then(() => true, () => false)

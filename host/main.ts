@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs'
+import { type HostMethods, HostMessage, host } from '../lib/contracts/host.ts'
+import { type Handlers, serve } from '../lib/kit/contract.ts'
+import { reason } from '../lib/kit/errors.ts'
+import { readEnvelope, sealer } from '../lib/kit/seal.ts'
+import type { Message, Queue } from '../lib/platform/queue/queue.ts'
+import { socketQueue } from '../lib/platform/queue/socket-client.ts'
+import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
+import { HostConfig } from './config.ts'
+import { Daemon } from './daemon.ts'
+
+/** `node host/main.ts <host.json>`: SIGTERM stops all instances, SIGUSR2 ends this daemon alone, its successor takes over. */
+const path = process.argv[2] ?? ''
+const readConfig = () => HostConfig.parse(JSON.parse(readFileSync(path, 'utf8')))
+const config = readConfig()
+const log = systemLog('host', config.logLevel)
+const subject = `host:${config.hostId}`
+const end = {
+  kid: async () => config.kid,
+  key: async (_kid: string, _subject: string, _generation: number, direction: 'down' | 'up') =>
+    new Uint8Array(Buffer.from(config.keys[direction], 'base64url')),
+}
+const seals = sealer(end)
+const queue: Queue = socketQueue({
+  path: () => readConfig().queue.path,
+  token: async () => readConfig().queue.token,
+  clock: systemClock,
+  log,
+})
+
+let lastSent = 0
+/** Rises with every report, over restarts too. */
+function nextSent(): number {
+  lastSent = Math.max(lastSent + 1, systemClock.now() * 1000)
+  return lastSent
+}
+
+const REPORT_MS = 600_000
+
+const daemon = new Daemon({
+  config,
+  clock: systemClock,
+  random: systemRandom,
+  log,
+  async report(method, of, facts) {
+    const id = systemRandom.uuid()
+    const outer = { subject, generation: 0, direction: 'up', kind: 'report', id, expires: systemClock.now() + REPORT_MS } as const
+    const body = await seals.seal(outer, { method, input: { ...of, facts }, sent: nextSent() })
+    await queue.send(config.conductor, [{ body }]).catch(error => {
+      // The control plane is away; it asks again when it is back.
+      log.warn({ method, error: reason(error) }, 'report not sent')
+    })
+  },
+})
+
+const dispatch = serve<HostMethods, undefined>(host, daemon.handlers as Handlers<HostMethods, undefined>)
+
+async function handle({ body, receipt }: Message): Promise<void> {
+  try {
+    const envelope = readEnvelope(body)
+    if (envelope.subject !== subject || envelope.direction !== 'down') throw new Error('not for this host')
+    if (envelope.expires < systemClock.now()) throw new Error('expired')
+    const { method, input } = HostMessage.parse(await seals.open(envelope))
+    await dispatch(method, input, undefined)
+  } catch (error) {
+    log.warn({ error: reason(error) }, 'message dropped')
+  }
+  await queue.ack(config.topic, [receipt]).catch(() => {})
+}
+
+const stopping = new AbortController()
+async function consume(): Promise<void> {
+  while (!stopping.signal.aborted) {
+    try {
+      const messages = await queue.receive(config.topic, { max: 10, waitMs: 20_000, signal: stopping.signal })
+      for (const message of messages) void handle(message)
+    } catch (error) {
+      log.warn({ error: reason(error) }, 'queue not reached')
+      await systemClock.sleep(500, stopping.signal)
+    }
+  }
+}
+
+async function finish(how: 'close' | 'stop'): Promise<void> {
+  if (stopping.signal.aborted) return
+  stopping.abort()
+  await daemon[how]().catch(error => log.error({ error: reason(error) }, 'not ended cleanly'))
+  await queue.close()
+  process.exit(0)
+}
+
+process.on('SIGTERM', () => void finish('stop'))
+process.on('SIGINT', () => void finish('stop'))
+process.on('SIGUSR2', () => void finish('close'))
+daemon.onVanished = () => void finish('stop')
+await daemon.start()
+log.info({ pid: process.pid }, 'host ready')
+await consume()

@@ -1,0 +1,21 @@
+const project = (displayName, testMatch, more = {}) => ({
+  displayName,
+  testMatch,
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } },
+    ],
+  },
+  modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/.coffer'],
+  ...more,
+})
+
+export default {
+  projects: [
+    project('unit', ['<rootDir>/test/**/*.test.ts'], { testPathIgnorePatterns: ['/node_modules/', '/test/e2e/'] }),
+    project('e2e', ['<rootDir>/test/e2e/*.test.ts']),
+  ],
+}

@@ -1,0 +1,58 @@
+import { z } from 'zod'
+import { guestClient } from '../guests/guest.ts'
+import { badRequest, notFound, notImplemented } from '../kit/errors.ts'
+import { paged, pageOf } from '../kit/http/paging.ts'
+import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import type { Platform } from '../platform/platform.ts'
+import { serving } from '../users/serving.ts'
+import { assertDatabaseName, checkedDatabases } from '../users/names.ts'
+
+const NewDatabase = z.object({ name: z.string(), character_set: z.string().nullish(), collate: z.string().nullish() })
+
+/** Trove's list, or openstacksdk's single one. */
+const NewDatabases = z
+  .union([z.object({ databases: z.array(NewDatabase) }), z.object({ database: NewDatabase })])
+  .transform(body => ('databases' in body ? body.databases : [body.database]))
+
+/** Whether the instance has a database of exactly this name. */
+async function has(agent: ReturnType<typeof guestClient>, name: string): Promise<boolean> {
+  const { items } = await agent.list_databases({ limit: 1, marker: name, include_marker: true })
+  return items[0]?.name === name
+}
+
+async function list(call: Call<unknown, Platform>): Promise<Reply> {
+  const { agent, instance } = await serving(call)
+  const { limit, marker } = pageOf(call.query)
+  const { items, next } = await agent.list_databases({ limit, ...(marker !== undefined && { marker }) })
+  const url = `${call.base}/v1.0/${call.project}/instances/${instance.id}/databases`
+  const more = next === undefined ? undefined : { url, query: call.query, limit, marker: next }
+  return { status: 200, body: paged('databases', items, more) }
+}
+
+async function create(call: Call<z.infer<typeof NewDatabases>, Platform>): Promise<Reply> {
+  const { agent, manifest } = await serving(call)
+  const databases = checkedDatabases(manifest, call.body)
+  for (const { name } of databases) {
+    if (await has(agent, name)) throw badRequest(`Database '${name}' already exists.`)
+  }
+  if (databases.length > 0) await agent.create_database({ databases })
+  return { status: 202 }
+}
+
+async function remove(call: Call<unknown, Platform>): Promise<Reply> {
+  const { agent, manifest } = await serving(call)
+  const name = call.params['name'] ?? ''
+  assertDatabaseName(manifest, name)
+  if (!(await has(agent, name))) throw notFound(`Database ${name} cannot be found on the instance.`)
+  await agent.delete_database({ name })
+  return { status: 202 }
+}
+
+export const routes: Route<Platform>[] = [
+  route({ method: 'GET', path: '/instances/{id}/databases', summary: 'List databases' }, list),
+  bodied({ method: 'POST', path: '/instances/{id}/databases', summary: 'Create databases', body: NewDatabases }, create),
+  route({ method: 'DELETE', path: '/instances/{id}/databases/{name}', summary: 'Delete a database' }, remove),
+  route({ method: 'GET', path: '/instances/{id}/databases/{name}', summary: 'Not served, as in Trove' }, async () => {
+    throw notImplemented('Showing a single database is not supported.')
+  }),
+]

@@ -1,0 +1,112 @@
+import type { Clock, Log, Random } from '../kit/clock.ts'
+
+/** What a driver is given: where its instance lives on this machine and what it may use there. */
+export interface Site {
+  /** The volume's directory: the cluster's data and the driver's own small files (mode 0700, owned by the agent's uid). */
+  volume: string
+  /** Where the server's programs are: `<engine>/bin/postgres` and so on. */
+  engine: string
+  address: string
+  port: number
+  flavor: { ramMb: number; vcpus: number }
+  clock: Clock
+  random: Random
+  log: Log
+}
+
+export interface DatabaseSpec {
+  name: string
+  character_set?: string | undefined
+  collate?: string | undefined
+}
+
+export interface UserSpec {
+  name: string
+  password: string
+  host?: string | undefined
+  databases: { name: string }[]
+}
+
+export interface UserView {
+  name: string
+  host: string
+  databases: { name: string }[]
+}
+
+/** A page of a listing; `next` = the marker that the next page begins after. */
+export interface Page<T> {
+  items: T[]
+  next?: string
+}
+
+export interface PageRequest {
+  limit: number
+  /** Only names that come after it, in the listing's order (by code units of UTF-8). */
+  marker?: string | undefined
+  /** The marker's own row too. */
+  include_marker?: boolean | undefined
+}
+
+/** Trove's words for what the server on a machine is doing. */
+export type ServiceStatus =
+  | 'new'
+  | 'building'
+  | 'running'
+  | 'healthy'
+  | 'shutdown'
+  | 'crashed'
+  | 'failed'
+  | 'restarting'
+
+/** The caller's wish cannot be granted and never will be; `code` says how the API answers it. */
+export class Refused extends Error {
+  override name = 'Refused'
+  readonly code: 400 | 404 | 409 | 422
+  constructor(code: 400 | 404 | 409 | 422, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/**
+ * The verbs of one datastore on the machine of an instance. Each may be repeated with the same input (after a crash in
+ * the middle) and then ends in the same state. Throws Refused for what cannot be; any other error is a fault.
+ */
+export interface Driver {
+  /** Writes the configuration for the flavor, starts the server (or adopts a running one) and makes what is asked for. */
+  prepare(input: { databases: DatabaseSpec[]; users: UserSpec[] }): Promise<void>
+  /** Starts the server, or adopts one of this volume that already runs; resolves once it accepts connections. */
+  start(): Promise<void>
+  /** Ends every session and stops the server cleanly; nothing happens if none runs. */
+  stop(): Promise<void>
+  /** Whether the server process lives and answers; never throws. */
+  status(): Promise<ServiceStatus>
+  /** Resolves when the server process, running at the call, has ended by itself (checked cheaply). */
+  ended(signal: AbortSignal): Promise<void>
+
+  create_database(databases: DatabaseSpec[]): Promise<void>
+  /** Ends the database's sessions. Refused 404 if there is none. */
+  delete_database(name: string): Promise<void>
+  list_databases(page: PageRequest): Promise<Page<{ name: string }>>
+
+  /** Makes users (one that exists gets the password, host and grants given). */
+  create_user(users: UserSpec[]): Promise<void>
+  /** Reassigns what the user owns. Refused 404 if there is none. */
+  delete_user(name: string, host: string | undefined): Promise<void>
+  /** Undefined if there is none; `host` undefined = any. */
+  get_user(name: string, host: string | undefined): Promise<UserView | undefined>
+  list_users(page: PageRequest): Promise<Page<UserView>>
+  change_passwords(users: { name: string; host?: string | undefined; password: string }[]): Promise<void>
+  update_attributes(
+    name: string,
+    host: string | undefined,
+    attributes: { name?: string | undefined; password?: string | undefined; host?: string | undefined },
+  ): Promise<void>
+  list_access(name: string, host: string | undefined): Promise<{ name: string }[]>
+  grant_access(name: string, host: string | undefined, databases: string[]): Promise<void>
+  /** Refused 404 if the user has no grant on it. */
+  revoke_access(name: string, host: string | undefined, database: string): Promise<void>
+
+  /** Bytes that the volume's files take, truly counted. */
+  used_bytes(): Promise<number>
+}

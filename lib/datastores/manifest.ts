@@ -1,0 +1,27 @@
+/** One version of a datastore that can be created. */
+export interface DatastoreVersion {
+  id: string
+  name: string
+  /** The exact version, as `version_number` shows it. */
+  version: string
+  active: boolean
+}
+
+/** All that the control plane knows of a datastore: data only, no verbs. */
+export interface Manifest {
+  id: string
+  name: string
+  manager: string
+  defaultVersion: string
+  versions: DatastoreVersion[]
+  port: number
+  /** Names nobody may create or drop. Compared exactly. */
+  reserved: { databases: string[]; users: string[]; userPrefixes: string[] }
+  /** Why the engine would refuse this name, or undefined if it takes it. */
+  badDatabaseName(name: string): string | undefined
+  badUserName(name: string): string | undefined
+  /** Why character_set/collate cannot be had, or undefined. */
+  badLocale(characterSet: string | undefined, collate: string | undefined): string | undefined
+  /** Why this host pattern cannot be enforced for that user, or undefined. */
+  badHost(user: string, host: string): string | undefined
+}

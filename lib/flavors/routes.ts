@@ -1,0 +1,17 @@
+import { notFound } from '../kit/errors.ts'
+import { type Route, route } from '../kit/http/route.ts'
+import type { Platform } from '../platform/platform.ts'
+import { FLAVORS, findFlavor } from './flavor.ts'
+import { flavorView } from './view.ts'
+
+export const routes: Route<Platform>[] = [
+  route({ method: 'GET', path: '/flavors', summary: 'List flavors' }, async call => ({
+    status: 200,
+    body: { flavors: FLAVORS.map(flavor => flavorView(flavor, call)) },
+  })),
+  route({ method: 'GET', path: '/flavors/{id}', summary: 'Show a flavor' }, async call => {
+    const flavor = findFlavor(call.params['id'] ?? '')
+    if (!flavor) throw notFound(`Flavor ${call.params['id']} cannot be found.`)
+    return { status: 200, body: { flavor: flavorView(flavor, call) } }
+  }),
+]

@@ -1,0 +1,129 @@
+import type { ServiceStatus } from '../contracts/conductor.ts'
+import { notFound, unprocessable } from '../kit/errors.ts'
+import { kind, retrying, type Stored } from '../kit/records.ts'
+import type { OperationRef } from '../operations/operation.ts'
+import type { Facts } from '../platform/compute/compute.ts'
+import type { Platform } from '../platform/platform.ts'
+import type { Change, Store } from '../platform/store/store.ts'
+
+/** What is being done with an instance; the last ones are errors that stay until it is deleted or reset. */
+export type Task =
+  | 'NONE'
+  | 'BUILDING'
+  | 'DELETING'
+  | 'BUILDING_ERROR_VOLUME'
+  | 'BUILDING_ERROR_SERVER'
+  | 'BUILDING_ERROR_TIMEOUT_GA'
+
+/** An instance: what was asked for, and every fact that its status word needs. Times are milliseconds since the epoch. */
+export interface Instance {
+  id: string
+  project: string
+  name: string
+  created: number
+  updated: number
+  generation: number
+  flavor: string
+  volume: { sizeGb: number; type?: string; used?: number }
+  datastore: { type: string; manager: string; versionId: string; versionName: string; version: string }
+  region?: string
+  locality?: string
+  access?: { is_public?: boolean | undefined; allowed_cidrs?: string[] | undefined }
+  task: Task
+  /** Its ram and volume were returned to the quota: they are gone although it is still here. */
+  gaveBack?: boolean
+  operation?: OperationRef
+  fault?: { message: string; created: number; details: string | null }
+  server?: Pick<Facts, 'status' | 'addresses'>
+  /** What the agent said last, and when. */
+  service?: { status: ServiceStatus; at: number; sent: number; message?: string }
+}
+
+export const instances = kind<Instance>('instance')
+
+/** Points from an instance's id to its project, so that a report or an admin finds it by id alone. */
+export const pointers = kind<{ project: string }>('id')
+
+/** An agent silent for longer is shown as ERROR, without storing it. */
+export const HEARTBEAT_EXPIRY_MS = 150_000
+
+/** The names of an instance's machine parts, never reused: they carry the generation. */
+export const serverName = (id: string, generation: number) => `server-${id}-${generation}`
+export const volumeName = (id: string, generation: number) => `volume-${id}-${generation}`
+
+const BY_TASK: Partial<Record<Task, string>> = { BUILDING: 'BUILD', DELETING: 'SHUTDOWN' }
+const BY_SERVER: Record<Facts['status'], string> = {
+  ACTIVE: 'ACTIVE',
+  BUILD: 'BUILD',
+  ERROR: 'ERROR',
+  SHUTDOWN: 'SHUTDOWN',
+  GONE: 'SHUTDOWN',
+}
+
+/** The word that the API shows: one pure table over the facts, the first match wins. */
+export function statusOf({ task, server }: Pick<Instance, 'task' | 'server'>): string {
+  if (task.includes('ERROR')) return 'ERROR'
+  if (task === 'BUILDING' && server?.status === 'ERROR') return 'ERROR'
+  if (task === 'DELETING' && server && !['ACTIVE', 'SHUTDOWN', 'GONE'].includes(server.status)) return 'ERROR'
+  return BY_TASK[task] ?? (server ? BY_SERVER[server.status] : 'SHUTDOWN')
+}
+
+const BY_SERVICE: Record<ServiceStatus, string> = {
+  new: 'NEW',
+  building: 'BUILD',
+  running: 'ACTIVE',
+  healthy: 'HEALTHY',
+  shutdown: 'SHUTDOWN',
+  crashed: 'SHUTDOWN',
+  failed: 'FAILED',
+  restarting: 'RESTARTING',
+}
+
+/** The agent's word, while no task runs on a live server; ERROR once it has been silent for too long. */
+export function operatingStatusOf(instance: Pick<Instance, 'task' | 'server' | 'service'>, now: number): string {
+  const { task, server, service } = instance
+  if (task !== 'NONE' || server?.status !== 'ACTIVE') return ''
+  if (!service) return 'NEW'
+  return now - service.at > HEARTBEAT_EXPIRY_MS ? 'ERROR' : BY_SERVICE[service.status]
+}
+
+/** The instance of the caller's project, or any for an admin. Throws 404. */
+export async function findInstance(
+  platform: Pick<Platform, 'store'>,
+  caller: { project: string; admin: boolean },
+  id: string,
+): Promise<Stored<Instance>> {
+  const own = await instances.get(platform.store, caller.project, id)
+  const found = own ?? (caller.admin ? await instanceById(platform.store, id) : undefined)
+  if (!found) throw notFound(`Resource ${id} cannot be found.`)
+  return found
+}
+
+/** The instance with this id in whatever project: for reports and admins only. */
+export async function instanceById(store: Store, id: string): Promise<Stored<Instance> | undefined> {
+  const pointer = await pointers.get(store, '*', id)
+  return pointer && instances.get(store, pointer.body.project, id)
+}
+
+/** Changes the instance by what `change` answers, together with `more`; nothing happens if it is gone or `change` answers undefined. */
+export async function changeInstance(
+  platform: Pick<Platform, 'store'>,
+  project: string,
+  id: string,
+  change: (instance: Instance) => Instance | undefined,
+): Promise<Instance | undefined> {
+  return retrying(platform.store, async () => {
+    const item = await instances.get(platform.store, project, id)
+    const body = item && change(item.body)
+    const changes: Change[] = item && body ? [instances.replace(item, body)] : []
+    return { changes, result: body }
+  })
+}
+
+/** Databases, users and root can be managed only while the server runs. Throws 422. */
+export function assertServing(instance: Instance): void {
+  const status = instance.service?.status
+  if (instance.task === 'NONE' && (status === 'running' || status === 'healthy')) return
+  const shown = instance.task === 'NONE' ? (status ?? 'new') : instance.task
+  throw unprocessable(`Instance ${instance.id} is not currently available for an action to be performed (status was ${shown}).`)
+}

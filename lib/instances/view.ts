@@ -1,0 +1,68 @@
+import { linksOf } from '../kit/http/paging.ts'
+import { timestamp } from '../kit/time.ts'
+import { type Instance, operatingStatusOf, statusOf } from './instance.ts'
+
+/** For whom an instance is shown. */
+export interface Viewer {
+  base: string
+  /** The project of the caller's path: links carry it. */
+  project: string
+  admin: boolean
+  now: number
+}
+
+/** States in which the use of the volume is not shown. */
+const NO_USAGE = ['BUILD', 'REBOOT', 'RESIZE', 'PROMOTE', 'EJECT', 'UPGRADE', 'SHUTDOWN']
+const GIB = 1024 ** 3
+
+/** An instance as a list shows it. */
+export function summary(instance: Instance, viewer: Viewer) {
+  const { base, project, admin, now } = viewer
+  const addresses = instance.server?.addresses ?? []
+  return {
+    id: instance.id,
+    name: instance.name,
+    status: statusOf(instance),
+    operating_status: operatingStatusOf(instance, now),
+    links: linksOf(base, project, `instances/${instance.id}`),
+    flavor: { id: instance.flavor, links: linksOf(base, project, `flavors/${instance.flavor}`) },
+    volume: { size: instance.volume.sizeGb },
+    datastore: { type: instance.datastore.type, version: instance.datastore.versionName },
+    region: instance.region ?? 'RegionOne',
+    access: instance.access ?? {},
+    ...(addresses.length > 0 && { ip: addresses.map(({ address }) => address), addresses: addresses.map(addressView) }),
+    ...(admin && { tenant_id: instance.project }),
+  }
+}
+
+/** An instance as show, create and the detailed list show it. */
+export function detail(instance: Instance, viewer: Viewer) {
+  const shown = summary(instance, viewer)
+  const { fault, service, volume } = instance
+  return {
+    ...shown,
+    created: timestamp(instance.created),
+    updated: timestamp(instance.updated),
+    service_status_updated: timestamp(service?.at ?? instance.created),
+    datastore: { ...shown.datastore, version_number: instance.datastore.version },
+    volume: { ...shown.volume, ...(!NO_USAGE.includes(shown.status) && usage(volume)) },
+    ...(fault && { fault: { ...fault, created: timestamp(fault.created), details: viewer.admin ? fault.details : null } }),
+    ...(instance.locality !== undefined && { locality: instance.locality }),
+    ...(viewer.admin && {
+      server_id: `server-${instance.id}-${instance.generation}`,
+      volume_id: `volume-${instance.id}-${instance.generation}`,
+      encrypted_rpc_messaging: true,
+    }),
+  }
+}
+
+function usage({ used, sizeGb }: Instance['volume']) {
+  if (used === undefined) return {}
+  return { used: round(used / GIB), used_percent: round((100 * used) / (sizeGb * GIB)) }
+}
+
+const round = (value: number) => Math.round(value * 100) / 100
+
+/** The port is shown where it is not the datastore's own. */
+const addressView = ({ address, port, type }: { address: string; port: number; type: string }) =>
+  port === 5432 ? { address, type } : { address, type, port }

@@ -1,0 +1,63 @@
+/** Trove's names of faults by status code. */
+const NAMES: Record<number, string> = {
+  400: 'badRequest',
+  401: 'unauthorized',
+  403: 'forbidden',
+  404: 'itemNotFound',
+  406: 'notAcceptable',
+  409: 'conflict',
+  413: 'overLimit',
+  415: 'unsupportedMediaType',
+  422: 'unprocessableEntity',
+  500: 'instanceFault',
+  501: 'notImplemented',
+  503: 'serviceUnavailable',
+  504: 'gatewayTimeout',
+}
+
+/** A wish that is answered with an error: its status code and what the user shall read. */
+export class Fault extends Error {
+  override name = 'Fault'
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+  /** Trove's fault envelope: `{"itemNotFound":{"code":404,"message":"…"}}`. */
+  body(): Record<string, unknown> {
+    return { [NAMES[this.status] ?? 'serverError']: { code: this.status, message: this.message } }
+  }
+}
+
+const TITLES: Record<number, string> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  413: 'Request Entity Too Large',
+  415: 'Unsupported Media Type',
+}
+
+/** What Trove's filters answer before a controller is reached: the same codes in another shape. */
+export class FilterFault extends Fault {
+  override body(): Record<string, unknown> {
+    const title = TITLES[this.status] ?? 'Error'
+    return { message: `${title}<br /><br />\n${this.message}\n\n`, code: `${this.status} ${title}`, title }
+  }
+}
+
+export const badRequest = (message: string) => new Fault(400, message)
+export const forbidden = (message: string) => new Fault(403, message)
+export const notFound = (message = 'The resource could not be found.') => new Fault(404, message)
+export const conflict = (message: string) => new Fault(409, message)
+export const overLimit = (message: string) => new Fault(413, message)
+export const unprocessable = (message: string) => new Fault(422, message)
+export const notImplemented = (message: string) => new Fault(501, message)
+
+/** A failure that no repetition will mend: a saga that meets one turns round. */
+export class Permanent extends Error {
+  override name = 'Permanent'
+}
+
+/** The message of whatever was thrown. */
+export function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,188 @@
+import type { MiddlewareObj, Request } from '@middy/core'
+import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
+import type { Clock, Log, Random } from '../clock.ts'
+import { Fault, FilterFault, notFound, reason } from '../errors.ts'
+import { parseJson, validated } from './parse.ts'
+import type { Call, Match, Reply, Route } from './route.ts'
+
+/** What the middlewares learn about a request on its way to the handler. */
+export interface Trip<D> {
+  started: number
+  call: Call<unknown, D>
+  /** The path after `/v1.0/{project_id}`, or the whole one where no project is in it. */
+  path: string
+  match?: Match<D>
+}
+
+/** An API Gateway REST proxy event with its trip. */
+export interface ApiEvent<D> extends APIGatewayProxyEvent {
+  trip: Trip<D>
+}
+
+export type Middleware<D> = MiddlewareObj<ApiEvent<D>, APIGatewayProxyResult>
+
+/** What a pipeline needs of its deps. */
+export interface PipelineDeps {
+  clock: Clock
+  random: Random
+  log: Log
+  publicUrl: string | undefined
+}
+
+const IN_PROJECT = /^\/v1\.0\/([^/]+)(\/.*)$/
+
+/** Request id, caller, and the base of links. */
+export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> {
+  return {
+    before: async ({ event }) => {
+      const { random, log, clock, publicUrl } = deps()
+      const id = `req-${random.uuid()}`
+      const told = event.requestContext.authorizer ?? {}
+      const path = event.path
+      const inProject = told['project_id'] === undefined ? undefined : IN_PROJECT.exec(path)
+      const call: Call<unknown, D> = {
+        deps: deps(),
+        method: event.httpMethod,
+        params: {},
+        query: queryOf(event),
+        body: undefined,
+        project: String(told['project_id'] ?? ''),
+        user: String(told['user_id'] ?? ''),
+        admin: String(told['roles'] ?? '').split(',').includes('admin'),
+        requestId: id,
+        base: publicUrl ?? baseOf(event),
+        log: log.child({ requestId: id }),
+      }
+      event.trip = { started: clock.now(), call, path: inProject?.[2] ?? path }
+    },
+    after: ({ event, response }) => tag(response, event),
+    onError: ({ event, response }) => tag(response, event),
+  }
+}
+
+function tag(response: APIGatewayProxyResult | null | undefined, { trip }: { trip?: { call: { requestId: string } } }): void {
+  if (response && trip) response.headers = { ...response.headers, 'X-OpenStack-Request-Id': trip.call.requestId }
+}
+
+/** Bodies are JSON, both ways. Throws 415. */
+export function negotiation<D>(): Middleware<D> {
+  return {
+    before: async ({ event }) => {
+      const type = header(event, 'content-type')
+      if (!event.body || type === undefined) return
+      if (!/^application\/(json|vnd\.openstack\.trove\+json)\s*(;|$)/i.test(type)) {
+        throw new FilterFault(415, `The content type ${type.slice(0, 80)} is not supported.`)
+      }
+    },
+  }
+}
+
+/** Finds the route. Throws 404 for an unknown path or method, never 405. */
+export function routing<D>(find: (method: string, path: string) => Match<D> | undefined): Middleware<D> {
+  return {
+    before: async ({ event }) => {
+      const { trip } = event
+      const match = find(trip.call.method, trip.path)
+      if (!match) throw notFound()
+      trip.match = match
+      trip.call.params = match.params
+    },
+  }
+}
+
+/** The path's project must be the token's own, for admins too; admin routes are for admins. */
+export function projectCheck<D>(): Middleware<D> {
+  return {
+    before: async ({ event }) => {
+      const { call, match } = event.trip
+      if (match?.route.audience === 'anyone') return
+      const [, project] = IN_PROJECT.exec(event.path) ?? []
+      if (call.project === '' || project !== call.project) {
+        throw new FilterFault(403, 'User with tenant ID does not match the tenant in the URL.')
+      }
+      if (match?.route.audience === 'admin' && !call.admin) {
+        throw new Fault(401, 'User does not have admin privileges.')
+      }
+    },
+  }
+}
+
+/** Parses the body and checks it against the route's schema. Throws 400 and 413. */
+export function schemaCheck<D>(): Middleware<D> {
+  return {
+    before: async ({ event }) => {
+      const { call, match } = event.trip
+      const text = event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString() : (event.body ?? '')
+      const value = text.trim() === '' ? undefined : parseJson(text)
+      const schema = match?.route.body
+      if (!schema) return
+      if (value === undefined && match.route.optionalBody) return
+      call.body = validated(schema, value ?? {})
+    },
+  }
+}
+
+/** Everything thrown becomes an answer: a Fault its own, anything else a 500 without its text. */
+export function faults<D>(): Middleware<D> {
+  return {
+    onError: async (request: Request<ApiEvent<D>, APIGatewayProxyResult>) => {
+      if (request.response) return
+      const { error, event } = request
+      const fault = error instanceof Fault ? error : undefined
+      const { requestId: id = 'unknown', log } = event.trip?.call ?? {}
+      if (!fault) log?.error({ error: reason(error), stack: error?.stack }, 'request failed')
+      const answer = fault ?? new Fault(500, `An unexpected error happened: ${id}.`)
+      request.response = proxyResult({ status: answer.status, body: answer.body() })
+    },
+  }
+}
+
+/** A line for each request, with its outcome. */
+export function logged<D extends PipelineDeps>(deps: () => D): Middleware<D> {
+  const line = async ({ event, response }: Request<ApiEvent<D>, APIGatewayProxyResult>) => {
+    const { trip } = event
+    if (!trip) return
+    const { method, project, user, log } = trip.call
+    const ms = deps().clock.now() - trip.started
+    log.info({ method, route: trip.match?.route.path, project, user, status: response?.statusCode, ms }, 'request')
+  }
+  return { after: line, onError: line }
+}
+
+/** Calls the route's handler. */
+export async function handled<D>({ trip }: ApiEvent<D>): Promise<APIGatewayProxyResult> {
+  const { match, call } = trip
+  if (!match) throw notFound()
+  const found: Route<D> = match.route
+  return proxyResult(await found.handle(call as Call<never, D>))
+}
+
+function proxyResult({ status, body, headers }: Reply): APIGatewayProxyResult {
+  return {
+    statusCode: status,
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body: body === undefined ? '' : JSON.stringify(body),
+  }
+}
+
+/** A request header by its lower-case name. */
+export function header(event: Pick<APIGatewayProxyEvent, 'headers'>, name: string): string | undefined {
+  const direct = event.headers[name]
+  if (direct !== undefined) return direct
+  const found = Object.entries(event.headers).find(([key]) => key.toLowerCase() === name)
+  return found?.[1]
+}
+
+function queryOf({ queryStringParameters }: APIGatewayProxyEvent): Record<string, string> {
+  const entries = Object.entries(queryStringParameters ?? {})
+  return Object.fromEntries(entries.map(([name, value]) => [name, value ?? '']))
+}
+
+/** The request's own scheme and host, and the stage where the gateway puts one into the path. */
+export function baseOf(event: APIGatewayProxyEvent): string {
+  const scheme = header(event, 'x-forwarded-proto') ?? 'https'
+  const whole = event.requestContext.path ?? event.path
+  const stage = whole.endsWith(event.path) ? whole.slice(0, whole.length - event.path.length) : ''
+  return `${scheme}://${header(event, 'host') ?? event.requestContext.domainName ?? 'localhost'}${stage}`
+}
+

@@ -1,0 +1,107 @@
+import type { z } from 'zod'
+import type { Log } from '../clock.ts'
+
+/** Who may use a route: nobody in particular, members of the path's project, or admins. */
+export type Audience = 'anyone' | 'member' | 'admin'
+
+/** A request, as a route's handler gets it: parsed and checked. */
+export interface Call<B = unknown, D = unknown> {
+  deps: D
+  method: string
+  /** The path's variables, decoded. */
+  params: Record<string, string>
+  query: Record<string, string>
+  body: B
+  project: string
+  user: string
+  admin: boolean
+  requestId: string
+  /** Scheme, host and stage that links begin with, without a slash at the end. */
+  base: string
+  log: Log
+}
+
+/** An answer; no body means an empty one. */
+export interface Reply {
+  status: number
+  body?: unknown
+  headers?: Record<string, string>
+}
+
+/** One line of a noun's HTTP surface. `path` begins after `/v1.0/{project_id}` unless the audience is anyone. */
+export interface Route<D> {
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  path: string
+  audience: Audience
+  summary: string
+  body?: z.ZodType
+  /** The body may be left out. */
+  optionalBody?: boolean
+  handle(call: Call<never, D>): Promise<Reply>
+}
+
+type Told<D> = Pick<Route<D>, 'method' | 'path' | 'summary'> & { audience?: Audience; optionalBody?: boolean }
+
+/** A route without a body. */
+export function route<D>(told: Told<D>, handle: (call: Call<unknown, D>) => Promise<Reply>): Route<D> {
+  return { audience: 'member', ...told, handle }
+}
+
+/** A route whose body has a schema; the handler gets it parsed. */
+export function bodied<D, S extends z.ZodType>(
+  told: Told<D> & { body: S },
+  handle: (call: Call<z.output<S>, D>) => Promise<Reply>,
+): Route<D> {
+  return { audience: 'member', ...told, handle }
+}
+
+/** A matched route with its path's variables. */
+export interface Match<D> {
+  route: Route<D>
+  params: Record<string, string>
+}
+
+/** Finds the route of a method and a path; undefined if there is none. Fixed segments win over variables. */
+export function router<D>(routes: Route<D>[]): (method: string, path: string) => Match<D> | undefined {
+  const byShape = new Map<string, { route: Route<D>; segments: string[] }[]>()
+  for (const entry of routes) {
+    const segments = entry.path.split('/')
+    const shape = `${entry.method} ${segments.length}`
+    byShape.set(shape, [...(byShape.get(shape) ?? []), { route: entry, segments }].sort(fixedFirst))
+  }
+  return (method, path) => {
+    const parts = path.split('/')
+    for (const { route: found, segments } of byShape.get(`${method} ${parts.length}`) ?? []) {
+      const params = variables(segments, parts)
+      if (params) return { route: found, params }
+    }
+    return undefined
+  }
+}
+
+const fixedFirst = (a: { segments: string[] }, b: { segments: string[] }) => variableCount(a.segments) - variableCount(b.segments)
+const variableCount = (segments: string[]) => segments.filter(segment => segment.startsWith('{')).length
+
+function variables(segments: string[], parts: string[]): Record<string, string> | undefined {
+  const params: Record<string, string> = {}
+  for (const [index, segment] of segments.entries()) {
+    const part = parts[index] ?? ''
+    if (!segment.startsWith('{')) {
+      if (segment !== part) return undefined
+    } else {
+      const value = decoded(part)
+      if (value === undefined || value === '') return undefined
+      params[segment.slice(1, -1)] = value
+    }
+  }
+  return params
+}
+
+/** The segment without its percent signs; undefined if it is not well-formed. */
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return undefined
+  }
+}

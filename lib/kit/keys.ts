@@ -1,0 +1,31 @@
+import { hkdfSync } from 'node:crypto'
+import type { Secrets } from '../platform/secrets/secrets.ts'
+
+/** Keys derived from the master keys by their use: never stored, always the same for the same parts. */
+export interface Keys {
+  /** The id of the master key that new things are sealed with. */
+  currentId(): Promise<string>
+  /** 32 bytes for this use, under the master key of that id. Throws if the key is not known. */
+  derive(keyId: string, ...use: (string | number)[]): Promise<Uint8Array>
+}
+
+const CACHED = 10_000
+
+/** HKDF-SHA256 over the master key; the use is the info, its parts length-prefixed so that no two uses collide. */
+export function derivedKeys(secrets: Secrets): Keys {
+  const cache = new Map<string, Uint8Array>()
+  return {
+    currentId: async () => (await secrets.current()).id,
+    async derive(keyId, ...use) {
+      const info = [keyId, ...use].map(part => `${String(part).length}:${part}`).join('')
+      const known = cache.get(info)
+      if (known) return known
+      const master = await secrets.byId(keyId)
+      if (!master) throw new Error(`unknown key ${keyId}`)
+      const key = new Uint8Array(hkdfSync('sha256', master.bytes, 'coffer', info, 32))
+      if (cache.size >= CACHED) cache.clear()
+      cache.set(info, key)
+      return key
+    },
+  }
+}

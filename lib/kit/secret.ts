@@ -1,0 +1,38 @@
+import { z } from 'zod'
+
+/** What stands where a secret was, once its use has ended. */
+export const ERASED = '[erased]'
+
+/** Marks a string of a schema as secret: encrypted wherever it is stored, erased when its use ends. */
+export function secret<S extends z.ZodType<string>>(schema: S): S {
+  return schema.meta({ secret: true })
+}
+
+/** The value with `change` applied to every secret of its schema; everything else is as it was. */
+export async function mapSecrets(
+  schema: z.core.$ZodType,
+  value: unknown,
+  change: (text: string) => Promise<string>,
+): Promise<unknown> {
+  if (value === undefined || value === null) return value
+  if (schema instanceof z.ZodType && schema.meta()?.['secret'] === true) return change(String(value))
+  const inner = unwrap(schema)
+  if (inner) return mapSecrets(inner, value, change)
+  if (schema instanceof z.ZodArray && Array.isArray(value)) {
+    return Promise.all(value.map(item => mapSecrets(schema.element, item, change)))
+  }
+  if (schema instanceof z.ZodObject && typeof value === 'object') {
+    const copy: Record<string, unknown> = { ...value }
+    for (const [name, field] of Object.entries(schema.shape as Record<string, z.core.$ZodType>)) {
+      if (name in copy) copy[name] = await mapSecrets(field, copy[name], change)
+    }
+    return copy
+  }
+  return value
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType | undefined {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return schema.unwrap()
+  if (schema instanceof z.ZodDefault) return schema.unwrap()
+  return undefined
+}

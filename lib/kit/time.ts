@@ -1,0 +1,15 @@
+/** `YYYY-MM-DDTHH:MM:SS` in UTC, without fraction or zone, as Trove writes times. */
+export function timestamp(ms: number): string {
+  return iso(ms).slice(0, 19)
+}
+
+/** `YYYY-MM-DDTHH:MM:SSZ`. */
+export function timestampZ(ms: number): string {
+  return `${timestamp(ms)}Z`
+}
+
+function iso(ms: number): string {
+  // A Date of a given instant reads no clock.
+  // biome-ignore lint/style/noRestrictedGlobals: formatting only
+  return new Date(ms).toISOString()
+}

@@ -1,0 +1,45 @@
+/** What a server is made of. All sizes are upper bounds given to the database engine or the machine. */
+export interface ServerSpec {
+  /** Derived from instance and generation; never reused. */
+  name: string
+  /** The volume to attach, by its deterministic name. */
+  volume: string
+  instance: string
+  project: string
+  generation: number
+  flavor: { ramMb: number; vcpus: number }
+  datastore: { manager: string; version: string }
+  /** What the agent on it needs to enrol, as JSON; single use. */
+  userData: string
+}
+
+export interface VolumeSpec {
+  name: string
+  instance: string
+  project: string
+  generation: number
+  sizeGb: number
+  datastore: { manager: string; version: string }
+}
+
+/** What is known of a server or a volume. GONE = asked to be removed and confirmed removed. */
+export interface Facts {
+  status: 'BUILD' | 'ACTIVE' | 'ERROR' | 'SHUTDOWN' | 'GONE'
+  /** Server only: where its database can be reached. */
+  addresses?: { address: string; port: number; type: 'private' | 'public' }[] | undefined
+  fault?: string | undefined
+}
+
+/**
+ * Makes and removes machines. Every method may be called any number of times with the same name and returns as soon as
+ * the wish is handed over; how far it is is told by `server` and `volume`, and by an event to the instance's saga where
+ * the backend has events. A name that was deleted is never made again.
+ */
+export interface Compute {
+  createVolume(spec: VolumeSpec): Promise<void>
+  deleteVolume(spec: { name: string; instance: string; project: string; generation: number }): Promise<void>
+  volume(project: string, name: string): Promise<Facts | undefined>
+  createServer(spec: ServerSpec): Promise<void>
+  deleteServer(spec: { name: string; instance: string; project: string; generation: number }): Promise<void>
+  server(project: string, name: string): Promise<Facts | undefined>
+}

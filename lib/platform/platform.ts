@@ -1,0 +1,44 @@
+import type { IdentityService } from '../identity/account.ts'
+import type { Bells } from '../kit/bells.ts'
+import type { Clock, Log, Random } from '../kit/clock.ts'
+import type { Keys } from '../kit/keys.ts'
+import type { Sealer } from '../kit/seal.ts'
+import type { Vault } from '../kit/vault.ts'
+import type { Compute } from './compute/compute.ts'
+import type { Identity } from './identity/identity.ts'
+import type { Grant, Queue } from './queue/queue.ts'
+import type { Store } from './store/store.ts'
+
+/** How an agent reaches the bus: which backend, where, with what credentials. */
+export interface QueueAccess {
+  kind: 'socket'
+  address: string
+  token: string
+}
+
+/** Everything that differs between ways to run, as the wiring made it; handed to every verb. */
+export interface Platform {
+  store: Store
+  queue: Queue
+  compute: Compute
+  identity: Identity
+  /** The parts of the builtin identity service, where it is served. */
+  identityService: IdentityService | undefined
+  keys: Keys
+  /** The control plane's end of the sealed wires. */
+  sealer: Sealer
+  vault: Vault
+  bells: Bells
+  clock: Clock
+  random: Random
+  log: Log
+  /** Names this start of the control plane. */
+  boot: string
+  isLive(boot: string): boolean
+  /** Where agents enrol. */
+  enrolUrl(): string
+  /** Credentials for the bus, bounded to the grant. */
+  access(grant: Grant): Promise<QueueAccess>
+  /** Base of every link, or undefined to take the request's own scheme and host. */
+  publicUrl: string | undefined
+}

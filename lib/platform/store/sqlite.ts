@@ -1,0 +1,231 @@
+import { DatabaseSync } from 'node:sqlite'
+import type { Clock } from '../../kit/clock.ts'
+import {
+  BadTransaction,
+  type Change,
+  Conflict,
+  type Item,
+  type Key,
+  MAX_CHANGES,
+  MAX_ITEM_BYTES,
+  type Store,
+} from './store.ts'
+
+/** The file was written by a newer Coffer, whose records this one might misread. */
+export class NewerSchema extends Error {
+  override name = 'NewerSchema'
+}
+
+/** A Store in one SQLite file. */
+export interface SqliteStore extends Store {
+  /** Deletes up to `limit` records that have expired by `now` (milliseconds since the epoch); tells how many. */
+  sweepExpired(now: number, limit: number): number
+}
+
+const SCHEMA_VERSION = 1
+
+// WITHOUT ROWID: the primary key is the table, so a listing is one range scan; every index ends in (project, id) by itself.
+const SCHEMA = `
+  CREATE TABLE records (
+    project TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
+    due INTEGER, instance TEXT, expires INTEGER,
+    PRIMARY KEY (project, id)
+  ) WITHOUT ROWID;
+  CREATE INDEX records_by_kind ON records (kind);
+  CREATE INDEX records_by_due ON records (due) WHERE due IS NOT NULL;
+  CREATE INDEX records_by_instance ON records (instance, id) WHERE instance IS NOT NULL;
+  CREATE INDEX records_by_expiry ON records (expires) WHERE expires IS NOT NULL;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`
+
+const COLUMNS = 'project, id, version, body, due, instance, expires'
+const LIVE = '(expires IS NULL OR expires > ?)'
+
+/** How long a transaction waits for another process's, in milliseconds. */
+const BUSY_MS = 5_000
+
+/** Greater than every id. */
+const LAST_ID = '\u{10ffff}'
+
+interface Row {
+  project: string
+  id: string
+  version: number
+  body: string
+  due: number | null
+  instance: string | null
+  expires: number | null
+}
+
+type Head = Pick<Row, 'version' | 'expires'>
+
+/**
+ * Opens or makes the file (`:memory:` = none). Throws NewerSchema. The calls are synchronous inside, so that none
+ * sees another's transaction half done. Ids are ordered by their UTF-8 bytes, which for ASCII is by code units.
+ */
+export function sqliteStore(path: string, options: { clock: Clock }): SqliteStore {
+  const { clock } = options
+  const db = open(path)
+  const sql = statements(db)
+
+  const rows = (found: unknown): Item[] => (found as Row[]).map(toItem)
+
+  function apply(change: Exclude<Change, { op: 'add' }>, json: string | undefined, index: number, now: number): void {
+    const { project, id } = change.key
+    const head = sql.head.get(project, id) as Head | undefined
+    const version = isLive(head, now) ? head.version : 0
+    if (change.was !== undefined && change.was !== version) throw new Conflict(index, 'version')
+    if (change.op === 'put') write(change.key, version + 1, json as string, change)
+    if (change.op === 'delete') sql.remove.run(project, id)
+  }
+
+  function add(change: Change & { op: 'add' }, index: number, now: number): void {
+    const found = sql.get.get(change.key.project, change.key.id, now) as Row | undefined
+    const item = found && toItem(found)
+    const { body, result } = increased(item?.body ?? {}, change)
+    if (result < (change.min ?? -Infinity) || result > (change.max ?? Infinity)) throw new Conflict(index, 'bound')
+    write(change.key, (item?.version ?? 0) + 1, toJson(body), item ?? {})
+  }
+
+  function write(key: Key, version: number, json: string, indexed: Partial<Item>): void {
+    const { due = null, instance = null, expires = null } = indexed
+    sql.put.run(key.project, key.id, kindOf(key.id), version, json, due, instance, expires)
+  }
+
+  return {
+    async get(key) {
+      const row = sql.get.get(key.project, key.id, clock.now()) as Row | undefined
+      return row && toItem(row)
+    },
+    async list(project, kind, { after, limit }) {
+      const [from, to] = idRange(kind, after)
+      return rows(sql.list.all(project, from, to, clock.now(), limit))
+    },
+    async all(kind, { after = '/', limit }) {
+      const slash = after.indexOf('/')
+      const [project, id] = [after.slice(0, slash), after.slice(slash + 1)]
+      const items = rows(sql.all.all(kind, project, id, clock.now(), limit + 1))
+      if (items.length <= limit) return { items }
+      items.pop()
+      const last = items[limit - 1]!.key
+      return { items, next: `${last.project}/${last.id}` }
+    },
+    async due(before, limit) {
+      return rows(sql.due.all(before, clock.now(), limit))
+    },
+    async ofInstance(instance, kind, { after, limit }) {
+      const [from, to] = idRange(kind, after)
+      return rows(sql.ofInstance.all(instance, from, to, clock.now(), limit))
+    },
+    async transact(changes) {
+      const bodies = checked(changes)
+      const now = clock.now()
+      sql.begin.run()
+      try {
+        for (const [index, change] of changes.entries()) {
+          if (change.op === 'add') add(change, index, now)
+          else apply(change, bodies[index], index, now)
+        }
+        sql.commit.run()
+      } catch (error) {
+        if (db.isTransaction) sql.rollback.run()
+        throw error
+      }
+    },
+    async close() {
+      if (db.isOpen) db.close()
+    },
+    sweepExpired: (now, limit) => Number(sql.sweep.run(now, limit).changes),
+  }
+}
+
+function open(path: string): DatabaseSync {
+  const db = new DatabaseSync(path, { timeout: BUSY_MS })
+  try {
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
+    db.exec('BEGIN IMMEDIATE')
+    const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
+    if (version > SCHEMA_VERSION) throw new NewerSchema(`${path} has schema ${version}; this is ${SCHEMA_VERSION}`)
+    if (version === 0) db.exec(SCHEMA)
+    db.exec('COMMIT')
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+function statements(db: DatabaseSync) {
+  const select = (where: string) => db.prepare(`SELECT ${COLUMNS} FROM records WHERE ${where}`)
+  return {
+    begin: db.prepare('BEGIN IMMEDIATE'),
+    commit: db.prepare('COMMIT'),
+    rollback: db.prepare('ROLLBACK'),
+    head: db.prepare('SELECT version, expires FROM records WHERE project = ? AND id = ?'),
+    get: select(`project = ? AND id = ? AND ${LIVE}`),
+    list: select(`project = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id LIMIT ?`),
+    all: select(`kind = ? AND (project, id) > (?, ?) AND ${LIVE} ORDER BY project, id LIMIT ?`),
+    due: select(`due <= ? AND ${LIVE} ORDER BY due, project, id LIMIT ?`),
+    ofInstance: select(`instance = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT ?`),
+    put: db.prepare(`
+      INSERT INTO records (project, id, kind, version, body, due, instance, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET version = excluded.version, body = excluded.body, due = excluded.due,
+        instance = excluded.instance, expires = excluded.expires`),
+    remove: db.prepare('DELETE FROM records WHERE project = ? AND id = ?'),
+    sweep: db.prepare(`
+      DELETE FROM records WHERE (project, id) IN
+        (SELECT project, id FROM records WHERE expires <= ? ORDER BY expires LIMIT ?)`),
+  }
+}
+
+function toItem(row: Row): Item {
+  const item: Item = { key: { project: row.project, id: row.id }, version: row.version, body: JSON.parse(row.body) }
+  if (row.due !== null) item.due = row.due
+  if (row.instance !== null) item.instance = row.instance
+  if (row.expires !== null) item.expires = row.expires
+  return item
+}
+
+function isLive(head: Head | undefined, now: number): head is Head {
+  return head !== undefined && (head.expires === null || head.expires > now)
+}
+
+function kindOf(id: string): string {
+  const end = id.indexOf('#')
+  return end < 0 ? id : id.slice(0, end)
+}
+
+/** The ids of a kind (or all) after `after`: from the first (inclusive) to the second (exclusive). */
+function idRange(kind: string | undefined, after: string | undefined): [string, string] {
+  const start = kind === undefined ? '' : `${kind}#`
+  const end = kind === undefined ? LAST_ID : `${kind}$` // `$` is the character after `#`
+  // With a NUL behind it, an id becomes the least one after it.
+  return [after === undefined || after < start ? start : `${after}\0`, end]
+}
+
+function increased(body: unknown, change: Change & { op: 'add' }): { body: object; result: number } {
+  if (typeof body !== 'object' || body === null) throw new BadTransaction(`${change.key.id} is no object to add to`)
+  const before: unknown = Object.hasOwn(body, change.field) ? Reflect.get(body, change.field) : 0
+  if (typeof before !== 'number') throw new BadTransaction(`${change.field} of ${change.key.id} is no number`)
+  const result = before + change.by
+  return { body: { ...body, [change.field]: result }, result }
+}
+
+/** The JSON of each change that has a body. Throws BadTransaction. */
+function checked(changes: Change[]): (string | undefined)[] {
+  if (changes.length > MAX_CHANGES) throw new BadTransaction(`${changes.length} changes are more than ${MAX_CHANGES}`)
+  if (changes.length > 1) {
+    const keys = new Set(changes.map(({ key }) => `${key.project}/${key.id}`))
+    if (keys.size < changes.length) throw new BadTransaction('two changes of one key')
+  }
+  return changes.map(change => (change.op === 'put' ? toJson(change.body) : undefined))
+}
+
+function toJson(body: unknown): string {
+  const json: string | undefined = JSON.stringify(body)
+  if (json === undefined) throw new BadTransaction('a body that JSON cannot hold')
+  // A UTF-16 unit has at most three bytes, so most bodies need no counting.
+  if (json.length * 3 > MAX_ITEM_BYTES && Buffer.byteLength(json) > MAX_ITEM_BYTES)
+    throw new BadTransaction(`a body of more than ${MAX_ITEM_BYTES} bytes`)
+  return json
+}

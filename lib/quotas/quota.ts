@@ -1,0 +1,36 @@
+import { kind } from '../kit/records.ts'
+import type { Change, Store } from '../platform/store/store.ts'
+
+/** What a project may have at once; -1 = no limit. `ram` in MB, `volumes` in GB. */
+export const LIMITS = { instances: 10, ram: -1, volumes: 40, backups: 50 }
+export type Resource = keyof typeof LIMITS
+/** The largest volume of one instance, in GB. */
+export const MAX_VOLUME_GB = 10
+
+/** What a project has of a resource. */
+export const quotas = kind<{ used?: number }>('quota')
+
+/** The changes that take (or, negative, give back) resources. Taking fails the transaction over the limit; giving back never fails. */
+export function quotaChanges(project: string, amounts: Partial<Record<Resource, number>>): Change[] {
+  return resources(amounts).map(resource => {
+    const by = amounts[resource] ?? 0
+    const limit = LIMITS[resource]
+    const bound = by > 0 && limit >= 0 ? { max: limit } : {}
+    return { op: 'add', key: quotas.key(project, resource), field: 'used', by, ...bound }
+  })
+}
+
+/** The resources of `amounts`, in the order of their changes. */
+export function resources(amounts: Partial<Record<Resource, number>>): Resource[] {
+  return (Object.keys(LIMITS) as Resource[]).filter(resource => (amounts[resource] ?? 0) !== 0)
+}
+
+/** What of `amounts` does not fit any more, by name. */
+export async function exceeded(store: Store, project: string, amounts: Partial<Record<Resource, number>>): Promise<Resource[]> {
+  const over: Resource[] = []
+  for (const resource of resources(amounts)) {
+    const used = (await quotas.get(store, project, resource))?.body.used ?? 0
+    if (LIMITS[resource] >= 0 && used + (amounts[resource] ?? 0) > LIMITS[resource]) over.push(resource)
+  }
+  return over
+}

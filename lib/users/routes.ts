@@ -1,0 +1,127 @@
+import { z } from 'zod'
+import { ended } from '../guests/guest.ts'
+import { badRequest, notFound } from '../kit/errors.ts'
+import { paged, pageOf } from '../kit/http/paging.ts'
+import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import type { Platform } from '../platform/platform.ts'
+import { assertDatabaseName, assertUserName, checkedUsers, userName } from './names.ts'
+import { serving } from './serving.ts'
+import { userId } from './user.ts'
+
+/** Trove's list, or openstacksdk's single one. */
+const NewUsers = z
+  .object({ users: z.union([z.array(userName.new), userName.new]) })
+  .transform(({ users }) => (Array.isArray(users) ? users : [users]))
+const Passwords = z.object({ users: z.array(userName.password) }).transform(({ users }) => users)
+const Changes = z.object({ user: userName.changed }).transform(({ user }) => user)
+const Databases = z.object({ databases: z.array(z.object({ name: z.string() })) }).transform(({ databases }) => databases)
+
+type Agent = Awaited<ReturnType<typeof serving>>['agent']
+
+/** The path's user as the agent knows it. Throws 400 for a reserved name, 404 if there is none. */
+async function existing(call: Call<unknown, Platform>) {
+  const { agent, manifest } = await serving(call)
+  const id = userId(call.params['user'] ?? '')
+  assertUserName(manifest, id.name, '%')
+  const user = await found(agent, id)
+  return { agent, manifest, user, id: { name: user.name, host: user.host } }
+}
+
+async function found(agent: Agent, id: { name: string; host?: string | undefined }) {
+  const user = await agent.get_user(id)
+  if (!user) throw notFound(`User ${id.name}@${id.host ?? '%'} cannot be found on the instance.`)
+  return user
+}
+
+async function list(call: Call<unknown, Platform>): Promise<Reply> {
+  const { agent, instance } = await serving(call)
+  const { limit, marker } = pageOf(call.query)
+  const { items, next } = await agent.list_users({ limit, ...(marker !== undefined && { marker: userId(marker).name }) })
+  const url = `${call.base}/v1.0/${call.project}/instances/${instance.id}/users`
+  const last = items.at(-1)
+  const more = next === undefined || !last ? undefined : { url, query: call.query, limit, marker: `${last.name}@${last.host}` }
+  return { status: 200, body: paged('users', items, more) }
+}
+
+async function create(call: Call<z.infer<typeof NewUsers>, Platform>): Promise<Reply> {
+  const { agent, manifest } = await serving(call)
+  const users = checkedUsers(manifest, call.body)
+  for (const { name } of users) {
+    if (await agent.get_user({ name })) throw badRequest(`User '${name}' already exists.`)
+  }
+  await assertDatabases(agent, users.flatMap(({ databases }) => databases))
+  if (users.length > 0) await agent.create_user({ users })
+  return { status: 202 }
+}
+
+async function assertDatabases(agent: Agent, databases: { name: string }[]): Promise<void> {
+  for (const { name } of databases) {
+    const { items } = await agent.list_databases({ limit: 1, marker: name, include_marker: true })
+    if (items[0]?.name !== name) throw notFound(`Database ${name} cannot be found on the instance.`)
+  }
+}
+
+async function changePasswords(call: Call<z.infer<typeof Passwords>, Platform>): Promise<Reply> {
+  const { agent, manifest } = await serving(call)
+  const users = []
+  for (const { name, host, password } of call.body) {
+    assertUserName(manifest, name, '%')
+    const user = await found(agent, { name, ...(host && host !== '%' && { host }) })
+    users.push({ name: user.name, host: user.host, password })
+  }
+  if (users.length > 0) await agent.change_passwords({ users })
+  return { status: 202 }
+}
+
+async function update(call: Call<z.infer<typeof Changes>, Platform>): Promise<Reply> {
+  const { agent, manifest, id } = await existing(call)
+  const { name = id.name, host = id.host } = call.body
+  assertUserName(manifest, name, host)
+  if (name !== id.name && (await agent.get_user({ name }))) throw badRequest(`User '${name}' already exists.`)
+  if (Object.keys(call.body).length > 0) await agent.update_attributes({ ...id, attributes: call.body })
+  return { status: 202 }
+}
+
+async function grant(call: Call<z.infer<typeof Databases>, Platform>): Promise<Reply> {
+  const { agent, manifest, id } = await existing(call)
+  for (const { name } of call.body) assertDatabaseName(manifest, name)
+  await assertDatabases(agent, call.body)
+  const row = await agent.grant_access({ ...id, databases: call.body.map(({ name }) => name) })
+  await ended(call.deps, row)
+  return { status: 202 }
+}
+
+async function revoke(call: Call<unknown, Platform>): Promise<Reply> {
+  const { agent, user, id } = await existing(call)
+  const database = call.params['database'] ?? ''
+  if (!user.databases.some(({ name }) => name === database)) {
+    throw notFound(`User ${id.name}@${id.host} has no access to database ${database}.`)
+  }
+  await ended(call.deps, await agent.revoke_access({ ...id, database }))
+  return { status: 202 }
+}
+
+const USER = '/instances/{id}/users/{user}'
+
+export const routes: Route<Platform>[] = [
+  route({ method: 'GET', path: '/instances/{id}/users', summary: 'List users' }, list),
+  bodied({ method: 'POST', path: '/instances/{id}/users', summary: 'Create users', body: NewUsers }, create),
+  bodied({ method: 'POST', path: USER, summary: 'Create a user, as openstacksdk does', body: NewUsers }, create),
+  bodied({ method: 'PUT', path: '/instances/{id}/users', summary: 'Change passwords', body: Passwords }, changePasswords),
+  route({ method: 'GET', path: USER, summary: 'Show a user' }, async call => ({
+    status: 200,
+    body: { user: (await existing(call)).user },
+  })),
+  bodied({ method: 'PUT', path: USER, summary: "Change a user's name, password or host", body: Changes }, update),
+  route({ method: 'DELETE', path: USER, summary: 'Delete a user' }, async call => {
+    const { agent, id } = await existing(call)
+    await agent.delete_user(id)
+    return { status: 202 }
+  }),
+  route({ method: 'GET', path: `${USER}/databases`, summary: "List a user's databases" }, async call => {
+    const { agent, id } = await existing(call)
+    return { status: 200, body: { databases: await agent.list_access(id) } }
+  }),
+  bodied({ method: 'PUT', path: `${USER}/databases`, summary: 'Grant access', body: Databases }, grant),
+  route({ method: 'DELETE', path: `${USER}/databases/{database}`, summary: 'Revoke access' }, revoke),
+]

@@ -1,0 +1,44 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { pino } from 'pino'
+import type { Clock, Log, Random } from '../kit/clock.ts'
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise(resolve => {
+      if (signal?.aborted) return resolve()
+      const done = () => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, ms)
+      signal?.addEventListener('abort', done)
+    }),
+}
+
+/** The machine's own randomness. */
+export const systemRandom: Random = {
+  uuid: () => randomUUID(),
+  bytes: count => new Uint8Array(randomBytes(count)),
+}
+
+/** A log of JSON lines to standard output, or to a file descriptor. */
+export function systemLog(component: string, level: string, fd = 1): Log {
+  const log = pino(
+    { level, base: { component }, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } },
+    pino.destination({ fd, sync: true }),
+  )
+  return wrap(log)
+}
+
+function wrap(log: pino.Logger): Log {
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error: (fields, message) => log.error(fields, message),
+    child: fields => wrap(log.child(fields)),
+  }
+}

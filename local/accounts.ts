@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto'
+import { chmodSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { IdentityService } from '../lib/identity/account.ts'
+import { seedAccounts } from '../lib/platform/identity/accounts.ts'
+import { textOf } from './surroundings.ts'
+
+/** The three accounts of a local cloud, and the files that hold their passwords. */
+const ACCOUNTS = [
+  { file: 'openrc', cloud: 'coffer', user: 'demo', project: 'demo', roles: ['member'] },
+  { file: 'openrc-admin', cloud: 'coffer-admin', user: 'admin', project: 'admin', roles: ['admin', 'member'] },
+  { file: 'openrc-alt', cloud: 'coffer-alt', user: 'alt', project: 'alt', roles: ['member'] },
+]
+
+/** Makes the accounts at the first start, and writes `openrc`, `openrc-admin`, `openrc-alt` and `clouds.yaml`, for their owner only. */
+export async function writeAccounts(dataDir: string, service: IdentityService, base: string): Promise<void> {
+  const known = ACCOUNTS.map(account => ({ ...account, password: passwordIn(join(dataDir, account.file)) ?? randomBytes(18).toString('base64url') }))
+  const seeded = await seedAccounts(service.accounts, known)
+  for (const [index, { user, created }] of seeded.entries()) {
+    const account = known[index]
+    // A lost file: the password in the new one has to be the account's.
+    if (account && !created && passwordIn(join(dataDir, account.file)) === undefined) await service.accounts.setPassword(user.id, account.password)
+  }
+  for (const account of known) writePrivate(join(dataDir, account.file), openrc(account, base))
+  writePrivate(join(dataDir, 'clouds.yaml'), cloudsYaml(known, base))
+}
+
+type Account = (typeof ACCOUNTS)[number] & { password: string }
+
+function openrc({ user, project, password }: Account, base: string): string {
+  const variables = {
+    OS_AUTH_TYPE: 'password',
+    OS_AUTH_URL: `${base}/identity/v3`,
+    OS_IDENTITY_API_VERSION: '3',
+    OS_USERNAME: user,
+    OS_PASSWORD: password,
+    OS_PROJECT_NAME: project,
+    OS_USER_DOMAIN_NAME: 'Default',
+    OS_PROJECT_DOMAIN_NAME: 'Default',
+    OS_REGION_NAME: 'RegionOne',
+  }
+  return Object.entries(variables)
+    .map(([name, value]) => `export ${name}=${value}\n`)
+    .join('')
+}
+
+function cloudsYaml(accounts: Account[], base: string): string {
+  const clouds = accounts.map(({ cloud, user, project, password }) =>
+    [
+      `  ${cloud}:`,
+      '    auth:',
+      `      auth_url: ${base}/identity/v3`,
+      `      username: ${user}`,
+      `      password: ${password}`,
+      `      project_name: ${project}`,
+      '      user_domain_name: Default',
+      '      project_domain_name: Default',
+      '    region_name: RegionOne',
+      '    identity_api_version: 3',
+      '',
+    ].join('\n'),
+  )
+  return `clouds:\n${clouds.join('')}`
+}
+
+const passwordIn = (path: string) => /^export OS_PASSWORD=(\S+)$/m.exec(textOf(path) ?? '')?.[1]
+
+function writePrivate(path: string, text: string): void {
+  writeFileSync(path, text, { mode: 0o600 })
+  chmodSync(path, 0o600)
+}

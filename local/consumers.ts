@@ -1,0 +1,72 @@
+import type { SQSBatchResponse, SQSEvent } from 'aws-lambda'
+import { handler as conductor } from '../functions/conductor.ts'
+import { handler as periodic } from '../functions/periodic.ts'
+import { handler as taskmanager } from '../functions/taskmanager.ts'
+import { CONDUCTOR_TOPIC } from '../lib/contracts/conductor.ts'
+import { TASKMANAGER_TOPIC } from '../lib/contracts/taskmanager.ts'
+import { reason } from '../lib/kit/errors.ts'
+import type { Platform } from '../lib/platform/platform.ts'
+import type { Message } from '../lib/platform/queue/queue.ts'
+import { contextOf, sqsEvent } from './events.ts'
+
+type Consumer = (event: SQSEvent, context: ReturnType<typeof contextOf>) => Promise<SQSBatchResponse>
+
+const TIMEOUT_MS = 60_000
+/** Messages handled at once by one function, and how often one is tried before it is dropped: what the DLQ is elsewhere. */
+const CONCURRENCY = 64
+const MOST_ATTEMPTS = 5
+const PERIOD_MS = 1_000
+const SWEEP_EVERY = 60
+
+/** Feeds the functions from the queue, as event source mappings and a schedule do on AWS, until `signal` is aborted. */
+export async function consume(platform: Platform & { store: { sweepExpired?(now: number, limit: number): number } }, signal: AbortSignal): Promise<void> {
+  await Promise.all([
+    pull(platform, TASKMANAGER_TOPIC, taskmanager, signal),
+    pull(platform, CONDUCTOR_TOPIC, conductor, signal),
+    tick(platform, signal),
+  ])
+}
+
+async function pull(platform: Platform, topic: string, handler: Consumer, signal: AbortSignal): Promise<void> {
+  const { queue, clock, log } = platform
+  const running = new Set<Promise<void>>()
+  while (!signal.aborted) {
+    try {
+      const messages = await queue.receive(topic, { max: 10, waitMs: 20_000, signal })
+      for (const message of messages) {
+        const work = one(platform, topic, handler, message).finally(() => running.delete(work))
+        running.add(work)
+      }
+      if (running.size >= CONCURRENCY) await Promise.race(running)
+    } catch (error) {
+      log.error({ topic, error: reason(error) }, 'queue failed')
+      await clock.sleep(500, signal)
+    }
+  }
+  await Promise.all(running)
+}
+
+async function one({ queue, log }: Platform, topic: string, handler: Consumer, message: Message): Promise<void> {
+  try {
+    const { batchItemFailures } = await handler(sqsEvent(topic, [message]), contextOf(topic, TIMEOUT_MS))
+    if (batchItemFailures.length === 0) return await queue.ack(topic, [message.receipt])
+    if (message.attempt < MOST_ATTEMPTS) return await queue.release(topic, [message.receipt], 500 * 2 ** message.attempt)
+    log.error({ topic, message: message.id }, 'message given up')
+    await queue.ack(topic, [message.receipt])
+  } catch (error) {
+    log.error({ topic, error: reason(error) }, 'consumer failed')
+  }
+}
+
+async function tick(platform: Platform & { store: { sweepExpired?(now: number, limit: number): number } }, signal: AbortSignal): Promise<void> {
+  const { clock, log, store } = platform
+  for (let count = 0; !signal.aborted; count++) {
+    try {
+      await periodic({} as Parameters<typeof periodic>[0], contextOf('periodic', TIMEOUT_MS))
+      if (count % SWEEP_EVERY === 0) store.sweepExpired?.(clock.now(), 1_000)
+    } catch (error) {
+      log.error({ error: reason(error) }, 'periodic failed')
+    }
+    await clock.sleep(PERIOD_MS, signal)
+  }
+}

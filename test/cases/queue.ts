@@ -1,0 +1,282 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { type Message, NoSuchTopic, type Queue } from '../../lib/platform/queue/queue.ts'
+
+/** One backend set up for one test. */
+export interface QueueSetup {
+  /** The queue under test. */
+  queue: Queue
+  /** Declares a topic under a new name; by whatever way this backend declares. */
+  topic(): Promise<string>
+  /** Declares a topic that may exist. */
+  declare(topic: string): Promise<void>
+  remove(topic: string): Promise<void>
+  /** Lets `ms` pass on the backend's clock, after all that was asked before has reached the backend. */
+  advance(ms: number): Promise<void>
+  /** Ends all; the queue may be closed already. */
+  close(): Promise<void>
+}
+
+/** In what backends may differ. */
+export interface QueueTraits {
+  /** `extend` does something. */
+  extend: boolean
+  /** Groups take turns. */
+  fair: boolean
+  /** How long a test may take, in milliseconds. */
+  timeout: number
+}
+
+const USUAL: QueueTraits = { extend: true, fair: true, timeout: 10_000 }
+
+/** The suite of every queue. */
+export function queueCases(name: string, make: () => Promise<QueueSetup>, traits: Partial<QueueTraits> = {}): void {
+  const { extend, fair, timeout } = { ...USUAL, ...traits }
+  let setup: QueueSetup
+  let queue: Queue
+  let topic: string
+
+  const test = (title: string, run: () => Promise<void>) => it(title, run, timeout)
+
+  /** Receives until there are `count` messages; hangs if they do not come. */
+  async function receive(count: number, from = topic): Promise<Message[]> {
+    const messages: Message[] = []
+    while (messages.length < count)
+      messages.push(...(await queue.receive(from, { max: Math.min(count - messages.length, 10), waitMs: 5_000 })))
+    return messages
+  }
+
+  async function receiveOne(): Promise<Message> {
+    return (await receive(1))[0]!
+  }
+
+  /** What is there to be had at once. */
+  const peek = (from = topic) => queue.receive(from, { max: 10, waitMs: 0 })
+
+  /** Waits for messages, and tells whether the wait is over. */
+  function waiting(waitMs: number, signal?: AbortSignal) {
+    const wait = { over: false, messages: queue.receive(topic, { max: 10, waitMs, ...(signal && { signal }) }) }
+    const end = () => {
+      wait.over = true
+    }
+    wait.messages.then(end, end)
+    return wait
+  }
+
+  describe(name, () => {
+    beforeEach(async () => {
+      setup = await make()
+      queue = setup.queue
+      topic = await setup.topic()
+    }, timeout)
+    afterEach(() => setup.close(), timeout)
+
+    describe('sending and receiving', () => {
+      test('a message arrives as it was sent', async () => {
+        const body = '{"text":"Zürich 🏦 \\u0000 \u0001 line\\n"}\n\ttab'
+        await queue.send(topic, [{ body, group: 'demo' }])
+        const message = await receiveOne()
+        expect(message).toEqual({
+          id: expect.any(String),
+          body,
+          receipt: expect.any(String),
+          attempt: 1,
+          group: 'demo',
+        })
+      })
+
+      test('a message without a group comes without one', async () => {
+        await queue.send(topic, [{ body: 'x' }])
+        expect((await receiveOne()).group).toBeUndefined()
+      })
+
+      test('a batch of any size arrives whole, and no receive gives more than asked', async () => {
+        const bodies = Array.from({ length: 25 }, (_, number) => `message ${number}`)
+        await queue.send(
+          topic,
+          bodies.map(body => ({ body })),
+        )
+        const first = await queue.receive(topic, { max: 3, waitMs: 5_000 })
+        expect(first.length).toBeGreaterThanOrEqual(1)
+        expect(first.length).toBeLessThanOrEqual(3)
+        const messages = [...first, ...(await receive(25 - first.length))]
+        expect(messages.map(({ body }) => body).sort()).toEqual(bodies.sort())
+        expect(new Set(messages.map(({ id }) => id)).size).toBe(25)
+        expect(new Set(messages.map(({ receipt }) => receipt)).size).toBe(25)
+        await expect(queue.send(topic, [])).resolves.toBeUndefined()
+      })
+
+      test('a body has at most 256 KiB of UTF-8', async () => {
+        const body = 'ü'.repeat(128 * 1024)
+        await queue.send(topic, [{ body }, { body }])
+        expect((await receive(2)).map(message => message.body === body)).toEqual([true, true])
+        await expect(queue.send(topic, [{ body: `${body}!` }])).rejects.toThrow()
+        expect(await peek()).toEqual([])
+      })
+
+      test('topics do not mix', async () => {
+        const other = await setup.topic()
+        await queue.send(other, [{ body: 'for the other' }])
+        expect(await peek()).toEqual([])
+        expect(await receive(1, other)).toMatchObject([{ body: 'for the other' }])
+      })
+
+      test('a delayed message comes when its delay is over', async () => {
+        await queue.send(topic, [{ body: 'later', delayMs: 3_000 }, { body: 'now' }])
+        expect(await receiveOne()).toMatchObject({ body: 'now' })
+        const { messages } = waiting(10_000)
+        await setup.advance(2_000)
+        expect(await peek()).toEqual([])
+        await setup.advance(1_100)
+        expect(await messages).toMatchObject([{ body: 'later', attempt: 1 }])
+      })
+    })
+
+    describe('waiting', () => {
+      test('a waiting receiver gets what comes, each message going to one', async () => {
+        const waits = [1, 2].map(() => queue.receive(topic, { max: 1, waitMs: 20_000 }))
+        await queue.send(topic, [{ body: 'a' }, { body: 'b' }])
+        const messages = (await Promise.all(waits)).flat()
+        expect(messages.map(({ body }) => body).sort()).toEqual(['a', 'b'])
+      })
+
+      test('a wait without messages ends when its time is over', async () => {
+        const wait = waiting(2_000)
+        await setup.advance(1_000)
+        expect(wait.over).toBe(false)
+        await setup.advance(1_100)
+        expect(await wait.messages).toEqual([])
+      })
+
+      test('no wait, no messages', async () => {
+        expect(await peek()).toEqual([])
+      })
+
+      test('an aborted wait ends with no messages and takes none', async () => {
+        const abort = new AbortController()
+        const { messages } = waiting(20_000, abort.signal)
+        await setup.advance(10)
+        abort.abort()
+        expect(await messages).toEqual([])
+        await queue.send(topic, [{ body: 'x' }])
+        expect(await waiting(20_000, abort.signal).messages).toEqual([])
+        expect(await receiveOne()).toMatchObject({ body: 'x' })
+      })
+
+      test('close ends every wait with no messages', async () => {
+        const waits = [waiting(20_000), waiting(20_000)]
+        await setup.advance(10)
+        await queue.close()
+        expect(await Promise.all(waits.map(wait => wait.messages))).toEqual([[], []])
+      })
+    })
+
+    describe('delivering again', () => {
+      test('what is not acked within 30 s comes again, with a new receipt', async () => {
+        await queue.send(topic, [{ body: 'acked' }, { body: 'kept' }])
+        const before = await receive(2)
+        const kept = before.find(({ body }) => body === 'kept')!
+        await queue.ack(
+          topic,
+          before.filter(message => message !== kept).map(({ receipt }) => receipt),
+        )
+        await setup.advance(28_000)
+        expect(await peek()).toEqual([])
+        await setup.advance(3_000)
+        const again = await receiveOne()
+        expect(again).toMatchObject({ id: kept.id, body: 'kept', attempt: 2 })
+        expect(again.receipt).not.toBe(kept.receipt)
+        await queue.ack(topic, [kept.receipt]) // not this delivery's: must not count
+        await queue.release(topic, [again.receipt])
+        expect(await receiveOne()).toMatchObject({ id: kept.id, attempt: 3 })
+      })
+
+      test('unknown receipts are ignored', async () => {
+        await queue.send(topic, [{ body: 'x' }])
+        const { receipt } = await receiveOne()
+        await queue.ack(topic, ['unknown', receipt, receipt])
+        await queue.release(topic, ['unknown', receipt])
+        await queue.extend(topic, receipt, 1_000)
+        expect(await peek()).toEqual([])
+      })
+
+      test('a released message comes again at once, or after a delay', async () => {
+        await queue.send(topic, [{ body: 'x' }])
+        await queue.release(topic, [(await receiveOne()).receipt])
+        const second = await receiveOne()
+        expect(second.attempt).toBe(2)
+        await queue.release(topic, [second.receipt], 3_000)
+        await setup.advance(2_000)
+        expect(await peek()).toEqual([])
+        await setup.advance(1_100)
+        expect(await receiveOne()).toMatchObject({ id: second.id, attempt: 3 })
+      })
+
+      test('a released message goes to who waits', async () => {
+        await queue.send(topic, [{ body: 'x' }])
+        const { receipt } = await receiveOne()
+        const { messages } = waiting(20_000)
+        await setup.advance(10)
+        await queue.release(topic, [receipt])
+        expect(await messages).toMatchObject([{ body: 'x', attempt: 2 }])
+      })
+
+      test('extend is at least harmless', async () => {
+        await queue.send(topic, [{ body: 'x' }])
+        const { receipt } = await receiveOne()
+        await queue.extend(topic, receipt, 60_000)
+        await queue.ack(topic, [receipt])
+        expect(await peek()).toEqual([])
+      })
+
+      if (extend)
+        test('an extended delivery stays hidden from now on for as long as asked', async () => {
+          await queue.send(topic, [{ body: 'long' }, { body: 'short' }])
+          const messages = await receive(2)
+          const receipt = (body: string) => messages.find(message => message.body === body)!.receipt
+          await setup.advance(1_000)
+          await queue.extend(topic, receipt('long'), 33_000)
+          await queue.extend(topic, receipt('short'), 2_000)
+          await setup.advance(2_100)
+          const short = await receiveOne()
+          expect(short.body).toBe('short')
+          await queue.ack(topic, [short.receipt])
+          await setup.advance(29_000) // 32.1 s after the receive
+          expect(await peek()).toEqual([])
+          await setup.advance(3_000)
+          expect(await receiveOne()).toMatchObject({ body: 'long', attempt: 2 })
+        })
+    })
+
+    if (fair)
+      test('one group does not delay another', async () => {
+        const many = Array.from({ length: 300 }, () => ({ body: 'many', group: 'a' }))
+        await queue.send(topic, many)
+        await queue.send(topic, [{ body: 'few', group: 'b' }, { body: 'few', group: 'c' }, { body: 'few' }])
+        const first = await receive(10)
+        expect(first.filter(({ body }) => body === 'few').length).toBe(3)
+      })
+
+    describe('topics', () => {
+      test('a topic that is not declared takes and gives nothing', async () => {
+        const other = await setup.topic()
+        await setup.remove(other)
+        await setup.remove(other)
+        await expect(queue.send(other, [{ body: 'x' }])).rejects.toThrow(NoSuchTopic)
+        await expect(peek(other)).rejects.toThrow(NoSuchTopic)
+      })
+
+      test('declaring a topic again leaves its messages', async () => {
+        await queue.send(topic, [{ body: 'x' }])
+        await setup.declare(topic)
+        expect(await receiveOne()).toMatchObject({ body: 'x' })
+      })
+
+      test('removing a topic ends the waits there', async () => {
+        const waits = [waiting(20_000), waiting(20_000)]
+        await setup.advance(10)
+        await setup.remove(topic)
+        for (const { messages } of waits) await expect(messages).rejects.toThrow(NoSuchTopic)
+      })
+    })
+  })
+}

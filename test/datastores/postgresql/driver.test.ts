@@ -1,0 +1,533 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+import { Refused } from '../../../lib/datastores/driver.ts'
+import { scramVerifier } from '../../../lib/datastores/postgresql/scram.ts'
+import { type Cluster, newCluster } from './cluster.ts'
+
+const HOSTILE = [
+  'a"b',
+  "a'b",
+  '"; DROP ROLE os_admin; --',
+  "'); DROP DATABASE postgres; --",
+  '$$; SELECT 1; $$',
+  'back\\slash',
+  'line\nbreak',
+  'carriage\rreturn',
+  '-rf',
+  ' outer space ',
+  '%s %I {}',
+  '../../etc/passwd',
+  '@file',
+  '+group',
+  'all',
+  '#',
+  'select',
+  `${'😀'.repeat(15)}abc`,
+]
+
+const CANARY = 'canary-5b1d'
+let cluster: Cluster
+const saltOf = (verifier: string) => Buffer.from(/:(.*?)\$/.exec(verifier)?.[1] ?? '', 'base64')
+const refused = (code: number) => expect.objectContaining({ name: 'Refused', code })
+const named = (names: string[]) => names.map(name => ({ name }))
+const user = (name: string, databases: string[] = [], more: { password?: string; host?: string } = {}) => ({
+  name,
+  password: `${CANARY}-${name}`,
+  databases: named(databases),
+  ...more,
+})
+
+/** A socket that connects from that address, for which pg has no setting. */
+function socketFrom(localAddress: string): Socket {
+  const socket = new Socket()
+  const connect = socket.connect.bind(socket)
+  return Object.assign(socket, { connect: (port: number, host: string) => connect({ port, host, localAddress }) })
+}
+
+/** Whether a user made by `user` can have a session. */
+async function admits(name: string, database: string, from?: string, password = `${CANARY}-${name}`): Promise<boolean> {
+  try {
+    const client = await cluster.connect(name, password, database, from ? { stream: () => socketFrom(from) } : {})
+    await client.end()
+    return true
+  } catch {
+    return false
+  }
+}
+
+const sorted = (names: string[]) => [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+const databaseNames = async () => (await cluster.driver.list_databases({ limit: 100 })).items.map(({ name }) => name)
+const userNames = async () => (await cluster.driver.list_users({ limit: 100 })).items.map(({ name }) => name)
+
+beforeAll(async () => {
+  cluster = await newCluster()
+  await cluster.driver.prepare({ databases: named(['app']), users: [user('alice', ['app'])] })
+}, 30_000)
+afterAll(() => cluster.remove(), 30_000)
+
+describe('databases', () => {
+  afterAll(async () => {
+    for (const name of await databaseNames()) if (name !== 'app') await cluster.driver.delete_database(name)
+  })
+
+  it('are made once, however often asked for, and only their users get in', async () => {
+    const { driver } = cluster
+    await driver.create_database(named(['one', 'one']))
+    await driver.create_database([])
+    await driver.create_database(named(['one', 'two']))
+    expect(await databaseNames()).toEqual(['app', 'one', 'two'])
+    expect(await admits('alice', 'app')).toBe(true)
+    expect(await admits('alice', 'one')).toBe(false)
+    expect(await admits('alice', 'postgres')).toBe(false)
+    expect(await admits('alice', 'template1')).toBe(false)
+  })
+
+  it('that a crash left open to everyone are closed by the repetition', async () => {
+    const maint = await cluster.superuser()
+    await maint.query('CREATE DATABASE halfway OWNER os_admin')
+    expect(await admits('alice', 'halfway')).toBe(true)
+    await cluster.driver.create_database(named(['halfway']))
+    expect(await admits('alice', 'halfway')).toBe(false)
+  })
+
+  it('have the locale asked for', async () => {
+    await cluster.driver.create_database([
+      { name: 'plain', character_set: 'utf8' },
+      { name: 'fast', collate: 'PG_UNICODE_FAST' },
+      { name: 'swedish', character_set: 'utf8mb4', collate: 'sv_SE.UTF-8' },
+    ])
+    const maint = await cluster.superuser()
+    const text = `SELECT datname, datlocale, pg_encoding_to_char(encoding) AS encoding FROM pg_database
+      WHERE datname IN ('plain', 'fast', 'swedish') ORDER BY 1`
+    expect((await maint.query(text)).rows).toEqual([
+      { datname: 'fast', datlocale: 'PG_UNICODE_FAST', encoding: 'UTF8' },
+      { datname: 'plain', datlocale: 'C.UTF-8', encoding: 'UTF8' },
+      { datname: 'swedish', datlocale: 'sv-SE', encoding: 'UTF8' },
+    ])
+    const swedish = await cluster.superuser('swedish')
+    expect((await swedish.query("SELECT 'z' < 'ö' AS last")).rows).toEqual([{ last: true }])
+    await expect(cluster.driver.create_database([{ name: 'x', collate: 'utf8_bin' }])).rejects.toEqual(refused(400))
+  })
+
+  it('are dropped with their sessions', async () => {
+    const { driver } = cluster
+    await driver.create_database(named(['busy']))
+    await driver.grant_access('alice', undefined, ['busy'])
+    const session = await cluster.connect('alice', `${CANARY}-alice`, 'busy')
+    await driver.delete_database('busy')
+    await expect(session.query('SELECT')).rejects.toThrow()
+    await expect(driver.delete_database('busy')).rejects.toEqual(refused(404))
+    expect(await driver.list_access('alice', undefined)).toEqual(named(['app']))
+  })
+
+  it('that the tenant’s superuser made obey the same verbs', async () => {
+    const { driver } = cluster
+    const maint = await cluster.superuser()
+    await maint.query('CREATE DATABASE theirs')
+    await driver.grant_access('alice', undefined, ['theirs'])
+    const alice = await cluster.connect('alice', `${CANARY}-alice`, 'theirs')
+    await alice.query('CREATE TABLE t ()')
+    await alice.end()
+    await driver.revoke_access('alice', undefined, 'theirs')
+    expect(await driver.list_access('alice', undefined)).toEqual(named(['app']))
+    await driver.delete_database('theirs')
+  })
+
+  it.each(['postgres', 'template0', 'template1', 'os_admin'])('called %s are the agent’s', async name => {
+    await expect(cluster.driver.create_database(named([name]))).rejects.toEqual(refused(400))
+    await expect(cluster.driver.delete_database(name)).rejects.toEqual(refused(404))
+    expect(await databaseNames()).not.toContain(name)
+  })
+
+  it('are listed page by page in the order of their bytes', async () => {
+    const { driver } = cluster
+    const names = ['B', 'a', 'ä', 'Ω', '😀', '\uFFFD']
+    await driver.create_database(named(names))
+    const all = await databaseNames()
+    expect(all).toEqual(sorted(all))
+    expect(all).toEqual(expect.arrayContaining(names))
+    const pages: string[] = []
+    for (let marker: string | undefined; ; ) {
+      const page = await driver.list_databases({ limit: 4, marker })
+      pages.push(...page.items.map(({ name }) => name))
+      marker = page.next
+      if (marker === undefined) break
+    }
+    expect(pages).toEqual(all)
+    const from = await driver.list_databases({ limit: 1, marker: 'B', include_marker: true })
+    expect(from).toEqual({ items: [{ name: 'B' }], next: 'B' })
+    expect(await driver.list_databases({ limit: 0 })).toEqual({ items: [] })
+  })
+})
+
+describe('names', () => {
+  it('that PostgreSQL takes are kept exactly, whatever they hold', async () => {
+    const { driver } = cluster
+    await driver.create_user(HOSTILE.map(name => user(name)))
+    expect(await userNames()).toEqual(sorted([...HOSTILE, 'alice']))
+    for (const name of HOSTILE) {
+      expect(await admits(name, 'app')).toBe(false)
+      await driver.grant_access(name, undefined, ['app'])
+      expect(await admits(name, 'app')).toBe(true)
+      expect(await driver.get_user(name, '%')).toEqual({ name, host: '%', databases: named(['app']) })
+      await driver.delete_user(name, undefined)
+    }
+    expect(await userNames()).toEqual(['alice'])
+  })
+
+  it('of databases too', async () => {
+    const { driver } = cluster
+    // One statement each, for the disk's sake: a database costs more than a user.
+    const names = HOSTILE.filter((_, index) => index % 3 === 0 || HOSTILE.length - 1 === index)
+    await driver.create_database(named(names))
+    expect(await databaseNames()).toEqual(sorted([...names, 'app']))
+    await driver.grant_access('alice', undefined, names)
+    expect(await driver.list_access('alice', undefined)).toEqual(named(sorted([...names, 'app'])))
+    for (const name of names) {
+      const alice = await cluster.connect('alice', `${CANARY}-alice`, name)
+      await alice.query('CREATE TABLE mine ()')
+      await alice.end()
+      await driver.revoke_access('alice', undefined, name)
+      await driver.delete_database(name)
+    }
+    expect(await databaseNames()).toEqual(['app'])
+  })
+
+  it.each(['', 'a\0b', '\uD83D', '😀'.repeat(16)])('that it would not keep are refused: %j', async name => {
+    const { driver } = cluster
+    await expect(driver.create_database(named([name]))).rejects.toEqual(refused(400))
+    await expect(driver.create_user([user(name)])).rejects.toEqual(refused(400))
+    await expect(driver.update_attributes('alice', undefined, { name })).rejects.toEqual(refused(400))
+    await expect(driver.delete_user(name, undefined)).rejects.toEqual(refused(404))
+    expect(await driver.get_user(name, undefined)).toBeUndefined()
+  })
+})
+
+describe('users', () => {
+  it('have what they were made with, also when made again', async () => {
+    const { driver } = cluster
+    await driver.create_user([user('bob', ['app'], { host: '127.%' }), user('carol')])
+    expect(await driver.get_user('bob', undefined)).toEqual({ name: 'bob', host: '127.%', databases: named(['app']) })
+    expect(await driver.get_user('bob', '%')).toBeUndefined()
+    expect(await driver.get_user('carol', '%')).toEqual({ name: 'carol', host: '%', databases: [] })
+    expect(await driver.list_access('carol', '%')).toEqual([])
+    await driver.create_user([{ name: 'carol', password: 'changed', host: '127.0.0.0/8', databases: named(['app']) }])
+    expect(await driver.get_user('carol', undefined)).toMatchObject({ host: '127.0.0.0/8', databases: named(['app']) })
+    expect(await admits('carol', 'app', undefined, 'changed')).toBe(true)
+    const page = await driver.list_users({ limit: 1, marker: 'alice' })
+    expect(page).toEqual({ items: [{ name: 'bob', host: '127.%', databases: named(['app']) }], next: 'bob' })
+    await driver.delete_user('bob', '127.%')
+    await driver.delete_user('carol', undefined)
+    expect(await userNames()).toEqual(['alice'])
+  })
+
+  it('are not made at all if one wish cannot be granted', async () => {
+    const { driver } = cluster
+    const wishes = [user('postgres'), user('pg_x'), user('os_maint'), user('public'), user('p', [], { password: '' })]
+    for (const wish of wishes) await expect(driver.create_user([user('dave'), wish])).rejects.toEqual(refused(400))
+    await expect(driver.create_user([user('dave', [], { host: 'localhost' })])).rejects.toEqual(refused(400))
+    await expect(driver.create_user([user('dave', ['missing'])])).rejects.toEqual(refused(404))
+    await expect(driver.grant_access('alice', undefined, ['missing'])).rejects.toEqual(refused(404))
+    await expect(driver.grant_access('alice', undefined, ['postgres'])).rejects.toEqual(refused(404))
+    await expect(driver.grant_access('os_admin', undefined, ['app'])).rejects.toEqual(refused(404))
+    await expect(driver.revoke_access('alice', undefined, 'missing')).rejects.toEqual(refused(404))
+    await expect(driver.delete_user('os_admin', undefined)).rejects.toEqual(refused(404))
+    await expect(driver.change_passwords([{ name: 'os_maint', password: 'x' }])).rejects.toEqual(refused(404))
+    expect(await userNames()).toEqual(['alice'])
+  })
+
+  it('each create tables in the database they share, and lose that with the grant', async () => {
+    const { driver } = cluster
+    await driver.create_user([user('bob', ['app']), user('carol', ['app'])])
+    for (const name of ['bob', 'carol']) {
+      const client = await cluster.connect(name, `${CANARY}-${name}`, 'app')
+      await client.query(`CREATE TABLE of_${name} (n int); CREATE SCHEMA ${name}; CREATE TABLE ${name}.t ()`)
+    }
+    const open = await cluster.connect('bob', `${CANARY}-bob`, 'app')
+    await driver.revoke_access('bob', undefined, 'app')
+    await expect(open.query('SELECT')).rejects.toThrow()
+    expect(await admits('bob', 'app')).toBe(false)
+    await expect(driver.revoke_access('bob', undefined, 'app')).rejects.toEqual(refused(404))
+    await driver.delete_user('bob', undefined)
+    await driver.delete_user('carol', undefined)
+  })
+
+  it('leave what they own behind when they are dropped', async () => {
+    const { driver } = cluster
+    await driver.create_database(named(['second']))
+    await driver.create_user([user('bob', ['app', 'second']), user('carol', ['app'])])
+    const bob = await cluster.connect('bob', `${CANARY}-bob`, 'app')
+    await bob.query(`CREATE TABLE kept (id serial, e text); INSERT INTO kept (e) VALUES ('data'); CREATE SCHEMA s;
+      CREATE TYPE s.mood AS ENUM ('ok'); CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+      CREATE EXTENSION hstore; GRANT SELECT ON kept TO carol; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO carol;
+      CREATE TABLE s.of_bob (m s.mood); SELECT lo_create(4711)`)
+    const second = await cluster.connect('bob', `${CANARY}-bob`, 'second')
+    await second.query('CREATE TABLE far (n int)')
+    const carol = await cluster.connect('carol', `${CANARY}-carol`, 'app')
+    await driver.delete_user('bob', undefined)
+    await expect(bob.query('SELECT')).rejects.toThrow()
+    await expect(driver.delete_user('bob', undefined)).rejects.toEqual(refused(404))
+    expect((await carol.query('SELECT e FROM kept')).rows).toEqual([{ e: 'data' }])
+    const owners =
+      "SELECT DISTINCT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relname IN ('kept', 'of_bob', 'far')"
+    for (const database of ['app', 'second']) {
+      const maint = await cluster.superuser(database)
+      expect((await maint.query(owners)).rows).toEqual([{ owner: 'os_former' }])
+      await maint.end()
+    }
+    await carol.end()
+    await driver.delete_user('carol', undefined)
+    await driver.delete_database('second')
+  })
+
+  it('gain nothing for others by being dropped: what they made has no rights left', async () => {
+    const { driver } = cluster
+    await driver.create_user([user('bob', ['app']), user('carol', ['app'])])
+    const carol = await cluster.connect('carol', `${CANARY}-carol`, 'app')
+    await carol.query('CREATE TABLE secrets (n int)')
+    const bob = await cluster.connect('bob', `${CANARY}-bob`, 'app')
+    await bob.query(`CREATE VIEW peek AS SELECT * FROM secrets; GRANT SELECT ON peek TO alice;
+      CREATE FUNCTION climb() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'ALTER ROLE alice CREATEROLE'`)
+    await driver.delete_user('bob', undefined)
+    const alice = await cluster.connect('alice', `${CANARY}-alice`, 'app')
+    await expect(alice.query('SELECT * FROM peek')).rejects.toThrow('permission denied for table secrets')
+    await expect(alice.query('SELECT climb()')).rejects.toThrow('permission denied')
+    await Promise.all([alice.end(), carol.end()])
+    await driver.delete_user('carol', undefined)
+  })
+
+  it('whose delete was interrupted are still there to be deleted, and get no session meanwhile', async () => {
+    const { driver } = cluster
+    await driver.create_user([user('bob', ['app'])])
+    const maint = await cluster.superuser()
+    await maint.query('ALTER ROLE bob CONNECTION LIMIT 0')
+    expect(await admits('bob', 'app')).toBe(false)
+    expect(await userNames()).toContain('bob')
+    await driver.create_user([user('bob', ['app'])])
+    expect(await admits('bob', 'app')).toBe(true)
+    await driver.delete_user('bob', undefined)
+  })
+
+  it('change name, password and host, each alone and all together', async () => {
+    const { driver } = cluster
+    await driver.create_user([user('bob', ['app'])])
+    await driver.update_attributes('bob', '%', { name: 'b"ob' })
+    expect(await admits('b"ob', 'app', undefined, `${CANARY}-bob`)).toBe(true)
+    await driver.update_attributes('b"ob', undefined, { password: 'new' })
+    expect(await admits('b"ob', 'app', undefined, 'new')).toBe(true)
+    await driver.update_attributes('b"ob', undefined, { name: 'rob', password: 'newer', host: '127.0.0.%' })
+    expect(await driver.get_user('rob', undefined)).toEqual({
+      name: 'rob',
+      host: '127.0.0.%',
+      databases: named(['app']),
+    })
+    expect(await admits('rob', 'app', undefined, 'newer')).toBe(true)
+    // A command is carried out again if the agent dies before it has noted the end.
+    await driver.update_attributes('b"ob', undefined, { name: 'rob', password: 'newer', host: '127.0.0.%' })
+    await driver.change_passwords([{ name: 'rob', host: '127.0.0.%', password: 'newest' }])
+    expect(await admits('rob', 'app', undefined, 'newest')).toBe(true)
+    expect(await userNames()).toEqual(['alice', 'rob'])
+  })
+
+  it('do not change into others, or into what cannot be', async () => {
+    const { driver } = cluster
+    for (const name of ['alice', 'os_admin', 'postgres', 'pg_monitor', '/slash']) {
+      await expect(driver.update_attributes('rob', undefined, { name })).rejects.toEqual(refused(400))
+    }
+    await expect(driver.update_attributes('nobody', undefined, { name: 'x' })).rejects.toEqual(refused(404))
+    await expect(driver.update_attributes('nobody', undefined, { name: 'alice' })).rejects.toEqual(refused(404))
+    await expect(driver.change_passwords([{ name: 'rob', host: '%', password: 'x' }])).rejects.toEqual(refused(404))
+    expect(await admits('rob', 'app', undefined, 'newest')).toBe(true)
+    await driver.delete_user('rob', undefined)
+  })
+
+  it('that the tenant made with SQL are shown and obey; its superusers and groups are not', async () => {
+    const { driver } = cluster
+    const maint = await cluster.superuser()
+    await maint.query('CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE team; CREATE ROLE made LOGIN; GRANT team TO made')
+    expect(await userNames()).toEqual(['alice', 'made'])
+    await driver.grant_access('made', undefined, ['app'])
+    await driver.change_passwords([{ name: 'made', password: `${CANARY}-made` }])
+    const made = await cluster.connect('made', `${CANARY}-made`, 'app')
+    await made.query('CREATE TABLE of_made ()')
+    await driver.update_attributes('made', undefined, { name: 'remade', host: '127.%' })
+    await driver.delete_user('remade', undefined)
+    await expect(driver.create_user([user('boss')])).rejects.toEqual(refused(400))
+    await expect(driver.create_user([user('team')])).rejects.toEqual(refused(400))
+    await expect(driver.delete_user('boss', undefined)).rejects.toEqual(refused(404))
+    await maint.query('DROP ROLE boss; DROP ROLE team')
+  })
+
+  it('cannot make the agent believe another host: a comment of theirs says nothing', async () => {
+    const alice = await cluster.connect('alice', `${CANARY}-alice`, 'app')
+    await expect(alice.query("COMMENT ON ROLE alice IS ''")).rejects.toThrow('permission denied')
+    const maint = await cluster.superuser()
+    for (const note of ['not json', '"text"', 'null', '{"host":"10.0.0.1 trust\\n"}', '{"host":7}']) {
+      await maint.query(`COMMENT ON ROLE alice IS '${note}'`)
+      expect(await cluster.driver.get_user('alice', '%')).toMatchObject({ host: '%' })
+    }
+  })
+})
+
+describe('access', () => {
+  it('is granted again after the tenant dropped the schema public', async () => {
+    const { driver } = cluster
+    await driver.create_database(named(['bare']))
+    const bare = await cluster.superuser('bare')
+    await bare.query('DROP SCHEMA public')
+    await driver.grant_access('alice', undefined, ['bare'])
+    expect(await admits('alice', 'bare')).toBe(true)
+    await driver.revoke_access('alice', undefined, 'bare')
+    expect(await admits('alice', 'bare')).toBe(false)
+    await driver.delete_database('bare')
+  })
+
+  it('of the agent’s own roles is never a user’s', async () => {
+    const alice = await cluster.connect('alice', `${CANARY}-alice`, 'app')
+    for (const text of ['SET ROLE os_admin', 'CREATE ROLE x', 'CREATE DATABASE x', "COPY (SELECT 1) TO '/tmp/x'"]) {
+      await expect(alice.query(text)).rejects.toThrow(/permission denied/)
+    }
+    await expect(alice.query("SELECT pg_read_file('os_admin.pw')")).rejects.toThrow(/permission denied/)
+  })
+
+  it('is there for the agent when tenants have taken every connection', async () => {
+    const taken: unknown[] = []
+    const take = () => cluster.connect('alice', `${CANARY}-alice`, 'app')
+    const full = await Promise.all(Array.from({ length: 70 }, () => take().then(client => taken.push(client), String)))
+    expect(full.filter(outcome => typeof outcome === 'string').length).toBeGreaterThan(0)
+    await cluster.driver.create_user([user('late', ['app'])])
+    expect(await cluster.driver.status()).toBe('healthy')
+    await cluster.driver.delete_user('late', undefined)
+    await cluster.driver.revoke_access('alice', undefined, 'app')
+    await cluster.driver.grant_access('alice', undefined, ['app'])
+  })
+})
+
+// Other systems have one loopback address only.
+const describeOnLinux = process.platform === 'linux' ? describe : describe.skip
+
+describeOnLinux('hosts', () => {
+  it('are enforced from the first moment, over renames, changes and restarts', async () => {
+    const { driver } = cluster
+    await driver.create_user([user('near', ['app'], { host: '127.1.%' }), user('"', ['app'], { host: '127.1.2.3' })])
+    expect(await admits('near', 'app', '127.1.9.9')).toBe(true)
+    expect(await admits('near', 'app', '127.2.9.9')).toBe(false)
+    expect(await admits('"', 'app', '127.1.2.3')).toBe(true)
+    expect(await admits('"', 'app', '127.1.2.4')).toBe(false)
+    expect(await admits('alice', 'app', '127.2.9.9')).toBe(true)
+
+    const open = await cluster.connect('near', `${CANARY}-near`, 'app', { stream: () => socketFrom('127.1.1.1') })
+    await driver.update_attributes('near', undefined, {
+      name: 'nigh',
+      host: '127.3.0.0/16',
+      password: `${CANARY}-nigh`,
+    })
+    await expect(open.query('SELECT')).rejects.toThrow()
+    expect(await admits('nigh', 'app', '127.3.9.9')).toBe(true)
+    expect(await admits('nigh', 'app', '127.1.9.9')).toBe(false)
+    await driver.stop()
+    await driver.start()
+    expect(await admits('nigh', 'app', '127.1.9.9')).toBe(false)
+    await driver.update_attributes('nigh', '127.3.0.0/16', { host: '%' })
+    expect(await admits('nigh', 'app', '127.1.9.9')).toBe(true)
+    await driver.delete_user('nigh', undefined)
+    await driver.delete_user('"', undefined)
+    const rules = readFileSync(join(cluster.site.volume, 'data', 'pg_hba.conf'), 'utf8')
+    expect(rules).not.toContain('127.1.')
+  })
+
+  it('that cannot be written down are refused', async () => {
+    for (const name of ['/a', 'a\nhost all all all trust']) {
+      const wish = [user(name, [], { host: '127.0.0.1' })]
+      await expect(cluster.driver.create_user(wish)).rejects.toEqual(refused(400))
+    }
+    const hidden = user('a\nb')
+    await cluster.driver.create_user([hidden])
+    await expect(cluster.driver.update_attributes('a\nb', undefined, { host: '10.%' })).rejects.toEqual(refused(400))
+    await cluster.driver.delete_user('a\nb', undefined)
+  })
+})
+
+describe('passwords', () => {
+  it.each([
+    "it's",
+    '"double"',
+    "\\'; DROP ROLE alice; --",
+    '$$',
+    'line\nbreak',
+    ' spaces ',
+    'pässwörd',
+    'I\u00ADX and \u2168',
+    'a\u00A0b',
+    'e\u0301',
+    '密码🔒',
+    '\u0627\u0644',
+    'x'.repeat(5000),
+  ])('let their user in: %j', async password => {
+    const { driver } = cluster
+    await driver.change_passwords([{ name: 'alice', password }])
+    expect(await admits('alice', 'app', undefined, password)).toBe(true)
+    expect(await admits('alice', 'app', undefined, `${password}.`)).toBe(false)
+  })
+
+  it('are hashed as PostgreSQL itself would', async () => {
+    const maint = await cluster.superuser()
+    await maint.query('SET scram_iterations = 1; CREATE ROLE oracle')
+    const odd = fc.constantFrom(
+      '\u00AD',
+      '\u200B',
+      '\u0340',
+      '\u{1F130}',
+      '\u2168',
+      '\u00A0',
+      '\u0627',
+      '1',
+      'a',
+      '\u0301',
+    )
+    const password = fc.oneof(
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 8 }),
+      fc.string({ unit: odd, minLength: 1 }),
+    )
+    const sendable = password.filter(text => !text.includes('\0'))
+    await fc.assert(
+      fc.asyncProperty(sendable, async text => {
+        await maint.query(`ALTER ROLE oracle PASSWORD ${maint.escapeLiteral(text)}`)
+        const { rows } = await maint.query("SELECT rolpassword FROM pg_authid WHERE rolname = 'oracle'")
+        expect(await scramVerifier(text, saltOf(rows[0].rolpassword), 1)).toBe(rows[0].rolpassword)
+      }),
+      { numRuns: 300 },
+    )
+    await maint.query('DROP ROLE oracle')
+  })
+
+  it('are in no file and no log, not even when statements fail', async () => {
+    const { driver } = cluster
+    await expect(driver.create_user([user('os_admin')])).rejects.toBeInstanceOf(Refused)
+    const maint = await cluster.superuser()
+    await maint.query('CREATE ROLE team')
+    await expect(driver.create_user([user('team')])).rejects.toEqual(refused(400))
+    const alice = await cluster.connect('alice', 'x'.repeat(5000), 'app')
+    const failing = `SELECT * FROM nowhere WHERE x = '${CANARY}'`
+    await expect(alice.query(failing)).rejects.toThrow()
+    await expect(alice.query('SELECT $1::int', [CANARY])).rejects.toThrow()
+    await maint.query('DROP ROLE team; CHECKPOINT')
+    const log = readFileSync(join(cluster.site.volume, 'server.log'), 'utf8')
+    expect(log).toContain('relation "nowhere" does not exist')
+    expect(log).not.toContain(failing)
+    const { volume } = cluster.site
+    const holding = readdirSync(volume, { recursive: true, encoding: 'utf8' })
+      .map(name => join(volume, name))
+      .filter(path => statSync(path).isFile() && readFileSync(path).includes(`${CANARY}-`))
+    expect(holding).toEqual([])
+  })
+
+  it('of the agent are readable by their owner alone', () => {
+    for (const name of ['os_maint.pw', 'os_admin.pw', 'server.log', 'data/coffer.conf', 'data/pg_hba.conf']) {
+      expect(statSync(join(cluster.site.volume, name)).mode & 0o077).toBe(0)
+    }
+  })
+})
