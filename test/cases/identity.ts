@@ -108,9 +108,10 @@ export function identityCases(name: string, make: () => Promise<IdentityCase>): 
       const { identity, token } = await make()
       const good = (await token()).token
       const long = [`${good}${'A'.repeat(10_000)}`, 'A'.repeat(5_000_000), '.'.repeat(5_000_000)]
-      const started = performance.now()
+      const started = process.cpuUsage()
       for (const each of long) expect(await identity.verify(each)).toBeUndefined()
-      expect(performance.now() - started).toBeLessThan(1_000)
+      const { user, system } = process.cpuUsage(started)
+      expect(user + system).toBeLessThan(1_000_000)
     })
   })
 }

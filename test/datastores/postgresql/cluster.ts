@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { randomBytes, randomInt, randomUUID } from 'node:crypto'
-import { chmodSync, cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, chmodSync, cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -94,6 +94,8 @@ export async function newCluster(): Promise<Cluster> {
   if (root) chmodSync(base, 0o755)
   const site = await newSite(base)
   await initCluster({ engine: site.engine, dir: site.volume, ...owner })
+  // What is tested survives a killed server, not a lost machine; a busy disk would only slow it down.
+  appendFileSync(join(site.volume, 'data', 'postgresql.conf'), 'fsync = off\n')
   const driver = postgresqlDriver(site, owner)
   const open = new Set<Client>()
 

@@ -2,9 +2,11 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { initCluster } from '../../../lib/datastores/postgresql/engine.ts'
 import { type Cluster, clock, newCluster } from './cluster.ts'
+
+jest.setTimeout(30_000)
 
 const never = () => new AbortController().signal
 const CANARY = 'canary-7f3e'
@@ -15,8 +17,8 @@ describe('a server', () => {
 
   beforeAll(async () => {
     cluster = await newCluster()
-  }, 30_000)
-  afterAll(() => cluster.remove(), 30_000)
+  })
+  afterAll(() => cluster.remove())
 
   it('is made with a private random password and nothing to be had without one', async () => {
     expect(statSync(files('os_maint.pw')).mode & 0o777).toBe(0o600)

@@ -57,6 +57,13 @@ describe('builtin tokens', () => {
     expect((await issued()).length).toBeLessThan(600)
   })
 
+  it('of more than 8 KiB are refused, though well signed', async () => {
+    const signed = async (padding: number) =>
+      (await made.identity.tokens.issue(claimsOf(made.demo, ['x'.repeat(padding)]))).token
+    expect(await made.identity.verify(await signed(5_700))).toBeDefined()
+    expect(await made.identity.verify(await signed(6_200))).toBeUndefined()
+  })
+
   it('are signed with the derived key, HS256 and nothing else', async () => {
     const payload = payloadOf(await issued())
     const signed = (alg: string, kid: string, bytes: Uint8Array) =>

@@ -141,9 +141,10 @@ describe('what a grant admits', () => {
     for (const count of [1, 2, 3]) grants.set(`token-${count}`, { ...grant, expires: clock.now() + count * 1_000 })
     const wait = await pending(queue)
     await clock.advance(1_000)
+    await inner.send('mine', [{ body: 'y' }])
+    expect(inner.depth('mine')).toEqual({ ready: 1, inFlight: 0 }) // the wait ended with the grant
     await Promise.all([queue.send('conductor', [{ body: 'x' }]), queue.ack('mine', [])])
     expect(asked).toBe(2)
-    await inner.send('mine', [{ body: 'y' }])
     expect(await wait.messages).toMatchObject([{ body: 'y' }])
   })
 
@@ -171,8 +172,7 @@ describe('a lost connection', () => {
 
   it('is given up by a send after 10 s, and by a receive when its wait is over', async () => {
     const clock = virtualClock()
-    const { client } = await setUp(clock)
-    const queue = client()
+    const queue = (await setUp(clock)).client()
     const sent = expect(queue.send('conductor', [{ body: 'x' }])).rejects.toThrow('in time')
     const wait = queue.receive('mine', { max: 1, waitMs: 5_000 })
     await clock.advance(10_000)
@@ -267,9 +267,8 @@ describe('client and server', () => {
     await expect(queue.extend('mine', 'x', 1)).rejects.toThrow('the queue failed')
   })
 
-  it('end at once when the client is closed during an outage, and refuse calls afterwards', async () => {
-    const { client } = await setUp()
-    const queue = client()
+  it('end at once when the client is closed while it connects, and refuse calls afterwards', async () => {
+    const { queue } = await connected(virtualClock(), () => new Promise(() => {}))
     const wait = queue.receive('mine', LONG)
     const sent = expect(queue.send('conductor', [{ body: 'x' }])).rejects.toThrow('closed')
     await queue.close()
