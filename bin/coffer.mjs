@@ -21,7 +21,9 @@ if (Number(process.versions.node.split('.')[0]) < 18) {
 
 const node = join(root, 'node_modules', 'node', 'bin', 'node')
 const stamp = join(root, 'node_modules', '.coffer-lock')
-const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+const wanted = createHash('sha256')
+  .update(readFileSync(join(root, 'package-lock.json')))
+  .digest('hex')
 
 function installed() {
   try {
@@ -42,9 +44,16 @@ if (!installed()) {
   writeFileSync(stamp, wanted)
 }
 
-const jest = ['--experimental-vm-modules', '--no-warnings=ExperimentalWarning', join('node_modules', 'jest', 'bin', 'jest.js')]
+const jest = [
+  '--experimental-vm-modules',
+  '--no-warnings=ExperimentalWarning',
+  join('node_modules', 'jest', 'bin', 'jest.js'),
+]
 const COMMANDS = {
-  start: { args: ['--disable-warning=ExperimentalWarning', join('local', 'main.ts')], env: { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'v8') } },
+  start: {
+    args: ['--disable-warning=ExperimentalWarning', join('local', 'main.ts')],
+    env: { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'v8') },
+  },
   test: { args: [...jest] },
   'test:services': { args: [join('scripts', 'test-services.ts')] },
   verify: { args: [join('scripts', 'verify.ts')] },

@@ -3,7 +3,7 @@ import type { Context } from 'aws-lambda'
 import { routes as databases } from '../lib/databases/routes.ts'
 import { routes as datastores } from '../lib/datastores/routes.ts'
 import { routes as flavors } from '../lib/flavors/routes.ts'
-import { sagas, routes as instances } from '../lib/instances/index.ts'
+import { routes as instances, sagas } from '../lib/instances/index.ts'
 import {
   type ApiEvent,
   faults,
@@ -23,7 +23,10 @@ import { routes as users } from '../lib/users/routes.ts'
 import { routes as versions } from '../lib/versions/routes.ts'
 import { wired } from '../lib/wiring/current.ts'
 
-const stepsOf = (name: string) => Object.values(sagas).find(saga => saga.name === name)?.steps.map(step => step.name) ?? []
+const stepsOf = (name: string) =>
+  Object.values(sagas)
+    .find(saga => saga.name === name)
+    ?.steps.map(step => step.name) ?? []
 
 /** Every route of the API. */
 export const routes = [
@@ -43,7 +46,7 @@ export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof handl
   .use(requestId(wired))
   .use(faults())
   .use(negotiation())
-  .use(routing(router(routes)))
   .use(projectCheck())
+  .use(routing(router(routes)))
   .use(schemaCheck())
   .handler(event => handled(event))

@@ -1,5 +1,6 @@
 import middy from '@middy/core'
 import type { ScheduledEvent } from 'aws-lambda'
+import type { TaskmanagerMethods } from '../lib/contracts/taskmanager.ts'
 import { resendDue } from '../lib/guests/due.ts'
 import { reason } from '../lib/kit/errors.ts'
 import type { SagaRecord } from '../lib/kit/saga/saga.ts'
@@ -7,7 +8,6 @@ import { ringOperation } from '../lib/operations/operation.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import type { Item } from '../lib/platform/store/store.ts'
 import { wired } from '../lib/wiring/current.ts'
-import type { TaskmanagerMethods } from '../lib/contracts/taskmanager.ts'
 
 /** How many due records one tick looks at; the rest is due at the next. */
 const AT_ONCE = 200

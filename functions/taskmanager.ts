@@ -19,7 +19,13 @@ const every = sagas satisfies Record<keyof TaskmanagerMethods, unknown>
 
 /** A runner of the platform's sagas. */
 export const runnerOf = (platform: Platform) =>
-  new SagaRunner({ ...platform, deps: platform, sagas: every, leaseMs: LEASE_MS, ended: record => ringNext(platform, record) })
+  new SagaRunner({
+    ...platform,
+    deps: platform,
+    sagas: every,
+    leaseMs: LEASE_MS,
+    ended: record => ringNext(platform, record),
+  })
 
 /** Whoever waits for an operation to end goes on at once. */
 async function ringNext(platform: Platform, { project, instance, id, requestId }: SagaRecord): Promise<void> {

@@ -49,7 +49,11 @@ export class Agent {
   constructor(parts: AgentParts) {
     this.#parts = parts
     const unsupported = () => Promise.reject(new Error('the conductor takes casts only'))
-    this.#conductor = client(conductor, { cast: (method, input) => this.#report(method, input), query: unsupported, command: unsupported })
+    this.#conductor = client(conductor, {
+      cast: (method, input) => this.#report(method, input),
+      query: unsupported,
+      command: unsupported,
+    })
   }
 
   /** Receives until `signal` is aborted. */
@@ -108,7 +112,10 @@ export class Agent {
     return { envelope, message }
   }
 
-  async #answer({ id, expires }: Envelope, { method, input, requestId }: Extract<GuestMessage, { kind: 'query' }>): Promise<void> {
+  async #answer(
+    { id, expires }: Envelope,
+    { method, input, requestId }: Extract<GuestMessage, { kind: 'query' }>,
+  ): Promise<void> {
     if (this.#repeated(id, expires)) return
     const { subject, generation, sealer, queue, driver, log } = this.#parts
     if (Object.hasOwn(guest.methods, method) && guest.methods[method as keyof GuestMethods].kind !== 'query') {
@@ -198,7 +205,10 @@ export class Agent {
     const { subject, generation, sealer, queue, random, clock } = this.#parts
     this.#lastSent = Math.max(this.#lastSent + 1, clock.now() * 1000)
     const outer = { subject, generation, direction: 'up', kind: 'report', id: random.uuid() } as const
-    const body = await sealer.seal({ ...outer, expires: clock.now() + REPORT_MS }, { method, input, sent: this.#lastSent })
+    const body = await sealer.seal(
+      { ...outer, expires: clock.now() + REPORT_MS },
+      { method, input, sent: this.#lastSent },
+    )
     await queue.send(this.#parts.conductor, [{ body }])
   }
 }

@@ -47,7 +47,11 @@ export async function enrolment(dir: string, config: AgentConfig, clock: Clock, 
       return { instance, generation, secret, publicKey: { kty, crv, x } }
     }
     const at = Math.floor(clock.now() / 1000)
-    const proof = await new SignJWT().setProtectedHeader({ alg: 'EdDSA' }).setIssuedAt(at).setAudience('enrol').setSubject(`guest:${instance}`)
+    const proof = await new SignJWT()
+      .setProtectedHeader({ alg: 'EdDSA' })
+      .setIssuedAt(at)
+      .setAudience('enrol')
+      .setSubject(`guest:${instance}`)
     return { instance, generation, proof: await proof.sign(key) }
   }
 

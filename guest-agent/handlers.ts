@@ -14,7 +14,8 @@ export const handlers: Handlers<GuestMethods, Driver> = {
   get_user: async ({ name, host }, driver) => (await driver.get_user(name, host)) ?? null,
   list_users: async (page, driver) => driver.list_users(page),
   change_passwords: async ({ users }, driver) => done(driver.change_passwords(users)),
-  update_attributes: async ({ name, host, attributes }, driver) => done(driver.update_attributes(name, host, attributes)),
+  update_attributes: async ({ name, host, attributes }, driver) =>
+    done(driver.update_attributes(name, host, attributes)),
   list_access: async ({ name, host }, driver) => driver.list_access(name, host),
   grant_access: async ({ name, host, databases }, driver) => done(driver.grant_access(name, host, databases)),
   revoke_access: async ({ name, host, database }, driver) => done(driver.revoke_access(name, host, database)),

@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises'
-import { writeAtomically } from '../lib/kit/files.ts'
 import { z } from 'zod'
+import { writeAtomically } from '../lib/kit/files.ts'
 
 /** How a command ended. */
 export const Ended = z.object({
@@ -49,7 +49,8 @@ export async function journal(path: string): Promise<Journal> {
   }
 }
 
-const lines = async (path: string) => (await readFile(path, 'utf8').catch(() => '')).split('\n').filter(line => line !== '')
+const lines = async (path: string) =>
+  (await readFile(path, 'utf8').catch(() => '')).split('\n').filter(line => line !== '')
 
 function tryJson(text: string): unknown {
   try {

@@ -44,4 +44,3 @@ export async function chooseEndpoint(network: string, port: number, taken: Endpo
   if (shared.port === undefined) throw new Error('no free address: nothing can listen on the loopback network')
   return { address: shared.address, port: shared.port }
 }
-

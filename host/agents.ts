@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import { chown, mkdir, open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
-import { alive, type Running, runningAs, serversIn } from '../lib/datastores/postgresql/process.ts'
+import { serversIn } from '../lib/datastores/postgresql/process.ts'
 import type { Clock } from '../lib/kit/clock.ts'
 import { writeAtomically } from '../lib/kit/files.ts'
+import { alive, type Running, runningAs } from '../lib/kit/process.ts'
 import type { HostConfig } from './config.ts'
 import { type ServerState, serverDir, volumeDir } from './state.ts'
 
@@ -16,7 +17,13 @@ export async function writeAgentFiles(config: HostConfig, server: ServerState, u
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const { address, port, flavor, datastore } = server
   const site = { volume: volumeDir(config.dataDir, server.volume), engine, address, port, flavor }
-  const content = { userData: JSON.parse(userData), endpointFile: config.endpointFile, datastore, site, logLevel: config.logLevel }
+  const content = {
+    userData: JSON.parse(userData),
+    endpointFile: config.endpointFile,
+    datastore,
+    site,
+    logLevel: config.logLevel,
+  }
   const path = join(dir, 'config.json')
   await writeAtomically(path, JSON.stringify(content))
   if (server.uid !== undefined) {
@@ -26,7 +33,10 @@ export async function writeAgentFiles(config: HostConfig, server: ServerState, u
 }
 
 /** Starts an agent in a session of its own, so that it outlives this daemon; its log is in its folder. */
-export async function startAgent(config: HostConfig, server: ServerState): Promise<{ running: Running; child: ChildProcess }> {
+export async function startAgent(
+  config: HostConfig,
+  server: ServerState,
+): Promise<{ running: Running; child: ChildProcess }> {
   const dir = serverDir(config.dataDir, server.name)
   const log = await open(join(dir, 'agent.log'), 'a', 0o600)
   try {

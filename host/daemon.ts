@@ -1,11 +1,11 @@
 import { lstat } from 'node:fs/promises'
 import type { HostMethods } from '../lib/contracts/host.ts'
 import { manifestOf } from '../lib/datastores/catalog.ts'
-import { alive } from '../lib/datastores/postgresql/process.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import type { Handlers } from '../lib/kit/contract.ts'
 import { reason } from '../lib/kit/errors.ts'
 import { removeAll } from '../lib/kit/files.ts'
+import { alive } from '../lib/kit/process.ts'
 import type { Facts } from '../lib/platform/compute/compute.ts'
 import { chooseEndpoint } from './addresses.ts'
 import { endServer, startAgent, stopServer, writeAgentFiles } from './agents.ts'
@@ -48,7 +48,9 @@ export class Daemon {
   /** Takes over what runs already, starts what should run, and looks after it until `close` or `stop`. */
   async start(): Promise<void> {
     await this.#spares.sweep()
-    await Promise.all((await this.#state.servers.all()).map(server => this.#locked(server.instance, () => this.#look(server.name))))
+    await Promise.all(
+      (await this.#state.servers.all()).map(server => this.#locked(server.instance, () => this.#look(server.name))),
+    )
     this.#spares.fill()
     void this.#watch()
   }
@@ -67,7 +69,9 @@ export class Daemon {
     const servers = await this.#state.servers.all()
     await Promise.all(
       servers.map(server =>
-        stopServer(config, server, clock).catch(error => log.error({ server: server.name, error: reason(error) }, 'stop failed')),
+        stopServer(config, server, clock).catch(error =>
+          log.error({ server: server.name, error: reason(error) }, 'stop failed'),
+        ),
       ),
     )
   }
@@ -84,7 +88,11 @@ export class Daemon {
     if (await this.#state.deleted.get(wish.name)) return this.#tell('update_volume', wish, { status: 'GONE' })
     if (!(await this.#state.volumes.get(wish.name))) {
       try {
-        const uid = await this.#spares.take(wish.datastore.manager, wish.datastore.version, volumeDir(config.dataDir, wish.name))
+        const uid = await this.#spares.take(
+          wish.datastore.manager,
+          wish.datastore.version,
+          volumeDir(config.dataDir, wish.name),
+        )
         await this.#state.volumes.put({ ...wish, ...(uid !== undefined && { uid }) })
       } catch (error) {
         return this.#tell('update_volume', wish, { status: 'ERROR', fault: reason(error) })
@@ -206,7 +214,11 @@ export class Daemon {
   /** Called when the data directory is gone. */
   onVanished: () => void = () => {}
 
-  async #tell(method: 'update_server' | 'update_volume', { name, instance, project }: Owned, facts: Facts): Promise<void> {
+  async #tell(
+    method: 'update_server' | 'update_volume',
+    { name, instance, project }: Owned,
+    facts: Facts,
+  ): Promise<void> {
     await this.#parts.report(method, { name, instance, project }, facts)
   }
 
@@ -227,4 +239,8 @@ function factsOf({ address, port }: ServerState): Facts {
   return { status: 'ACTIVE', addresses: [{ address, port, type: 'private' }] }
 }
 
-const isThere = (path: string) => lstat(path).then(() => true, () => false)
+const isThere = (path: string) =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  )

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { type HostMethods, HostMessage, host } from '../lib/contracts/host.ts'
+import { HostMessage, type HostMethods, host } from '../lib/contracts/host.ts'
 import { type Handlers, serve } from '../lib/kit/contract.ts'
 import { reason } from '../lib/kit/errors.ts'
 import { readEnvelope, sealer } from '../lib/kit/seal.ts'
@@ -44,7 +44,14 @@ const daemon = new Daemon({
   log,
   async report(method, of, facts) {
     const id = systemRandom.uuid()
-    const outer = { subject, generation: 0, direction: 'up', kind: 'report', id, expires: systemClock.now() + REPORT_MS } as const
+    const outer = {
+      subject,
+      generation: 0,
+      direction: 'up',
+      kind: 'report',
+      id,
+      expires: systemClock.now() + REPORT_MS,
+    } as const
     const body = await seals.seal(outer, { method, input: { ...of, facts }, sent: nextSent() })
     await queue.send(config.conductor, [{ body }]).catch(error => {
       // The control plane is away; it asks again when it is back.

@@ -103,7 +103,11 @@ export class Spares {
   }
 }
 
-const exists = (path: string) => lstat(path).then(() => true, () => false)
+const exists = (path: string) =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  )
 
 async function spareAt(dir: string): Promise<Spare> {
   const { uid } = await lstat(dir)

@@ -14,12 +14,16 @@ const ACCOUNTS = [
 
 /** Makes the accounts at the first start, and writes `openrc`, `openrc-admin`, `openrc-alt` and `clouds.yaml`, for their owner only. */
 export async function writeAccounts(dataDir: string, service: IdentityService, base: string): Promise<void> {
-  const known = ACCOUNTS.map(account => ({ ...account, password: passwordIn(join(dataDir, account.file)) ?? randomBytes(18).toString('base64url') }))
+  const known = ACCOUNTS.map(account => ({
+    ...account,
+    password: passwordIn(join(dataDir, account.file)) ?? randomBytes(18).toString('base64url'),
+  }))
   const seeded = await seedAccounts(service.accounts, known)
   for (const [index, { user, created }] of seeded.entries()) {
     const account = known[index]
     // A lost file: the password in the new one has to be the account's.
-    if (account && !created && passwordIn(join(dataDir, account.file)) === undefined) await service.accounts.setPassword(user.id, account.password)
+    if (account && !created && passwordIn(join(dataDir, account.file)) === undefined)
+      await service.accounts.setPassword(user.id, account.password)
   }
   for (const account of known) writePrivate(join(dataDir, account.file), openrc(account, base))
   writePrivate(join(dataDir, 'clouds.yaml'), cloudsYaml(known, base))

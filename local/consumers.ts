@@ -19,7 +19,10 @@ const PERIOD_MS = 1_000
 const SWEEP_EVERY = 60
 
 /** Feeds the functions from the queue, as event source mappings and a schedule do on AWS, until `signal` is aborted. */
-export async function consume(platform: Platform & { store: { sweepExpired?(now: number, limit: number): number } }, signal: AbortSignal): Promise<void> {
+export async function consume(
+  platform: Platform & { store: { sweepExpired?(now: number, limit: number): number } },
+  signal: AbortSignal,
+): Promise<void> {
   await Promise.all([
     pull(platform, TASKMANAGER_TOPIC, taskmanager, signal),
     pull(platform, CONDUCTOR_TOPIC, conductor, signal),
@@ -50,7 +53,8 @@ async function one({ queue, log }: Platform, topic: string, handler: Consumer, m
   try {
     const { batchItemFailures } = await handler(sqsEvent(topic, [message]), contextOf(topic, TIMEOUT_MS))
     if (batchItemFailures.length === 0) return await queue.ack(topic, [message.receipt])
-    if (message.attempt < MOST_ATTEMPTS) return await queue.release(topic, [message.receipt], 500 * 2 ** message.attempt)
+    if (message.attempt < MOST_ATTEMPTS)
+      return await queue.release(topic, [message.receipt], 500 * 2 ** message.attempt)
     log.error({ topic, message: message.id }, 'message given up')
     await queue.ack(topic, [message.receipt])
   } catch (error) {
@@ -58,7 +62,10 @@ async function one({ queue, log }: Platform, topic: string, handler: Consumer, m
   }
 }
 
-async function tick(platform: Platform & { store: { sweepExpired?(now: number, limit: number): number } }, signal: AbortSignal): Promise<void> {
+async function tick(
+  platform: Platform & { store: { sweepExpired?(now: number, limit: number): number } },
+  signal: AbortSignal,
+): Promise<void> {
   const { clock, log, store } = platform
   for (let count = 0; !signal.aborted; count++) {
     try {

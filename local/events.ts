@@ -70,7 +70,12 @@ export function authorizerEvent({ method, path, headers }: Incoming): APIGateway
     queryStringParameters: null,
     multiValueQueryStringParameters: null,
     stageVariables: null,
-    requestContext: requestContext(method, path, '', undefined) as unknown as APIGatewayRequestAuthorizerEvent['requestContext'],
+    requestContext: requestContext(
+      method,
+      path,
+      '',
+      undefined,
+    ) as unknown as APIGatewayRequestAuthorizerEvent['requestContext'],
   }
 }
 
@@ -118,6 +123,6 @@ export function contextOf(name: string, timeoutMs: number): Context {
 
 function grouped(query: [string, string][]): Record<string, string[]> {
   const groups: Record<string, string[]> = {}
-  for (const [name, value] of query) (groups[name] ??= []).push(value)
+  for (const [name, value] of query) groups[name] = [...(groups[name] ?? []), value]
   return groups
 }

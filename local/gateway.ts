@@ -5,8 +5,8 @@ import { handler as api } from '../functions/api.ts'
 import { handler as authorizer } from '../functions/authorizer.ts'
 import { handler as enrol } from '../functions/enrol.ts'
 import { handler as identity } from '../functions/identity.ts'
-import type { ApiEvent } from '../lib/kit/http/pipeline.ts'
 import type { Log } from '../lib/kit/clock.ts'
+import type { ApiEvent } from '../lib/kit/http/pipeline.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from './events.ts'
 
@@ -17,7 +17,9 @@ const REQUEST_MS = 30_000
 const TIMEOUT_MS = 29_000
 
 /** What API Gateway answers by itself, with Trove's and Keystone's bodies. */
-const UNAUTHORIZED = { error: { code: 401, title: 'Unauthorized', message: 'The request you have made requires authentication.' } }
+const UNAUTHORIZED = {
+  error: { code: 401, title: 'Unauthorized', message: 'The request you have made requires authentication.' },
+}
 const TOO_LARGE = { overLimit: { code: 413, message: 'The request body is larger than 1 MiB.' } }
 const FAILED = { instanceFault: { code: 500, message: 'An unexpected error happened.' } }
 
@@ -30,12 +32,15 @@ export interface Gateway {
 
 export async function gateway(options: { host: string; port: number; log: Log }): Promise<Gateway> {
   const { host, port, log } = options
-  const server = createServer({ headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, maxHeaderSize: 16_384 }, (request, response) => {
-    serveRequest(request, response).catch(error => {
-      log.error({ error: String(error) }, 'gateway failed')
-      send(response, { statusCode: 500, body: JSON.stringify(FAILED) })
-    })
-  })
+  const server = createServer(
+    { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, maxHeaderSize: 16_384 },
+    (request, response) => {
+      serveRequest(request, response).catch(error => {
+        log.error({ error: String(error) }, 'gateway failed')
+        send(response, { statusCode: 500, body: JSON.stringify(FAILED) })
+      })
+    },
+  )
   server.listen(port, host)
   await once(server, 'listening')
   return {
@@ -121,12 +126,19 @@ function split(url: string): string[] {
 }
 
 function headersOf(request: IncomingMessage): Record<string, string> {
-  const entries = Object.entries(request.headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')])
+  const entries = Object.entries(request.headers).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.join(', ') : (value ?? ''),
+  ])
   return { 'x-forwarded-proto': 'http', ...Object.fromEntries(entries) }
 }
 
 function send(response: ServerResponse, { statusCode, headers, body }: APIGatewayProxyResult): void {
   if (response.headersSent) return
-  response.writeHead(statusCode, { 'Content-Type': 'application/json', ...headers, 'Content-Length': Buffer.byteLength(body) })
+  response.writeHead(statusCode, {
+    'Content-Type': 'application/json',
+    ...headers,
+    'Content-Length': Buffer.byteLength(body),
+  })
   response.end(body)
 }

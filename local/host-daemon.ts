@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { openSync, rmSync, closeSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { HostConfig } from '../host/config.ts'
 import { postgresql } from '../lib/datastores/postgresql/manifest.ts'
-import { alive, runningAs } from '../lib/datastores/postgresql/process.ts'
 import type { Log } from '../lib/kit/clock.ts'
-import { systemClock } from '../lib/wiring/system.ts'
+import { alive, runningAs } from '../lib/kit/process.ts'
 import { type Embedded, HOST_ID } from '../lib/wiring/embedded.ts'
+import { systemClock } from '../lib/wiring/system.ts'
 import type { Runtime } from './runtime.ts'
 import { parse, textOf } from './surroundings.ts'
 
@@ -24,7 +24,13 @@ export interface HostDaemon {
   stop(): Promise<void>
 }
 
-export async function hostDaemon(dataDir: string, cloud: Embedded, runtime: Runtime, root: boolean, log: Log): Promise<HostDaemon> {
+export async function hostDaemon(
+  dataDir: string,
+  cloud: Embedded,
+  runtime: Runtime,
+  root: boolean,
+  log: Log,
+): Promise<HostDaemon> {
   const configPath = join(dataDir, 'host.json')
   const pidPath = join(dataDir, 'host.pid')
   await endOlder(pidPath, log)
@@ -83,7 +89,11 @@ async function endOlder(pidPath: string, log: Log): Promise<void> {
 async function launch(dataDir: string, configPath: string, pidPath: string): Promise<ChildProcess> {
   const out = openSync(join(dataDir, 'host.log'), 'a', 0o600)
   const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', NODE_COMPILE_CACHE: join(dataDir, 'cache') }
-  const child = spawn(process.execPath, ['--max-old-space-size=128', MAIN, configPath], { detached: true, stdio: ['ignore', out, out], env })
+  const child = spawn(process.execPath, ['--max-old-space-size=128', MAIN, configPath], {
+    detached: true,
+    stdio: ['ignore', out, out],
+    env,
+  })
   closeSync(out)
   const running = child.pid === undefined ? undefined : await runningAs(child.pid)
   if (running) writeFileSync(pidPath, JSON.stringify(running), { mode: 0o600 })

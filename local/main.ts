@@ -1,5 +1,6 @@
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { ringAll } from '../functions/periodic.ts'
 import { reason } from '../lib/kit/errors.ts'
 import { serveQueue } from '../lib/platform/queue/socket-server.ts'
 import { BadKeyFile } from '../lib/platform/secrets/keyfile.ts'
@@ -14,7 +15,6 @@ import { hostDaemon } from './host-daemon.ts'
 import { type Options, readOptions, Unfit } from './options.ts'
 import { runtime } from './runtime.ts'
 import { checkNode, codeOf, lock, prepareDataDir } from './surroundings.ts'
-import { ringAll } from '../functions/periodic.ts'
 
 /** `npm start`: the cloud on one machine. */
 const isRoot = process.getuid?.() === 0
@@ -29,14 +29,25 @@ async function start(options: Options): Promise<void> {
   process.umask(0o077)
   let served: Gateway | undefined
   const url = () => `http://${address(host)}:${portOf(served, port)}`
-  const cloud = await embedded({ dataDir, log, enrolUrl: () => `${localUrl(host, portOf(served, port))}/enrol`, publicUrl: process.env['PUBLIC_URL'] })
+  const cloud = await embedded({
+    dataDir,
+    log,
+    enrolUrl: () => `${localUrl(host, portOf(served, port))}/enrol`,
+    publicUrl: process.env['PUBLIC_URL'],
+  })
   wire(cloud.platform)
   served = await listen(options, log)
   const endpoint = join(dataDir, 'endpoint')
   writeFileSync(endpoint, cloud.platform.enrolUrl())
   chmodSync(endpoint, 0o644)
-  const socket = await serveQueue(cloud.platform.queue, { path: cloud.socket, admit: cloud.admit, clock: systemClock, log })
-  if (cloud.platform.identityService) await writeAccounts(dataDir, cloud.platform.identityService, localUrl(host, portOf(served, port)))
+  const socket = await serveQueue(cloud.platform.queue, {
+    path: cloud.socket,
+    admit: cloud.admit,
+    clock: systemClock,
+    log,
+  })
+  if (cloud.platform.identityService)
+    await writeAccounts(dataDir, cloud.platform.identityService, localUrl(host, portOf(served, port)))
   const daemon = await hostDaemon(dataDir, cloud, machine, isRoot, log)
   const stopping = new AbortController()
   const consuming = consume(cloud.platform, stopping.signal)
@@ -79,7 +90,8 @@ function portOf(served: Gateway | undefined, asked: number): number {
 
 const address = (host: string) => (host.includes(':') ? `[${host}]` : host)
 /** Where this machine itself reaches the gateway. */
-const localUrl = (host: string, port: number) => `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : address(host)}:${port}`
+const localUrl = (host: string, port: number) =>
+  `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : address(host)}:${port}`
 
 /** One line, and a non-zero exit. */
 function fail(error: unknown): never {

@@ -57,7 +57,8 @@ function parsed(args: string[]) {
 
 function wholeNumber(name: string, text: string, least: number, most: number): number {
   const value = Number(text)
-  if (!/^[0-9]+$/.test(text) || value < least || value > most) throw new Unfit(`--${name} takes a whole number from ${least} to ${most}, not '${text}'`)
+  if (!/^[0-9]+$/.test(text) || value < least || value > most)
+    throw new Unfit(`--${name} takes a whole number from ${least} to ${most}, not '${text}'`)
   return value
 }
 

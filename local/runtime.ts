@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { cp, copyFile, link, rename } from 'node:fs/promises'
+import { copyFile, cp, link, rename } from 'node:fs/promises'
 import { arch, platform } from 'node:os'
 import { dirname, join } from 'node:path'
 import { postgresql } from '../lib/datastores/postgresql/manifest.ts'

@@ -1,6 +1,6 @@
 import { accessSync, chmodSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { type Running, alive, runningAs } from '../lib/datastores/postgresql/process.ts'
+import { alive, type Running, runningAs } from '../lib/kit/process.ts'
 import { Unfit } from './options.ts'
 
 /** The form of what is kept in a data directory; raised when an older Coffer could not read it. */
@@ -10,7 +10,8 @@ const FOLDERS = ['volumes', 'servers', 'spares', 'runtime']
 
 /** The Node.js that runs this must be the one it was built for. Throws Unfit. */
 export function checkNode(version: string): void {
-  if (Number(version.split('.')[0]) < 24) throw new Unfit(`Node.js 24 or newer is needed, this is ${version}: run it with 'npm start'`)
+  if (Number(version.split('.')[0]) < 24)
+    throw new Unfit(`Node.js 24 or newer is needed, this is ${version}: run it with 'npm start'`)
 }
 
 /** Makes the data directory and its folders, and sees that it can be used. Throws Unfit. */
@@ -34,7 +35,9 @@ export function prepareDataDir(dataDir: string, root: boolean): void {
 function assertReachable(dataDir: string): void {
   for (let path = dirname(dataDir); ; path = dirname(path)) {
     if ((statSync(path).mode & 0o001) === 0) {
-      throw new Unfit(`the data directory ${dataDir} cannot be reached by the databases' users: ${path} is closed to them; choose another with --data-dir`)
+      throw new Unfit(
+        `the data directory ${dataDir} cannot be reached by the databases' users: ${path} is closed to them; choose another with --data-dir`,
+      )
     }
     if (path === dirname(path)) return
   }
@@ -43,7 +46,10 @@ function assertReachable(dataDir: string): void {
 function checkForm(dataDir: string): void {
   const path = join(dataDir, 'form')
   const form = Number(textOf(path) ?? FORM)
-  if (!(form <= FORM)) throw new Unfit(`the data directory ${dataDir} was written by a newer Coffer (form ${form}, this one knows ${FORM})`)
+  if (!(form <= FORM))
+    throw new Unfit(
+      `the data directory ${dataDir} was written by a newer Coffer (form ${form}, this one knows ${FORM})`,
+    )
   writeFileSync(path, String(FORM), { mode: 0o600 })
 }
 
@@ -51,7 +57,8 @@ function checkForm(dataDir: string): void {
 export async function lock(dataDir: string): Promise<() => void> {
   const path = join(dataDir, 'lock')
   const holder = parse(textOf(path))
-  if (holder && (await alive(holder))) throw new Unfit(`the data directory ${dataDir} is in use by another Coffer (pid ${holder.pid})`)
+  if (holder && (await alive(holder)))
+    throw new Unfit(`the data directory ${dataDir} is in use by another Coffer (pid ${holder.pid})`)
   const own = await runningAs(process.pid)
   rmSync(path, { force: true })
   try {
@@ -79,4 +86,5 @@ export function textOf(path: string): string | undefined {
   }
 }
 
-export const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? String(error.code) : String(error))
+export const codeOf = (error: unknown) =>
+  error instanceof Error && 'code' in error ? String(error.code) : String(error)

@@ -17,9 +17,7 @@ export type ServiceStatus = z.infer<typeof ServiceStatus>
 /** What a host tells of a server or a volume. */
 export const MachineFacts = z.object({
   status: z.enum(['BUILD', 'ACTIVE', 'ERROR', 'SHUTDOWN', 'GONE']),
-  addresses: z
-    .array(z.object({ address: z.string(), port: z.int(), type: z.enum(['private', 'public']) }))
-    .optional(),
+  addresses: z.array(z.object({ address: z.string(), port: z.int(), type: z.enum(['private', 'public']) })).optional(),
   fault: z.string().optional(),
 })
 export type MachineFacts = z.infer<typeof MachineFacts>

@@ -26,10 +26,7 @@ export const guest = contract('guest', {
   delete_user: command(UserId, Nothing),
   get_user: query(UserId, UserView.nullable()),
   list_users: query(PageRequest, page(UserView)),
-  change_passwords: command(
-    z.object({ users: z.array(UserId.extend({ password: secret(z.string()) })) }),
-    Nothing,
-  ),
+  change_passwords: command(z.object({ users: z.array(UserId.extend({ password: secret(z.string()) })) }), Nothing),
   update_attributes: command(
     UserId.extend({
       attributes: z.object({

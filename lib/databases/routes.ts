@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { guestClient } from '../guests/guest.ts'
+import type { guestClient } from '../guests/guest.ts'
 import { badRequest, notFound, notImplemented } from '../kit/errors.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
 import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
-import { serving } from '../users/serving.ts'
 import { assertDatabaseName, checkedDatabases } from '../users/names.ts'
+import { serving } from '../users/serving.ts'
 
 const NewDatabase = z.object({ name: z.string(), character_set: z.string().nullish(), collate: z.string().nullish() })
 
@@ -50,7 +50,10 @@ async function remove(call: Call<unknown, Platform>): Promise<Reply> {
 
 export const routes: Route<Platform>[] = [
   route({ method: 'GET', path: '/instances/{id}/databases', summary: 'List databases' }, list),
-  bodied({ method: 'POST', path: '/instances/{id}/databases', summary: 'Create databases', body: NewDatabases }, create),
+  bodied(
+    { method: 'POST', path: '/instances/{id}/databases', summary: 'Create databases', body: NewDatabases },
+    create,
+  ),
   route({ method: 'DELETE', path: '/instances/{id}/databases/{name}', summary: 'Delete a database' }, remove),
   route({ method: 'GET', path: '/instances/{id}/databases/{name}', summary: 'Not served, as in Trove' }, async () => {
     throw notImplemented('Showing a single database is not supported.')

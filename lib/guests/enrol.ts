@@ -2,9 +2,9 @@ import { timingSafeEqual } from 'node:crypto'
 import { jwtVerify } from 'jose'
 import { z } from 'zod'
 import { CONDUCTOR_TOPIC, guestSubject, guestTopic } from '../contracts/conductor.ts'
+import { pointers } from '../instances/instance.ts'
 import { Fault } from '../kit/errors.ts'
 import { retrying } from '../kit/records.ts'
-import { pointers } from '../instances/instance.ts'
 import type { Platform } from '../platform/platform.ts'
 import { enrolSecret, type Guest, guests } from './guest.ts'
 
@@ -81,7 +81,9 @@ async function credentials(platform: Platform, { instance, generation, issued }:
   const expires = platform.clock.now() + CREDENTIALS_MS
   const kid = await platform.keys.currentId()
   const key = async (direction: 'down' | 'up') =>
-    Buffer.from(await platform.keys.derive(kid, 'seal', guestSubject(instance), generation, direction)).toString('base64url')
+    Buffer.from(await platform.keys.derive(kid, 'seal', guestSubject(instance), generation, direction)).toString(
+      'base64url',
+    )
   return {
     topic,
     conductor: CONDUCTOR_TOPIC,

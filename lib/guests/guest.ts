@@ -81,7 +81,9 @@ async function ask(platform: Platform, asking: Asking, method: string, input: un
   const subject = guestSubject(to.instance)
   const expires = clock.now() + QUERY_MS
   await deliver(platform, to, { kind: 'query', method, input, requestId: asking.requestId }, id, expires)
-  const answer = await bells.until(answerBell(subject, id), QUERY_MS, () => answers.get(store, '*', answerId(subject, id)))
+  const answer = await bells.until(answerBell(subject, id), QUERY_MS, () =>
+    answers.get(store, '*', answerId(subject, id)),
+  )
   if (!answer) throw new Fault(504, `The agent of instance ${to.instance} did not answer in time.`)
   await store.transact([{ op: 'delete', key: answer.key }])
   const opened = GuestAnswer.parse(await sealer.open(readEnvelope(answer.body.envelope)))
@@ -91,7 +93,12 @@ async function ask(platform: Platform, asking: Asking, method: string, input: un
 }
 
 /** Stores the command under the next number and rings the agent. */
-async function issue(platform: Platform, asking: Asking, method: CommandRow['method'], input: unknown): Promise<CommandRow> {
+async function issue(
+  platform: Platform,
+  asking: Asking,
+  method: CommandRow['method'],
+  input: unknown,
+): Promise<CommandRow> {
   const { store, clock } = platform
   const { project, instance, requestId, once } = asking
   const asked = await retrying(store, async () => {
@@ -101,8 +108,21 @@ async function issue(platform: Platform, asking: Asking, method: CommandRow['met
     if (known !== undefined) return { changes: [], result: row?.body ?? doneLongAgo(asking, method, known) }
     const number = item.body.issued + 1
     const now = clock.now()
-    const locked = await platform.vault.lock(guest.methods[method].input, input, commandOwner({ project, instance, number }))
-    const made: CommandRow = { project, instance, number, method, input: locked, status: 'issued', requestId, issued: now }
+    const locked = await platform.vault.lock(
+      guest.methods[method].input,
+      input,
+      commandOwner({ project, instance, number }),
+    )
+    const made: CommandRow = {
+      project,
+      instance,
+      number,
+      method,
+      input: locked,
+      status: 'issued',
+      requestId,
+      issued: now,
+    }
     const next: Guest = {
       ...item.body,
       issued: number,
@@ -148,10 +168,23 @@ export async function resendCommands(platform: Platform, to: Guest): Promise<voi
   for (const row of rows) await sendCommand(platform, to, row.body)
 }
 
-async function deliver(platform: Platform, to: Guest, message: GuestMessage, id: string, expires: number): Promise<void> {
+async function deliver(
+  platform: Platform,
+  to: Guest,
+  message: GuestMessage,
+  id: string,
+  expires: number,
+): Promise<void> {
   const { queue, sealer } = platform
   const { instance, generation, project } = to
-  const outer = { subject: guestSubject(instance), generation, direction: 'down', kind: message.kind, id, expires } as const
+  const outer = {
+    subject: guestSubject(instance),
+    generation,
+    direction: 'down',
+    kind: message.kind,
+    id,
+    expires,
+  } as const
   const body = await sealer.seal(outer, message)
   try {
     await queue.send(guestTopic(instance, generation), [{ body, group: project }])

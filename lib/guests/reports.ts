@@ -59,7 +59,12 @@ async function currentGuest({ store }: Platform, id: string, { generation }: Env
 
 async function keep({ store, bells, clock }: Platform, { subject, id }: Envelope, body: string): Promise<void> {
   const key = answerId(subject, id)
-  const change = { op: 'put', key: answers.key('*', key), body: { envelope: body }, expires: clock.now() + ANSWER_MS } as const
+  const change = {
+    op: 'put',
+    key: answers.key('*', key),
+    body: { envelope: body },
+    expires: clock.now() + ANSWER_MS,
+  } as const
   await store.transact([change])
   bells.ring(answerBell(subject, id))
 }

@@ -5,8 +5,8 @@ import { chooseVersion } from '../datastores/catalog.ts'
 import { type Flavor, findFlavor } from '../flavors/flavor.ts'
 import { enrolSecret, type Guest, guestClient, guests } from '../guests/guest.ts'
 import { badRequest, Fault, notFound, notImplemented, Permanent } from '../kit/errors.ts'
-import type { Call, Reply } from '../kit/http/route.ts'
 import { validated } from '../kit/http/parse.ts'
+import type { Call, Reply } from '../kit/http/route.ts'
 import { beginning, ownerOf, type Running, saga } from '../kit/saga/saga.ts'
 import { ringOperation } from '../operations/operation.ts'
 import type { Platform } from '../platform/platform.ts'
@@ -14,8 +14,17 @@ import { Conflict } from '../platform/store/store.ts'
 import { MAX_VOLUME_GB, quotaChanges, type Resource, resources } from '../quotas/quota.ts'
 import { checkedDatabases, checkedUsers } from '../users/names.ts'
 import { UserSpec } from '../users/user.ts'
-import { CreateBody } from './create-body.ts'
-import { changeInstance, findInstance, type Instance, instances, pointers, serverName, type Task, volumeName } from './instance.ts'
+import type { CreateBody } from './create-body.ts'
+import {
+  changeInstance,
+  findInstance,
+  type Instance,
+  instances,
+  pointers,
+  serverName,
+  type Task,
+  volumeName,
+} from './instance.ts'
 import { isActive, isGone, ramOf, remove } from './parts.ts'
 import { detail } from './view.ts'
 
@@ -36,7 +45,10 @@ async function check(call: Call<z.infer<typeof CreateBody>, Platform>) {
   const { manifest, version } = chooseVersion(plain(wanted.datastore))
   if (!wanted.volume) throw badRequest('A volume is required: the size must be given.')
   if (wanted.volume.size > MAX_VOLUME_GB) {
-    throw new Fault(413, `Volume 'size' cannot exceed maximum of ${MAX_VOLUME_GB} GB, ${wanted.volume.size} cannot be accepted.`)
+    throw new Fault(
+      413,
+      `Volume 'size' cannot exceed maximum of ${MAX_VOLUME_GB} GB, ${wanted.volume.size} cannot be accepted.`,
+    )
   }
   await refuseWhatIsNotThere(call, wanted)
   for (const { subnet_id, ip_address } of wanted.nics ?? []) {
@@ -182,7 +194,8 @@ export const createInstance = saga<CreateRequest, Platform>('create_instance', C
       await deps.compute.createVolume({ ...spec, datastore: engineOf(datastore) })
     },
     waitFor: 'update_volume',
-    until: async run => isActive(await run.deps.compute.volume(run.project, volumeName(run.instance, (await current(run)).generation))),
+    until: async run =>
+      isActive(await run.deps.compute.volume(run.project, volumeName(run.instance, (await current(run)).generation))),
     undo: run => remove(run, 'volume'),
     undone: run => isGone(run, 'volume'),
   })

@@ -125,5 +125,7 @@ export function assertServing(instance: Instance): void {
   const status = instance.service?.status
   if (instance.task === 'NONE' && (status === 'running' || status === 'healthy')) return
   const shown = instance.task === 'NONE' ? (status ?? 'new') : instance.task
-  throw unprocessable(`Instance ${instance.id} is not currently available for an action to be performed (status was ${shown}).`)
+  throw unprocessable(
+    `Instance ${instance.id} is not currently available for an action to be performed (status was ${shown}).`,
+  )
 }

@@ -18,7 +18,8 @@ export async function resetStatus(call: Call<{ force_delete?: unknown }, Platfor
     const item = await findInstance(deps, call, params['id'] ?? '')
     const { project, id, operation, task } = item.body
     const now = deps.clock.now()
-    if (task === 'DELETING') return { changes: [], result: operation && { ...operation, project, instance: id, requestId } }
+    if (task === 'DELETING')
+      return { changes: [], result: operation && { ...operation, project, instance: id, requestId } }
     if (operation) {
       const changes = await preemption(deps, project, operation.id, 'The status was reset.')
       return { changes, result: { ...operation, project, instance: id, requestId } }

@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import { badRequest } from '../kit/errors.ts'
-import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
 import { validated } from '../kit/http/parse.ts'
+import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
-import { CreateBody } from './create-body.ts'
 import { requestCreate } from './create.ts'
+import { CreateBody } from './create-body.ts'
 import { requestDelete } from './delete.ts'
 import { resetStatus } from './reset-status.ts'
 import { listInstances, showInstance } from './show.ts'
@@ -16,7 +16,10 @@ interface Action {
   handle(call: Call<never, Platform>): Promise<Reply>
 }
 
-const action = <S extends z.ZodType>(body: S, handle: (call: Call<z.output<S>, Platform>) => Promise<Reply>): Action => ({
+const action = <S extends z.ZodType>(
+  body: S,
+  handle: (call: Call<z.output<S>, Platform>) => Promise<Reply>,
+): Action => ({
   body,
   handle,
 })

@@ -1,5 +1,5 @@
-import type { Call, Reply } from '../kit/http/route.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
+import type { Call, Reply } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
 import { findInstance, instances } from './instance.ts'
 import { detail, summary } from './view.ts'
@@ -13,15 +13,20 @@ export async function showInstance(call: Call<unknown, Platform>): Promise<Reply
 }
 
 /** `GET /instances` and `/instances/detail`: rows are cut by id, then a page is sorted by its creation, newest first. */
-export const listInstances = (show: Show) => async (call: Call<unknown, Platform>): Promise<Reply> => {
-  const { deps, project, base, query } = call
-  const { limit, marker } = pageOf(query)
-  const after = marker === undefined ? {} : { after: `instance#${marker}` }
-  const rows = await instances.list(deps.store, project, { ...after, limit: limit + 1 })
-  const page = rows.slice(0, limit).map(({ body }) => body)
-  const last = rows.length > limit ? page.at(-1)?.id : undefined
-  const viewer = { ...call, now: deps.clock.now() }
-  const shown = page.sort((a, b) => b.created - a.created).map(instance => show(instance, viewer))
-  const url = `${base}/v1.0/${project}/instances${show === summary ? '' : '/detail'}`
-  return { status: 200, body: paged('instances', shown, last === undefined ? undefined : { url, query, limit, marker: last }) }
-}
+export const listInstances =
+  (show: Show) =>
+  async (call: Call<unknown, Platform>): Promise<Reply> => {
+    const { deps, project, base, query } = call
+    const { limit, marker } = pageOf(query)
+    const after = marker === undefined ? {} : { after: `instance#${marker}` }
+    const rows = await instances.list(deps.store, project, { ...after, limit: limit + 1 })
+    const page = rows.slice(0, limit).map(({ body }) => body)
+    const last = rows.length > limit ? page.at(-1)?.id : undefined
+    const viewer = { ...call, now: deps.clock.now() }
+    const shown = page.sort((a, b) => b.created - a.created).map(instance => show(instance, viewer))
+    const url = `${base}/v1.0/${project}/instances${show === summary ? '' : '/detail'}`
+    return {
+      status: 200,
+      body: paged('instances', shown, last === undefined ? undefined : { url, query, limit, marker: last }),
+    }
+  }

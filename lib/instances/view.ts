@@ -46,7 +46,9 @@ export function detail(instance: Instance, viewer: Viewer) {
     service_status_updated: timestamp(service?.at ?? instance.created),
     datastore: { ...shown.datastore, version_number: instance.datastore.version },
     volume: { ...shown.volume, ...(!NO_USAGE.includes(shown.status) && usage(volume)) },
-    ...(fault && { fault: { ...fault, created: timestamp(fault.created), details: viewer.admin ? fault.details : null } }),
+    ...(fault && {
+      fault: { ...fault, created: timestamp(fault.created), details: viewer.admin ? fault.details : null },
+    }),
     ...(instance.locality !== undefined && { locality: instance.locality }),
     ...(viewer.admin && {
       server_id: `server-${instance.id}-${instance.generation}`,

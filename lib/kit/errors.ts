@@ -52,6 +52,9 @@ export const overLimit = (message: string) => new Fault(413, message)
 export const unprocessable = (message: string) => new Fault(422, message)
 export const notImplemented = (message: string) => new Fault(501, message)
 
+/** What a client sent, short enough to be told back. */
+export const cut = (text: string, length = 80) => (text.length > length ? `${text.slice(0, length)}…` : text)
+
 /** A failure that no repetition will mend: a saga that meets one turns round. */
 export class Permanent extends Error {
   override name = 'Permanent'

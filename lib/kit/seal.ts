@@ -1,6 +1,6 @@
 import { FlattenedEncrypt, type FlattenedJWE, flattenedDecrypt } from 'jose'
 import { z } from 'zod'
-import { type Keys } from './keys.ts'
+import type { Keys } from './keys.ts'
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

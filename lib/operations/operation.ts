@@ -1,5 +1,5 @@
-import { type Task, TASKMANAGER_TOPIC, taskmanager, type TaskmanagerMethods } from '../contracts/taskmanager.ts'
-import { client, type Client } from '../kit/contract.ts'
+import { TASKMANAGER_TOPIC, type Task, type TaskmanagerMethods, taskmanager } from '../contracts/taskmanager.ts'
+import { type Client, client } from '../kit/contract.ts'
 import { isOver, type SagaRecord, sagas } from '../kit/saga/saga.ts'
 import { timestamp } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
@@ -14,7 +14,8 @@ export interface OperationRef {
 /** An operation as the API shows it. */
 export function operationView(record: SagaRecord, steps: string[]) {
   const over = isOver(record)
-  const percent = record.status === 'DONE' ? 100 : Math.floor((Math.max(0, record.step) * 100) / Math.max(1, steps.length))
+  const percent =
+    record.status === 'DONE' ? 100 : Math.floor((Math.max(0, record.step) * 100) / Math.max(1, steps.length))
   return {
     id: record.id,
     name: record.name,
@@ -52,7 +53,12 @@ function tasks(platform: Platform, project: string, requestId: string): Client<T
 }
 
 /** The change that makes a running operation turn round; none if it has ended. */
-export async function preemption({ store, clock }: Platform, project: string, id: string, why: string): Promise<Change[]> {
+export async function preemption(
+  { store, clock }: Platform,
+  project: string,
+  id: string,
+  why: string,
+): Promise<Change[]> {
   const item = await sagas.get(store, project, id)
   if (!item || isOver(item.body) || item.body.preempted) return []
   const due = item.body.lease ? item.due : clock.now()

@@ -13,7 +13,11 @@ export const routes = (stepsOf: (name: string) => string[]): Route<Platform>[] =
   }),
 ]
 
-async function listed(call: Call<unknown, Platform>, instance: string, stepsOf: (name: string) => string[]): Promise<Reply> {
+async function listed(
+  call: Call<unknown, Platform>,
+  instance: string,
+  stepsOf: (name: string) => string[],
+): Promise<Reply> {
   pageOf(call.query)
   const rows = await sagas.ofInstance(call.deps.store, instance, { limit: 200 })
   const operations = rows

@@ -26,7 +26,11 @@ export function resources(amounts: Partial<Record<Resource, number>>): Resource[
 }
 
 /** What of `amounts` does not fit any more, by name. */
-export async function exceeded(store: Store, project: string, amounts: Partial<Record<Resource, number>>): Promise<Resource[]> {
+export async function exceeded(
+  store: Store,
+  project: string,
+  amounts: Partial<Record<Resource, number>>,
+): Promise<Resource[]> {
   const over: Resource[] = []
   for (const resource of resources(amounts)) {
     const used = (await quotas.get(store, project, resource))?.body.used ?? 0

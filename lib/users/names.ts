@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { badRequest } from '../kit/errors.ts'
-import type { Manifest } from '../datastores/manifest.ts'
 import type { DatabaseSpec } from '../databases/database.ts'
+import type { Manifest } from '../datastores/manifest.ts'
+import { badRequest } from '../kit/errors.ts'
 import type { UserSpec } from './user.ts'
 
 const Password = z
@@ -10,7 +10,10 @@ const Password = z
   .regex(/[\p{L}\p{N}]/u, 'does not have a letter or a digit')
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a NUL ends a password early
   .regex(/^[^\u0000]*$/, 'has a NUL character')
-const Host = z.string().max(255).regex(/^[%]?[\w(\-).]*[%]?$/, 'is not a host')
+const Host = z
+  .string()
+  .max(255)
+  .regex(/^[%]?[\w(\-).]*[%]?$/, 'is not a host')
 const Grants = z.array(z.object({ name: z.string() }))
 
 /** The schemas of users in request bodies. Which names an engine takes is its manifest's to say. */
@@ -20,7 +23,11 @@ export const userName = {
   changed: z.object({ name: z.string().optional(), password: Password.optional(), host: Host.optional() }),
 }
 export type NewUser = z.infer<typeof userName.new>
-export type NewDatabase = { name: string; character_set?: string | null | undefined; collate?: string | null | undefined }
+export type NewDatabase = {
+  name: string
+  character_set?: string | null | undefined
+  collate?: string | null | undefined
+}
 
 /** The databases to make, checked against the engine's rules and each other. Throws 400. */
 export function checkedDatabases(manifest: Manifest, wanted: NewDatabase[]): DatabaseSpec[] {
@@ -65,7 +72,8 @@ export function assertUserName(manifest: Manifest, name: string, host: string): 
   const why = manifest.badUserName(name) ?? manifest.badHost(name, host)
   if (why) throw badRequest(`The user name '${shown(name)}' is not valid: ${why}`)
   const { users, userPrefixes } = manifest.reserved
-  if (users.includes(name) || userPrefixes.some(prefix => name.startsWith(prefix))) throw badRequest(`User name ${name} is reserved.`)
+  if (users.includes(name) || userPrefixes.some(prefix => name.startsWith(prefix)))
+    throw badRequest(`User name ${name} is reserved.`)
 }
 
 const shown = (name: string) => (name.length > 80 ? `${name.slice(0, 80)}…` : name)

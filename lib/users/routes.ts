@@ -14,7 +14,9 @@ const NewUsers = z
   .transform(({ users }) => (Array.isArray(users) ? users : [users]))
 const Passwords = z.object({ users: z.array(userName.password) }).transform(({ users }) => users)
 const Changes = z.object({ user: userName.changed }).transform(({ user }) => user)
-const Databases = z.object({ databases: z.array(z.object({ name: z.string() })) }).transform(({ databases }) => databases)
+const Databases = z
+  .object({ databases: z.array(z.object({ name: z.string() })) })
+  .transform(({ databases }) => databases)
 
 type Agent = Awaited<ReturnType<typeof serving>>['agent']
 
@@ -36,10 +38,14 @@ async function found(agent: Agent, id: { name: string; host?: string | undefined
 async function list(call: Call<unknown, Platform>): Promise<Reply> {
   const { agent, instance } = await serving(call)
   const { limit, marker } = pageOf(call.query)
-  const { items, next } = await agent.list_users({ limit, ...(marker !== undefined && { marker: userId(marker).name }) })
+  const { items, next } = await agent.list_users({
+    limit,
+    ...(marker !== undefined && { marker: userId(marker).name }),
+  })
   const url = `${call.base}/v1.0/${call.project}/instances/${instance.id}/users`
   const last = items.at(-1)
-  const more = next === undefined || !last ? undefined : { url, query: call.query, limit, marker: `${last.name}@${last.host}` }
+  const more =
+    next === undefined || !last ? undefined : { url, query: call.query, limit, marker: `${last.name}@${last.host}` }
   return { status: 200, body: paged('users', items, more) }
 }
 
@@ -49,7 +55,10 @@ async function create(call: Call<z.infer<typeof NewUsers>, Platform>): Promise<R
   for (const { name } of users) {
     if (await agent.get_user({ name })) throw badRequest(`User '${name}' already exists.`)
   }
-  await assertDatabases(agent, users.flatMap(({ databases }) => databases))
+  await assertDatabases(
+    agent,
+    users.flatMap(({ databases }) => databases),
+  )
   if (users.length > 0) await agent.create_user({ users })
   return { status: 202 }
 }
@@ -107,7 +116,10 @@ export const routes: Route<Platform>[] = [
   route({ method: 'GET', path: '/instances/{id}/users', summary: 'List users' }, list),
   bodied({ method: 'POST', path: '/instances/{id}/users', summary: 'Create users', body: NewUsers }, create),
   bodied({ method: 'POST', path: USER, summary: 'Create a user, as openstacksdk does', body: NewUsers }, create),
-  bodied({ method: 'PUT', path: '/instances/{id}/users', summary: 'Change passwords', body: Passwords }, changePasswords),
+  bodied(
+    { method: 'PUT', path: '/instances/{id}/users', summary: 'Change passwords', body: Passwords },
+    changePasswords,
+  ),
   route({ method: 'GET', path: USER, summary: 'Show a user' }, async call => ({
     status: 200,
     body: { user: (await existing(call)).user },

@@ -34,7 +34,13 @@ export interface Embedded {
   /** What a token admits to the queue, if it is genuine. */
   admit(token: string): Promise<Grant | undefined>
   /** What the host daemon needs to take part. */
-  hostAccess(): Promise<{ topic: string; conductor: string; token: string; kid: string; keys: { down: string; up: string } }>
+  hostAccess(): Promise<{
+    topic: string
+    conductor: string
+    token: string
+    kid: string
+    keys: { down: string; up: string }
+  }>
 }
 
 export const HOST_ID = 'local'
@@ -67,7 +73,11 @@ export async function embedded({ dataDir, log, enrolUrl, publicUrl }: EmbeddedOp
     // There is one control plane on a data directory: whoever held a lease before is dead.
     isLive: (other: string) => other === boot,
     enrolUrl,
-    access: async (grant: Grant) => ({ kind: 'socket' as const, address: socket, token: await queueToken(keys, grant) }),
+    access: async (grant: Grant) => ({
+      kind: 'socket' as const,
+      address: socket,
+      token: await queueToken(keys, grant),
+    }),
     publicUrl,
   }
   await declareTopics(platform)
@@ -110,7 +120,11 @@ async function queueToken(keys: Keys, { receive, send, expires }: Grant): Promis
 async function admitted(keys: Keys, token: string): Promise<Grant | undefined> {
   try {
     const key = ({ kid }: { kid?: string }) => keys.derive(String(kid), 'queue-access')
-    const { payload } = await jwtVerify(token, key, { algorithms: ['HS256'], audience: 'queue', currentDate: new Date(clock.now()) })
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: ['HS256'],
+      audience: 'queue',
+      currentDate: new Date(clock.now()),
+    })
     const { receive, send, exp = 0 } = payload
     return { receive: topics(receive), send: topics(send), expires: exp * 1000 }
   } catch {

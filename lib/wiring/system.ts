@@ -27,7 +27,12 @@ export const systemRandom: Random = {
 /** A log of JSON lines to standard output, or to a file descriptor. */
 export function systemLog(component: string, level: string, fd = 1): Log {
   const log = pino(
-    { level, base: { component }, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } },
+    {
+      level,
+      base: { component },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+    },
     pino.destination({ fd, sync: true }),
   )
   return wrap(log)

@@ -53,11 +53,15 @@ export interface Started {
 
 /** Starts `local/main.ts` with these arguments, on the Node.js that runs the tests. */
 export function launch(args: string[], env: Record<string, string> = {}): Started {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(ROOT, 'local', 'main.ts'), ...args], {
-    cwd: ROOT,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'v8'), ...env },
-  })
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', join(ROOT, 'local', 'main.ts'), ...args],
+    {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'v8'), ...env },
+    },
+  )
   let text = ''
   child.stdout?.on('data', chunk => {
     text += chunk
@@ -95,11 +99,15 @@ export async function startCoffer(dataDir = join(tempDir(), 'data'), args: strin
 }
 
 async function login(path: string): Promise<Session> {
-  const rc = Object.fromEntries([...readFileSync(path, 'utf8').matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]))
+  const rc = Object.fromEntries(
+    [...readFileSync(path, 'utf8').matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
+  )
   const domain = { name: 'Default' }
   const user = { name: rc['OS_USERNAME'], domain, password: rc['OS_PASSWORD'] }
   const scope = { project: { name: rc['OS_PROJECT_NAME'], domain } }
-  const answer = await request('POST', `${rc['OS_AUTH_URL']}/auth/tokens`, { auth: { identity: { methods: ['password'], password: { user } }, scope } })
+  const answer = await request('POST', `${rc['OS_AUTH_URL']}/auth/tokens`, {
+    auth: { identity: { methods: ['password'], password: { user } }, scope },
+  })
   const token = answer.headers.get('x-subject-token') ?? ''
   const project = answer.body.token.project.id
   const base = rc['OS_AUTH_URL']?.replace('/identity/v3', '')
@@ -107,11 +115,19 @@ async function login(path: string): Promise<Session> {
     project,
     token,
     call: (method, path, body, headers = {}) =>
-      request(method, path.startsWith('http') ? path : `${base}/v1.0/${project}${path}`, body, { 'x-auth-token': token, ...headers }),
+      request(method, path.startsWith('http') ? path : `${base}/v1.0/${project}${path}`, body, {
+        'x-auth-token': token,
+        ...headers,
+      }),
   }
 }
 
-export async function request(method: string, url: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
+export async function request(
+  method: string,
+  url: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
   const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
   const response = await fetch(url, {
     method,
@@ -141,7 +157,9 @@ export async function until<T>(what: string, ask: () => Promise<T | undefined | 
 
 /** Creates an instance and answers it once it is ACTIVE and HEALTHY. */
 export async function createInstance(session: Session, more: Record<string, unknown> = {}): Promise<Answer['body']> {
-  const asked = await session.call('POST', '/instances', { instance: { name: 'shop', flavorRef: 1, volume: { size: 1 }, ...more } })
+  const asked = await session.call('POST', '/instances', {
+    instance: { name: 'shop', flavorRef: 1, volume: { size: 1 }, ...more },
+  })
   if (asked.status !== 200) throw new Error(`create answered ${asked.status}: ${asked.text}`)
   return active(session, asked.body.instance.id)
 }
@@ -151,7 +169,9 @@ export function active(session: Session, id: string): Promise<Answer['body']> {
   return until(`ACTIVE instance ${id}`, async () => {
     const { body } = await session.call('GET', `/instances/${id}`)
     if (body.instance?.status === 'ERROR') throw new Error(`instance in ERROR: ${JSON.stringify(body.instance.fault)}`)
-    return body.instance?.status === 'ACTIVE' && body.instance.operating_status === 'HEALTHY' ? body.instance : undefined
+    return body.instance?.status === 'ACTIVE' && body.instance.operating_status === 'HEALTHY'
+      ? body.instance
+      : undefined
   })
 }
 

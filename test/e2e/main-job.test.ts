@@ -28,7 +28,9 @@ describe('the main job', () => {
     await client.query('INSERT INTO items VALUES (7)')
     expect((await client.query('SELECT id FROM items')).rows).toEqual([{ id: 7 }])
     await deleteInstance(demo, instance.id)
-    await expect(new pg.Client({ host: address, port, user: 'ann', password: 'pw1', database: 'cart' }).connect()).rejects.toThrow()
+    await expect(
+      new pg.Client({ host: address, port, user: 'ann', password: 'pw1', database: 'cart' }).connect(),
+    ).rejects.toThrow()
     await client.end().catch(() => {})
   }, 60_000)
 })

@@ -7,7 +7,9 @@ export interface Owner {
   gid: number
 }
 
-const code = (error: unknown) => (typeof error === 'object' && error && 'code' in error ? error.code : undefined)
+/** The code of a system's error (`ENOENT` …). */
+export const codeOf = (error: unknown) =>
+  typeof error === 'object' && error && 'code' in error ? error.code : undefined
 
 /** What `work` gives, or undefined if the file it needs is not there (or no more). */
 export async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
@@ -15,7 +17,7 @@ export async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined>
     return await work
   } catch (error) {
     // ESRCH is how /proc says that a process ended while it was read.
-    if (code(error) === 'ENOENT' || code(error) === 'ESRCH') return undefined
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESRCH') return undefined
     throw error
   }
 }

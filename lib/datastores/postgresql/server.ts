@@ -1,11 +1,12 @@
 import { copyFile, realpath, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
+import { alive, type Running, runningAs } from '../../kit/process.ts'
 import type { Site } from '../driver.ts'
 import { layout, spawnServer } from './engine.ts'
 import { type Owner, textOf, unlessMissing, writePrivate } from './files.ts'
 import { hbaText } from './hba.ts'
-import { alive, knowsProcesses, type Running, runningAs, serverAs, serversIn } from './process.ts'
+import { knowsProcesses, serverAs, serversIn } from './process.ts'
 import { settingsFor, settingsText } from './settings.ts'
 
 const TICK = 5

@@ -1,17 +1,22 @@
 import type { z } from 'zod'
-import { Fault, FilterFault } from '../errors.ts'
+import { cut, Fault, FilterFault, overLimit } from '../errors.ts'
 
 export const MAX_BODY_BYTES = 1024 * 1024
 const MAX_DEPTH = 32
+/** The most complaints of one answer: a long list of wrong things is as long otherwise. */
+const MAX_COMPLAINTS = 20
 
 /** The JSON value of a request body. Throws Fault 400 (malformed, too deep), 413 (over 1 MiB). */
 export function parseJson(text: string): unknown {
-  if (Buffer.byteLength(text) > MAX_BODY_BYTES) throw new FilterFault(413, 'The request body is larger than 1 MiB.')
+  if (Buffer.byteLength(text) > MAX_BODY_BYTES) throw overLimit('The request body is larger than 1 MiB.')
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    throw new FilterFault(400, 'The server could not comply with the request since it is malformed: the body is not JSON.')
+    throw new FilterFault(
+      400,
+      'The server could not comply with the request since it is malformed: the body is not JSON.',
+    )
   }
   if (tooDeep(value, MAX_DEPTH)) throw new FilterFault(400, `The body is nested deeper than ${MAX_DEPTH} levels.`)
   return value
@@ -26,15 +31,28 @@ function tooDeep(value: unknown, left: number): boolean {
 export function validated<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  const complaints = parsed.error.issues.flatMap(issue => complaintsOf(issue))
-  throw new Fault(400, `Validation error: ${[...new Set(complaints)].join('; ')}`)
+  const complaints = new Set(parsed.error.issues.flatMap(issue => complaintsOf(issue)))
+  throw new Fault(400, `Validation error: ${[...complaints].slice(0, MAX_COMPLAINTS).join('; ')}`)
 }
 
-function complaintsOf(issue: z.core.$ZodIssue): string[] {
-  return [`${pathOf(issue.path)} ${issue.message}`.trim()]
+/** What is wrong, in words; of a union, what is wrong with the form that the value comes nearest to. */
+function complaintsOf(issue: z.core.$ZodIssue, above: PropertyKey[] = []): string[] {
+  const path = [...above, ...issue.path]
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    return nearest(issue.errors).flatMap(inner => complaintsOf(inner, path))
+  }
+  return [`${pathOf(path)} ${issue.message.replace(/^Invalid input: /, '')}`.trim()]
+}
+
+/** The form that failed deepest inside the value. */
+function nearest(forms: z.core.$ZodIssue[][]): z.core.$ZodIssue[] {
+  const depth = (issues: z.core.$ZodIssue[]) => Math.max(...issues.map(({ path }) => path.length))
+  return forms.reduce((best, form) => (depth(form) > depth(best) ? form : best))
 }
 
 /** `instance['volume']['size']`. */
 function pathOf(path: PropertyKey[]): string {
-  return path.map((part, index) => (index === 0 ? String(part) : `[${typeof part === 'number' ? part : `'${String(part)}'`}]`)).join('')
+  return path
+    .map((part, index) => (index === 0 ? String(part) : `[${typeof part === 'number' ? part : `'${cut(String(part), 80)}'`}]`))
+    .join('')
 }

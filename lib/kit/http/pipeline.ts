@@ -3,14 +3,12 @@ import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
 import type { Clock, Log, Random } from '../clock.ts'
 import { Fault, FilterFault, notFound, reason } from '../errors.ts'
 import { parseJson, validated } from './parse.ts'
-import type { Call, Match, Reply, Route } from './route.ts'
+import { type Call, decoded, type Match, type Reply, type Route } from './route.ts'
 
 /** What the middlewares learn about a request on its way to the handler. */
 export interface Trip<D> {
   started: number
   call: Call<unknown, D>
-  /** The path after `/v1.0/{project_id}`, or the whole one where no project is in it. */
-  path: string
   match?: Match<D>
 }
 
@@ -29,7 +27,7 @@ export interface PipelineDeps {
   publicUrl: string | undefined
 }
 
-const IN_PROJECT = /^\/v1\.0\/([^/]+)(\/.*)$/
+const IN_PROJECT = /^\/v1\.0\/([^/]+)/
 
 /** Request id, caller, and the base of links. */
 export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> {
@@ -38,8 +36,6 @@ export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> 
       const { random, log, clock, publicUrl } = deps()
       const id = `req-${random.uuid()}`
       const told = event.requestContext.authorizer ?? {}
-      const path = event.path
-      const inProject = told['project_id'] === undefined ? undefined : IN_PROJECT.exec(path)
       const call: Call<unknown, D> = {
         deps: deps(),
         method: event.httpMethod,
@@ -48,19 +44,24 @@ export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> 
         body: undefined,
         project: String(told['project_id'] ?? ''),
         user: String(told['user_id'] ?? ''),
-        admin: String(told['roles'] ?? '').split(',').includes('admin'),
+        admin: String(told['roles'] ?? '')
+          .split(',')
+          .includes('admin'),
         requestId: id,
         base: publicUrl ?? baseOf(event),
         log: log.child({ requestId: id }),
       }
-      event.trip = { started: clock.now(), call, path: inProject?.[2] ?? path }
+      event.trip = { started: clock.now(), call }
     },
     after: ({ event, response }) => tag(response, event),
     onError: ({ event, response }) => tag(response, event),
   }
 }
 
-function tag(response: APIGatewayProxyResult | null | undefined, { trip }: { trip?: { call: { requestId: string } } }): void {
+function tag(
+  response: APIGatewayProxyResult | null | undefined,
+  { trip }: { trip?: { call: { requestId: string } } },
+): void {
   if (response && trip) response.headers = { ...response.headers, 'X-OpenStack-Request-Id': trip.call.requestId }
 }
 
@@ -77,32 +78,36 @@ export function negotiation<D>(): Middleware<D> {
   }
 }
 
-/** Finds the route. Throws 404 for an unknown path or method, never 405. */
-export function routing<D>(find: (method: string, path: string) => Match<D> | undefined): Middleware<D> {
+/** The path's project must be the token's own, for admins too. Throws 403, for unknown routes as well. */
+export function projectCheck<D>(): Middleware<D> {
   return {
     before: async ({ event }) => {
-      const { trip } = event
-      const match = find(trip.call.method, trip.path)
-      if (!match) throw notFound()
-      trip.match = match
-      trip.call.params = match.params
+      const { call } = event.trip
+      const project = projectOf(event.path)
+      if (project === undefined || (call.project !== '' && project === call.project)) return
+      throw new FilterFault(403, 'User with tenant ID does not match the tenant in the URL.')
     },
   }
 }
 
-/** The path's project must be the token's own, for admins too; admin routes are for admins. */
-export function projectCheck<D>(): Middleware<D> {
+/** The project in a path, decoded; undefined if there is none. */
+function projectOf(path: string): string | undefined {
+  const part = IN_PROJECT.exec(path)?.[1]
+  return part === undefined ? undefined : (decoded(part) ?? part)
+}
+
+/** Finds the route. Throws 404 for an unknown path or method, never 405; 401 (as Trove) where only admins may go. */
+export function routing<D>(find: (method: string, path: string) => Match<D> | undefined): Middleware<D> {
   return {
     before: async ({ event }) => {
-      const { call, match } = event.trip
-      if (match?.route.audience === 'anyone') return
-      const [, project] = IN_PROJECT.exec(event.path) ?? []
-      if (call.project === '' || project !== call.project) {
-        throw new FilterFault(403, 'User with tenant ID does not match the tenant in the URL.')
-      }
-      if (match?.route.audience === 'admin' && !call.admin) {
+      const { trip } = event
+      const match = find(trip.call.method, event.path)
+      if (!match) throw notFound()
+      if (match.route.audience === 'admin' && !trip.call.admin) {
         throw new Fault(401, 'User does not have admin privileges.')
       }
+      trip.match = match
+      trip.call.params = match.params
     },
   }
 }
@@ -180,9 +185,10 @@ function queryOf({ queryStringParameters }: APIGatewayProxyEvent): Record<string
 
 /** The request's own scheme and host, and the stage where the gateway puts one into the path. */
 export function baseOf(event: APIGatewayProxyEvent): string {
-  const scheme = header(event, 'x-forwarded-proto') ?? 'https'
+  // Each proxy on the way may have added its own; the client's is the first.
+  const told = header(event, 'x-forwarded-proto')?.split(',')[0]?.trim()
+  const scheme = told === 'http' ? 'http' : 'https'
   const whole = event.requestContext.path ?? event.path
   const stage = whole.endsWith(event.path) ? whole.slice(0, whole.length - event.path.length) : ''
   return `${scheme}://${header(event, 'host') ?? event.requestContext.domainName ?? 'localhost'}${stage}`
 }
-

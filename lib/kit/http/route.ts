@@ -37,10 +37,12 @@ export interface Route<D> {
   body?: z.ZodType
   /** The body may be left out. */
   optionalBody?: boolean
+  /** Also found with `.json` at its end, as Trove's extension and datastore routes are. */
+  suffix?: boolean
   handle(call: Call<never, D>): Promise<Reply>
 }
 
-type Told<D> = Pick<Route<D>, 'method' | 'path' | 'summary'> & { audience?: Audience; optionalBody?: boolean }
+type Told<D> = Pick<Route<D>, 'method' | 'path' | 'summary'> & Partial<Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix'>>
 
 /** A route without a body. */
 export function route<D>(told: Told<D>, handle: (call: Call<unknown, D>) => Promise<Reply>): Route<D> {
@@ -61,25 +63,36 @@ export interface Match<D> {
   params: Record<string, string>
 }
 
-/** Finds the route of a method and a path; undefined if there is none. Fixed segments win over variables. */
+/** A route's whole path. */
+export const wholePath = ({ audience, path }: Pick<Route<never>, 'audience' | 'path'>) =>
+  audience === 'anyone' ? path : `/v1.0/{project_id}${path}`
+
+/**
+ * Finds the route of a method and a whole path, percent-encoded; undefined if there is none. Fixed segments win over
+ * variables; a slash at the end changes nothing.
+ */
 export function router<D>(routes: Route<D>[]): (method: string, path: string) => Match<D> | undefined {
   const byShape = new Map<string, { route: Route<D>; segments: string[] }[]>()
   for (const entry of routes) {
-    const segments = entry.path.split('/')
+    const segments = segmentsOf(wholePath(entry))
     const shape = `${entry.method} ${segments.length}`
     byShape.set(shape, [...(byShape.get(shape) ?? []), { route: entry, segments }].sort(fixedFirst))
   }
   return (method, path) => {
-    const parts = path.split('/')
+    const parts = segmentsOf(path)
     for (const { route: found, segments } of byShape.get(`${method} ${parts.length}`) ?? []) {
-      const params = variables(segments, parts)
+      const params = variables(segments, found.suffix ? withoutSuffix(parts) : parts)
       if (params) return { route: found, params }
     }
     return undefined
   }
 }
 
-const fixedFirst = (a: { segments: string[] }, b: { segments: string[] }) => variableCount(a.segments) - variableCount(b.segments)
+const segmentsOf = (path: string) => path.replace(/\/$/, '').split('/')
+const withoutSuffix = (parts: string[]) => parts.with(-1, parts.at(-1)?.replace(/\.json$/, '') ?? '')
+
+const fixedFirst = (a: { segments: string[] }, b: { segments: string[] }) =>
+  variableCount(a.segments) - variableCount(b.segments)
 const variableCount = (segments: string[]) => segments.filter(segment => segment.startsWith('{')).length
 
 function variables(segments: string[], parts: string[]): Record<string, string> | undefined {
@@ -98,7 +111,7 @@ function variables(segments: string[], parts: string[]): Record<string, string> 
 }
 
 /** The segment without its percent signs; undefined if it is not well-formed. */
-function decoded(part: string): string | undefined {
+export function decoded(part: string): string | undefined {
   try {
     return decodeURIComponent(part)
   } catch {

@@ -71,7 +71,11 @@ export class SagaRunner<D> {
         return { changes, result: undefined }
       }
       const until = now + leaseMs
-      const { rung: _, ...body } = { ...item.body, lease: { id: random.uuid(), boot, until }, tries: item.body.tries + 1 }
+      const { rung: _, ...body } = {
+        ...item.body,
+        lease: { id: random.uuid(), boot, until },
+        tries: item.body.tries + 1,
+      }
       const changes = [sagas.replace(item, body, { due: until })]
       return { changes, result: { ...item, body, due: until, version: item.version + 1 } }
     })
@@ -81,7 +85,12 @@ export class SagaRunner<D> {
     const record = held.record
     const saga = this.#saga(record)
     if (record.status === 'RUNNING' && record.preempted && !saga.forwardOnly) {
-      await held.write({ ...fresh(this.#options.clock), status: 'UNDOING', error: record.preempted, failedStep: nameOf(saga, record) })
+      await held.write({
+        ...fresh(this.#options.clock),
+        status: 'UNDOING',
+        error: record.preempted,
+        failedStep: nameOf(saga, record),
+      })
       return 'on'
     }
     const run = await this.#running(saga, record)
@@ -137,7 +146,11 @@ export class SagaRunner<D> {
     const status = outcome === 'done' ? 'DONE' : outcome === 'failed' ? 'FAILED' : 'CANCELLED'
     const request = await vault.erase(saga.schema, held.record.request)
     const now = clock.now()
-    await held.end({ status, request, finished: now }, now + KEPT_MS, async () => (await saga.settled?.(run, outcome)) ?? [])
+    await held.end(
+      { status, request, finished: now },
+      now + KEPT_MS,
+      async () => (await saga.settled?.(run, outcome)) ?? [],
+    )
     run.log.info({ outcome, error: held.record.error, ms: now - held.record.started }, 'saga ended')
     await ended?.(held.record)
     return 'over'

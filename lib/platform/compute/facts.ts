@@ -29,7 +29,9 @@ export async function observe(
     if (known && (known.body.facts.status === 'GONE' || known.body.sent >= sent)) return { changes: [], result: false }
     const body = { facts, sent, instance }
     const indexed = gone ? { expires: now + TOMBSTONE_MS } : { instance }
-    const change = known ? observations.replace(known, body, { instance: undefined, ...indexed }) : observations.create(project, name, body, indexed)
+    const change = known
+      ? observations.replace(known, body, { instance: undefined, ...indexed })
+      : observations.create(project, name, body, indexed)
     return { changes: [change], result: true }
   })
 }

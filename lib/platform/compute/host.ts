@@ -1,8 +1,8 @@
 import { hostSubject, hostTopic } from '../../contracts/conductor.ts'
 import { type HostMethods, host } from '../../contracts/host.ts'
+import type { Clock, Random } from '../../kit/clock.ts'
 import { type Client, client } from '../../kit/contract.ts'
 import type { Sealer } from '../../kit/seal.ts'
-import type { Clock, Random } from '../../kit/clock.ts'
 import type { Queue } from '../queue/queue.ts'
 import type { Store } from '../store/store.ts'
 import type { Compute } from './compute.ts'
@@ -24,7 +24,8 @@ const WISH_MS = 600_000
 /** Instances as processes of one machine, run by its host daemon; what it reports comes back through the conductor. */
 export function hostCompute(options: HostComputeOptions): Compute {
   const daemon = hostClient(options)
-  const facts = async (project: string, name: string) => (await observations.get(options.store, project, name))?.body.facts
+  const facts = async (project: string, name: string) =>
+    (await observations.get(options.store, project, name))?.body.facts
   return {
     createVolume: spec => daemon.create_volume(spec),
     deleteVolume: spec => daemon.delete_volume(spec),

@@ -91,6 +91,15 @@ async function newSite(base: string): Promise<Site> {
 /** Makes a cluster that was never started. */
 export async function newCluster(): Promise<Cluster> {
   const base = mkdtempSync(join(tmpdir(), 'coffer-pg-'))
+  try {
+    return await clusterIn(base)
+  } catch (error) {
+    rmSync(base, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function clusterIn(base: string): Promise<Cluster> {
   if (root) chmodSync(base, 0o755)
   const site = await newSite(base)
   await initCluster({ engine: site.engine, dir: site.volume, ...owner })

@@ -5,8 +5,8 @@ import { afterAll, describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { bytesUnder, textOf, writePrivate } from '../../../lib/datastores/postgresql/files.ts'
 import { hbaText } from '../../../lib/datastores/postgresql/hba.ts'
-import { alive, runningAs, startTicks } from '../../../lib/datastores/postgresql/process.ts'
 import { settingsFor, settingsText } from '../../../lib/datastores/postgresql/settings.ts'
+import { alive, runningAs, startTicks } from '../../../lib/kit/process.ts'
 
 const site = { address: '127.0.0.9', port: 5432 }
 const megabytes = (value: string | number | undefined) => Number(String(value).replace('MB', ''))

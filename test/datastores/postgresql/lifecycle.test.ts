@@ -70,12 +70,15 @@ describe('a server', () => {
     const stranger = spawn('sleep', ['60'], process.getuid?.() === 0 ? { uid, gid } : {})
     const pidFile = files('data/postmaster.pid')
     writeFileSync(pidFile, readFileSync(pidFile, 'utf8').replace(/^\d+/, String(stranger.pid)))
-    await cluster.driver.start()
-    expect(await cluster.driver.status()).toBe('healthy')
-    expect(await busy).toBe('ended')
-    expect(stranger.exitCode).toBeNull()
-    stranger.kill()
-    await once(stranger, 'exit')
+    try {
+      await cluster.driver.start()
+      expect(await cluster.driver.status()).toBe('healthy')
+      expect(await busy).toBe('ended')
+      expect(stranger.exitCode).toBeNull()
+    } finally {
+      stranger.kill('SIGKILL')
+      await once(stranger, 'exit')
+    }
   })
 
   it('stops cleanly though sessions are open, and starts with its data', async () => {

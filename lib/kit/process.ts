@@ -1,0 +1,39 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { platform } from 'node:os'
+import { promisify } from 'node:util'
+
+/** A process that cannot be mistaken for a later one with the same number. */
+export interface Running {
+  pid: number
+  started: string
+}
+
+/** Field 22 of /proc/<pid>/stat (ticks since boot), or undefined for a dead process not yet reaped. */
+export function startTicks(stat: string): string | undefined {
+  // The second field is the program's name in brackets, and may itself hold blanks and brackets.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
+}
+
+async function startedAt(pid: number): Promise<string | undefined> {
+  if (platform() === 'linux') {
+    // A process that ends while it is read gives ESRCH, one that has ended ENOENT.
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+    return stat === undefined ? undefined : startTicks(stat)
+  }
+  // Elsewhere ps knows; it fails if there is no such process.
+  const ps = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => undefined)
+  return ps?.stdout.trim() || undefined
+}
+
+/** The process of that number, if it lives. */
+export async function runningAs(pid: number): Promise<Running | undefined> {
+  const started = await startedAt(pid)
+  return started === undefined ? undefined : { pid, started }
+}
+
+/** Whether it is the same process still. */
+export async function alive(process: Running): Promise<boolean> {
+  return (await startedAt(process.pid)) === process.started
+}

@@ -1,0 +1,26 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+/** `npm run verify`: format, lint, types, import boundaries, unit tests, laws. Ends at the first that fails. */
+const JEST = [
+  '--experimental-vm-modules',
+  '--no-warnings=ExperimentalWarning',
+  join('node_modules', 'jest', 'bin', 'jest.js'),
+]
+const FOLDERS = ['lib', 'functions', 'guest-agent', 'host', 'local', 'test', 'bench', 'scripts']
+
+const steps: [name: string, program: string, args: string[]][] = [
+  ['format and lint', 'biome', ['check', '--error-on-warnings', '.']],
+  ['types and unused code', 'tsc', ['-p', '.']],
+  ['import boundaries', 'depcruise', ['--config', '.dependency-cruiser.cjs', ...FOLDERS]],
+  ['unit tests and laws', process.execPath, [...JEST, '--selectProjects', 'unit']],
+]
+
+for (const [name, program, args] of steps) {
+  console.log(`== ${name}`)
+  const { status, error } = spawnSync(program, args, { stdio: 'inherit' })
+  if (status !== 0) {
+    console.error(`verify: ${name} failed${error ? `: ${error.message}` : ''}`)
+    process.exit(1)
+  }
+}
