@@ -32,7 +32,8 @@ export async function ringAll(platform: Platform): Promise<void> {
   await look(platform, await platform.store.due(Number.MAX_SAFE_INTEGER, 100_000))
 }
 
-async function look(platform: Platform, items: Item[]): Promise<void> {
+/** Does what is due for each of the records; one that fails is looked at again later. */
+export async function look(platform: Platform, items: Item[]): Promise<void> {
   for (const item of items) {
     const kind = item.key.id.split('#', 1)[0] ?? ''
     try {

@@ -62,7 +62,7 @@ export class Agent {
     void this.#keepLease(signal)
     while (!signal.aborted) {
       try {
-        for (const message of await queue.receive(topic, { max: 10, waitMs: 20_000, signal })) void this.#take(message)
+        for (const message of await queue.receive(topic, { max: 10, waitMs: 20_000, signal })) void this.take(message)
       } catch (error) {
         log.warn({ error: reason(error) }, 'queue not reached')
         await clock.sleep(500, signal)
@@ -88,14 +88,15 @@ export class Agent {
     }
   }
 
-  async #take({ body, receipt }: Message): Promise<void> {
+  /** Takes one message; resolves when what it asked for is done. Never rejects. */
+  async take({ body, receipt }: Message): Promise<void> {
     const { queue, topic, log } = this.#parts
     // The store keeps what matters: a message has done its work once it was heard.
     void queue.ack(topic, [receipt]).catch(() => {})
     try {
       const { envelope, message } = await this.#opened(body)
       if (message.kind === 'query') await this.#answer(envelope, message)
-      else this.#enqueue(message)
+      else await this.#enqueue(message)
     } catch (error) {
       log.warn({ error: reason(error) }, 'message dropped')
     }
@@ -145,16 +146,14 @@ export class Agent {
     return false
   }
 
-  #enqueue(command: Command): void {
-    const { journal, log } = this.#parts
+  async #enqueue(command: Command): Promise<void> {
+    const { journal } = this.#parts
     if (command.number <= journal.last()) {
-      void this.#tellEnd(journal.find(command.number) ?? { number: command.number }).catch(error =>
-        log.warn({ error: reason(error) }, 'report not sent'),
-      )
+      await this.#tellEnd(journal.find(command.number) ?? { number: command.number })
       return
     }
     this.#early.set(command.number, command)
-    if (!this.#working) void this.#work()
+    if (!this.#working) await this.#work()
   }
 
   async #work(): Promise<void> {

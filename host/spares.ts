@@ -20,8 +20,8 @@ export class Spares {
   readonly #config: HostConfig
   readonly #random: Random
   readonly #log: Log
+  readonly #ended = new AbortController()
   #filling: Promise<void> | undefined
-  #closed = false
 
   constructor(config: HostConfig, random: Random, log: Log) {
     this.#config = config
@@ -44,18 +44,18 @@ export class Spares {
     return this.#config.firstUid === undefined ? undefined : taken.uid
   }
 
-  /** Makes what is missing, one after the other, in the background. */
-  fill(): void {
-    this.#filling ??= this.#fill()
+  /** Makes what is missing, one after the other, in the background; a new instance comes up first. */
+  fill(afterMs = 0): void {
+    this.#filling ??= this.#fill(afterMs)
       .catch(error => this.#log.error({ error: reason(error) }, 'no spare cluster could be made'))
       .finally(() => {
         this.#filling = undefined
       })
   }
 
-  /** Ends the filling after the cluster that is being made. */
+  /** Ends the filling. */
   async close(): Promise<void> {
-    this.#closed = true
+    this.#ended.abort()
     await this.#filling
   }
 

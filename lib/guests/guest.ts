@@ -148,6 +148,9 @@ const doneLongAgo = (asking: Asking, method: CommandRow['method'], number: numbe
   issued: 0,
 })
 
+/** Whether the agent still has to count it. */
+export const isOpen = ({ status }: CommandRow): boolean => status === 'issued' || status === 'cancelled'
+
 /** Rings the agent with a command's row; safe at any time and any number of times. */
 export async function sendCommand(platform: Platform, to: Guest, row: CommandRow): Promise<void> {
   const { number, method, requestId } = row
@@ -165,7 +168,8 @@ const unlocked = (platform: Platform, row: CommandRow) =>
 export async function resendCommands(platform: Platform, to: Guest): Promise<void> {
   const after = `command#${commandId(to.instance, to.done)}`
   const rows = await commands.ofInstance(platform.store, to.instance, { after, limit: 50 })
-  for (const row of rows) await sendCommand(platform, to, row.body)
+  // Ended ones above it were reported out of order, and have lost their secrets.
+  for (const { body } of rows) if (isOpen(body)) await sendCommand(platform, to, body)
 }
 
 async function deliver(

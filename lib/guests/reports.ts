@@ -18,6 +18,7 @@ import {
   commands,
   type Guest,
   guests,
+  isOpen,
   resendCommands,
 } from './guest.ts'
 
@@ -114,8 +115,8 @@ async function end(
   const ended = await retrying(store, async () => {
     const guest = await guests.get(store, project, instance)
     const row = await commands.get(store, project, commandId(instance, number))
-    if (!guest || row?.body.status !== 'issued') return { changes: [], result: false }
-    const done = Math.max(guest.body.done, number)
+    if (!guest || !row || !isOpen(row.body)) return { changes: [], result: false }
+    const done = await doneUpTo(platform, guest.body, number)
     const input = await vault.erase(guestWire.methods[row.body.method].input, row.body.input)
     const changes = [
       commands.replace(row, { ...row.body, ...outcome, input }, { expires: clock.now() + DONE_ROW_MS }),
@@ -127,6 +128,22 @@ async function end(
   platform.bells.ring(commandBell(instance, number))
   const item = await instances.get(store, project, instance)
   if (item) await ringOf(platform, item.body)
+}
+
+/** The last command of the unbroken row of ended ones, now that `number` has ended: a report may overtake another. */
+async function doneUpTo(
+  { store }: Platform,
+  { project, instance, done, issued }: Guest,
+  number: number,
+): Promise<number> {
+  let last = done
+  while (last < issued) {
+    const next = last + 1
+    const row = next === number ? undefined : await commands.get(store, project, commandId(instance, next))
+    if (row && isOpen(row.body)) break
+    last = next
+  }
+  return last
 }
 
 async function observed(

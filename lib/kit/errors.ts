@@ -60,7 +60,14 @@ export class Permanent extends Error {
   override name = 'Permanent'
 }
 
-/** The message of whatever was thrown. */
+/** The message of whatever was thrown, errors of another realm (a test runner's, a worker's) included. */
 export function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  const message = typeof error === 'object' && error !== null && 'message' in error ? error.message : error
+  return String(message)
+}
+
+/** The system's code of an error (`ENOENT`), if it has one. */
+export function codeOf(error: unknown): string | undefined {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : undefined
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { platform } from 'node:os'
 import { promisify } from 'node:util'
+import { codeOf } from './errors.ts'
 
 /** A process that cannot be mistaken for a later one with the same number. */
 export interface Running {
@@ -16,10 +17,15 @@ export function startTicks(stat: string): string | undefined {
   return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19]
 }
 
+/** A process that has ended gives ENOENT, one that ends while it is read ESRCH; anything else (EMFILE) says nothing of it. */
+function ended(error: unknown): undefined {
+  const code = codeOf(error)
+  if (code !== 'ENOENT' && code !== 'ESRCH') throw error
+}
+
 async function startedAt(pid: number): Promise<string | undefined> {
   if (platform() === 'linux') {
-    // A process that ends while it is read gives ESRCH, one that has ended ENOENT.
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(ended)
     return stat === undefined ? undefined : startTicks(stat)
   }
   // Elsewhere ps knows; it fails if there is no such process.

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chown, mkdir, open, realpath, writeFile } from 'node:fs/promises'
+import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import type { Owner } from './files.ts'
 
@@ -24,6 +25,10 @@ export interface ClusterOptions {
   /** Owner of the cluster, for a caller that is root: initdb refuses root, and uids without a passwd entry. */
   uid?: number
   gid?: number
+  /** Ends it; what was made so far stays. */
+  signal?: AbortSignal
+  /** Leaves the processor to whoever wants it. */
+  idle?: boolean
 }
 
 function finished(child: ChildProcess): Promise<void> {
@@ -34,7 +39,8 @@ function finished(child: ChildProcess): Promise<void> {
   child.stdout?.on('data', add)
   child.stderr?.on('data', add)
   return new Promise((resolve, reject) => {
-    child.on('error', reject)
+    // One that is ended is awaited: nothing of it may go on.
+    child.on('error', error => error.name === 'AbortError' || reject(error))
     child.on('close', status => (status === 0 ? resolve() : reject(new Error(`initdb failed:\n${output.trim()}`))))
   })
 }
@@ -54,7 +60,7 @@ function initdbArguments(data: string, passwordFile: string): string[] {
  * Makes a cluster in `<dir>/data`, never started, and keeps its superuser's random password in `<dir>/os_maint.pw`.
  * Randomness is the system's own: no simulated run makes real clusters.
  */
-export async function initCluster({ engine, dir, uid, gid }: ClusterOptions): Promise<void> {
+export async function initCluster({ engine, dir, uid, gid, signal, idle }: ClusterOptions): Promise<void> {
   const { data, password } = layout(dir)
   const file = password('os_maint')
   await mkdir(dir, { recursive: true, mode: 0o700 })
@@ -66,7 +72,13 @@ export async function initCluster({ engine, dir, uid, gid }: ClusterOptions): Pr
     await chown(dir, owner.uid, owner.gid)
   }
   const stdio: 'pipe'[] = ['pipe', 'pipe', 'pipe']
-  const child = spawn(join(engine, 'bin', 'initdb'), initdbArguments(data, file), { ...owner, stdio, env: ENVIRONMENT })
+  const child = spawn(join(engine, 'bin', 'initdb'), initdbArguments(data, file), {
+    ...owner,
+    ...(signal && { signal }),
+    stdio,
+    env: ENVIRONMENT,
+  })
+  if (idle && child.pid !== undefined) setPriority(child.pid, 19)
   child.stdin?.end()
   await finished(child)
 }

@@ -37,11 +37,16 @@ export function postgresqlServer(site: Site, owner?: Owner) {
     return word ? 'ready' : undefined
   }
 
+  /** The server last seen: its directory may be removed under it. */
+  let last: Running | undefined
+
   /** The server that runs on this data directory, whoever started it. */
   async function find(): Promise<Running | undefined> {
     const pid = Number((await pidLines())[0])
     const directory = await unlessMissing(realpath(data))
-    return pid > 0 && directory ? serverAs(pid, directory) : undefined
+    const found = pid > 0 && directory ? await serverAs(pid, directory) : undefined
+    last = found ?? last
+    return found
   }
 
   /** Waits until the condition holds; false if it still does not after `limit` ms. */
@@ -94,6 +99,7 @@ export function postgresqlServer(site: Site, owner?: Owner) {
   async function launch(): Promise<void> {
     const logged = (await unlessMissing(stat(log)))?.size ?? 0
     const running = await runningAs(await spawnServer(site.engine, volume, owner))
+    last = running ?? last
     const gone = async () => !running || !(await alive(running))
     const ready = async () => Number((await pidLines())[0]) === running?.pid && (await phase()) === 'ready'
     const up = await until(START_LIMIT, async () => (await gone()) || (await ready()))
@@ -115,7 +121,7 @@ export function postgresqlServer(site: Site, owner?: Owner) {
   }
 
   async function stop(): Promise<void> {
-    const running = await find()
+    const running = (await find()) ?? last
     if (!running) return
     const gone = async () => !(await alive(running))
     await signal(running, 'SIGINT')

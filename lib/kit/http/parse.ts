@@ -53,6 +53,8 @@ function nearest(forms: z.core.$ZodIssue[][]): z.core.$ZodIssue[] {
 /** `instance['volume']['size']`. */
 function pathOf(path: PropertyKey[]): string {
   return path
-    .map((part, index) => (index === 0 ? String(part) : `[${typeof part === 'number' ? part : `'${cut(String(part), 80)}'`}]`))
+    .map((part, index) =>
+      index === 0 ? String(part) : `[${typeof part === 'number' ? part : `'${cut(String(part), 80)}'`}]`,
+    )
     .join('')
 }

@@ -42,7 +42,8 @@ export interface Route<D> {
   handle(call: Call<never, D>): Promise<Reply>
 }
 
-type Told<D> = Pick<Route<D>, 'method' | 'path' | 'summary'> & Partial<Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix'>>
+type Told<D> = Pick<Route<D>, 'method' | 'path' | 'summary'> &
+  Partial<Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix'>>
 
 /** A route without a body. */
 export function route<D>(told: Told<D>, handle: (call: Call<unknown, D>) => Promise<Reply>): Route<D> {

@@ -1,0 +1,153 @@
+import { Agent } from '../../guest-agent/agent.ts'
+import type { Ended, Journal } from '../../guest-agent/journal.ts'
+import { HostMessage, type HostMethods, host } from '../../lib/contracts/host.ts'
+import type { Driver } from '../../lib/datastores/driver.ts'
+import type { Clock, Random } from '../../lib/kit/clock.ts'
+import { type Handlers, serve } from '../../lib/kit/contract.ts'
+import { type EndKeys, readEnvelope, sealer } from '../../lib/kit/seal.ts'
+import type { Message, Queue } from '../../lib/platform/queue/queue.ts'
+import { silentLog } from '../kit/random.ts'
+import { memoryDriver } from './memory-driver.ts'
+import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST, type MachineFacts } from './names.ts'
+
+interface Guest {
+  agent: Agent
+  topic: string
+  journal: Ended[]
+  driver: Driver & { executed: string[] }
+}
+
+/** A machine that makes volumes and servers at once: a host daemon and its agents, without processes. */
+export class SimMachine {
+  readonly volumes = new Set<string>()
+  readonly servers = new Map<string, Guest>()
+  readonly #deleted = new Set<string>()
+  #sent = 0
+  readonly #queue: Queue
+  readonly #keys: EndKeys
+  readonly #clock: Clock
+  readonly #random: Random
+
+  constructor(queue: Queue, keys: EndKeys, clock: Clock, random: Random) {
+    this.#queue = queue
+    this.#keys = keys
+    this.#clock = clock
+    this.#random = random
+  }
+
+  get topics(): string[] {
+    return [...this.servers.values()].map(({ topic }) => topic)
+  }
+
+  /** A message on the host's queue. */
+  async take({ body }: Message): Promise<void> {
+    try {
+      const envelope = readEnvelope(body)
+      const { method, input } = HostMessage.parse(await sealer(this.#keys).open(envelope))
+      await serve<HostMethods, undefined>(host, this.#handlers)(method, input, undefined)
+    } catch {
+      // Dropped, as the daemon does with what it cannot open.
+    }
+  }
+
+  /** The agents started again, as after a crash: the journal on their disk stays. */
+  async restartAgents(): Promise<void> {
+    for (const [name, guest] of this.servers) {
+      const [, instance = '', generation = '1'] = /^server-(.*)-(\d+)$/.exec(name) ?? []
+      const again = this.#guest(instance, Number(generation), guest.journal, guest.driver)
+      this.servers.set(name, again)
+      await again.agent.heartbeat()
+    }
+  }
+
+  #beat = 0
+  /** What every agent says once a minute. */
+  async heartbeats(): Promise<void> {
+    if (this.#clock.now() < this.#beat + 60_000) return
+    this.#beat = this.#clock.now()
+    for (const { agent } of this.servers.values()) await agent.heartbeat()
+  }
+
+  readonly #handlers: Handlers<HostMethods, undefined> = {
+    create_volume: async wish => {
+      if (!this.#deleted.has(wish.name)) this.volumes.add(wish.name)
+      await this.#tell('update_volume', wish, { status: this.#deleted.has(wish.name) ? 'GONE' : 'ACTIVE' })
+    },
+    delete_volume: async wish => {
+      this.#deleted.add(wish.name)
+      this.volumes.delete(wish.name)
+      await this.#tell('update_volume', wish, { status: 'GONE' })
+    },
+    create_server: async wish => {
+      if (this.#deleted.has(wish.name)) return this.#tell('update_server', wish, { status: 'GONE' })
+      if (!this.volumes.has(wish.volume)) return
+      if (!this.servers.has(wish.name)) {
+        const guest = this.#guest(wish.instance, wish.generation, [], memoryDriver())
+        this.servers.set(wish.name, guest)
+        await guest.agent.heartbeat()
+      }
+      await this.#tell('update_server', wish, {
+        status: 'ACTIVE',
+        addresses: [{ address: '127.1.1.1', port: 5432, type: 'private' }],
+      })
+    },
+    delete_server: async wish => {
+      this.#deleted.add(wish.name)
+      this.servers.delete(wish.name)
+      await this.#tell('update_server', wish, { status: 'GONE' })
+    },
+  }
+
+  #guest(instance: string, generation: number, endings: Ended[], driver: Guest['driver']): Guest {
+    const topic = guestTopic(instance, generation)
+    let status: 'building' | 'healthy' | 'failed' = endings.some(({ number }) => number === 1) ? 'healthy' : 'building'
+    const agent: Agent = new Agent({
+      subject: guestSubject(instance),
+      generation,
+      topic,
+      conductor: CONDUCTOR_TOPIC,
+      queue: this.#queue,
+      sealer: sealer(this.#keys),
+      journal: memoryJournal(endings),
+      driver,
+      clock: this.#clock,
+      random: this.#random,
+      log: silentLog,
+      version: 'sim',
+      health: () => ({ status }),
+      succeeded: async method => {
+        if (method !== 'prepare') return
+        status = 'healthy'
+        await agent.heartbeat()
+      },
+      failed: method => {
+        if (method === 'prepare') status = 'failed'
+      },
+    })
+    return { agent, topic, journal: endings, driver }
+  }
+
+  async #tell(
+    method: string,
+    of: { name: string; instance: string; project: string },
+    facts: MachineFacts,
+  ): Promise<void> {
+    this.#sent += 1
+    const { name, instance, project } = of
+    const outer = { subject: HOST, generation: 0, direction: 'up', kind: 'report', id: this.#random.uuid() } as const
+    const report = { method, input: { name, instance, project, facts }, sent: this.#sent }
+    const body = await sealer(this.#keys).seal({ ...outer, expires: this.#clock.now() + 600_000 }, report)
+    await this.#queue.send(CONDUCTOR_TOPIC, [{ body }])
+  }
+}
+
+/** A journal on a disk that outlives the agent. */
+function memoryJournal(endings: Ended[]): Journal {
+  return {
+    last: () => endings.at(-1)?.number ?? 0,
+    find: number => endings.find(ended => ended.number === number),
+    async add(ended) {
+      endings.push(ended)
+    },
+  }
+}

@@ -1,0 +1,62 @@
+import { type Driver, Refused, type UserView } from '../../lib/datastores/driver.ts'
+
+/** A database server that is only its catalogue. `executed` tells which changes it was asked for, in order. */
+export function memoryDriver(): Driver & { executed: string[] } {
+  const databases = new Set<string>()
+  const users = new Map<string, UserView>()
+  const executed: string[] = []
+  const user = (name: string) => {
+    const found = users.get(name)
+    if (!found) throw new Refused(404, `no user ${name}`)
+    return found
+  }
+  const driver: Driver & { executed: string[] } = {
+    executed,
+    async prepare(input) {
+      executed.push('prepare')
+      await driver.create_database(input.databases)
+      await driver.create_user(input.users)
+    },
+    start: async () => {},
+    stop: async () => {},
+    status: async () => 'healthy',
+    ended: () => new Promise(() => {}),
+    async create_database(wanted) {
+      for (const { name } of wanted) databases.add(name)
+      executed.push(...wanted.map(({ name }) => `create_database ${name}`))
+    },
+    async delete_database(name) {
+      executed.push(`delete_database ${name}`)
+      databases.delete(name)
+    },
+    list_databases: async ({ limit }) => ({
+      items: [...databases]
+        .sort()
+        .slice(0, limit)
+        .map(name => ({ name })),
+    }),
+    async create_user(wanted) {
+      for (const { name, host = '%', databases: grants } of wanted) users.set(name, { name, host, databases: grants })
+      executed.push(...wanted.map(({ name }) => `create_user ${name}`))
+    },
+    async delete_user(name) {
+      executed.push(`delete_user ${name}`)
+      users.delete(name)
+    },
+    get_user: async name => users.get(name),
+    list_users: async ({ limit }) => ({ items: [...users.values()].slice(0, limit) }),
+    change_passwords: async () => {},
+    update_attributes: async () => {},
+    list_access: async name => user(name).databases,
+    async grant_access(name, _host, granted) {
+      const { databases: before, ...kept } = user(name)
+      users.set(name, { ...kept, databases: [...before, ...granted.map(database => ({ name: database }))] })
+    },
+    async revoke_access(name, _host, revoked) {
+      const { databases: before, ...kept } = user(name)
+      users.set(name, { ...kept, databases: before.filter(database => database.name !== revoked) })
+    },
+    used_bytes: async () => 1_000_000,
+  }
+  return driver
+}

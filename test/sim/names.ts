@@ -1,0 +1,11 @@
+import { hostSubject } from '../../lib/contracts/conductor.ts'
+
+export {
+  CONDUCTOR_TOPIC,
+  guestSubject,
+  guestTopic,
+  hostTopic,
+  type MachineFacts,
+} from '../../lib/contracts/conductor.ts'
+export const HOST_ID = 'sim'
+export const HOST = hostSubject(HOST_ID)
