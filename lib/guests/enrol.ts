@@ -5,6 +5,7 @@ import { CONDUCTOR_TOPIC, guestSubject, guestTopic } from '../contracts/conducto
 import { pointers } from '../instances/instance.ts'
 import { Fault } from '../kit/errors.ts'
 import { retrying } from '../kit/records.ts'
+import { dateOf } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
 import { enrolSecret, type Guest, guests } from './guest.ts'
 
@@ -62,6 +63,7 @@ async function renewal(platform: Platform, request: Extract<EnrolRequest, { proo
       audience: 'enrol',
       subject: guestSubject(instance),
       maxTokenAge: PROOF_AGE,
+      currentDate: dateOf(platform.clock.now()),
     })
   } catch {
     throw refused()

@@ -9,7 +9,12 @@ export function timestampZ(ms: number): string {
 }
 
 function iso(ms: number): string {
+  return dateOf(ms).toISOString()
+}
+
+/** The instant as a Date, for libraries that take one. */
+export function dateOf(ms: number): Date {
   // A Date of a given instant reads no clock.
-  // biome-ignore lint/style/noRestrictedGlobals: formatting only
-  return new Date(ms).toISOString()
+  // biome-ignore lint/style/noRestrictedGlobals: conversion only
+  return new Date(ms)
 }

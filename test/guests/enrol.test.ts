@@ -1,0 +1,84 @@
+import { beforeEach, describe, expect, it } from '@jest/globals'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import { enrol } from '../../lib/guests/enrol.ts'
+import { enrolSecret } from '../../lib/guests/guest.ts'
+import { scenarios, theInstance } from '../laws/scenarios.ts'
+import { World } from '../sim/world.ts'
+
+const keyPair = () => generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
+
+async function publicOf({ publicKey }: Awaited<ReturnType<typeof keyPair>>) {
+  const { x = '' } = await exportJWK(publicKey)
+  return { kty: 'OKP' as const, crv: 'Ed25519' as const, x }
+}
+
+describe('enrolment', () => {
+  let world: World
+  let instance: string
+  let secret: string
+  beforeEach(async () => {
+    world = await new World().open()
+    await scenarios.create_instance.begin(world.platform)
+    instance = (await theInstance(world))?.id ?? ''
+    secret = await enrolSecret(world.platform.keys, instance, 1)
+  })
+  const refused = { status: 401 }
+
+  it('trades the secret for topics, keys and credentials', async () => {
+    const got = await enrol(world.platform, {
+      instance,
+      generation: 1,
+      secret,
+      publicKey: await publicOf(await keyPair()),
+    })
+    expect(got).toMatchObject({ topic: `guest-${instance}-1`, conductor: 'conductor', kid: 'k1' })
+    expect(Buffer.from(got.keys.down, 'base64url')).toHaveLength(32)
+    expect(got.keys.down).not.toBe(got.keys.up)
+  })
+
+  it('can be repeated with the same key, and with no other', async () => {
+    const publicKey = await publicOf(await keyPair())
+    const first = await enrol(world.platform, { instance, generation: 1, secret, publicKey })
+    expect((await enrol(world.platform, { instance, generation: 1, secret, publicKey })).keys).toEqual(first.keys)
+    const other = { instance, generation: 1, secret, publicKey: await publicOf(await keyPair()) }
+    await expect(enrol(world.platform, other)).rejects.toMatchObject(refused)
+  })
+
+  it.each([
+    ['a wrong secret', { secret: 'x'.repeat(43) }],
+    ['an empty secret', { secret: '' }],
+    ['another generation', { generation: 2 }],
+    ['an unknown instance', { instance: 'no-such' }],
+  ])('refuses %s', async (_, change) => {
+    const asked = { instance, generation: 1, secret, publicKey: await publicOf(await keyPair()), ...change }
+    await expect(enrol(world.platform, asked)).rejects.toMatchObject(refused)
+  })
+
+  it('refuses a secret whose time is over', async () => {
+    await world.clock.advance(31 * 60_000)
+    const asked = { instance, generation: 1, secret, publicKey: await publicOf(await keyPair()) }
+    await expect(enrol(world.platform, asked)).rejects.toMatchObject(refused)
+  })
+
+  it('renews by a signature of the same key, and by no other', async () => {
+    const own = await keyPair()
+    const proofOf = async (pair: typeof own, subject: string, audience: string, at: number) =>
+      new SignJWT()
+        .setProtectedHeader({ alg: 'EdDSA' })
+        .setIssuedAt(at)
+        .setAudience(audience)
+        .setSubject(subject)
+        .sign(pair.privateKey)
+    const now = Math.floor(world.clock.now() / 1000)
+    const subject = `guest:${instance}`
+    const renewal = async (proof: Promise<string>) =>
+      enrol(world.platform, { instance, generation: 1, proof: await proof })
+    await expect(renewal(proofOf(own, subject, 'enrol', now))).rejects.toMatchObject(refused)
+    await enrol(world.platform, { instance, generation: 1, secret, publicKey: await publicOf(own) })
+    expect((await renewal(proofOf(own, subject, 'enrol', now))).topic).toBe(`guest-${instance}-1`)
+    await expect(renewal(proofOf(await keyPair(), subject, 'enrol', now))).rejects.toMatchObject(refused)
+    await expect(renewal(proofOf(own, 'guest:other', 'enrol', now))).rejects.toMatchObject(refused)
+    await expect(renewal(proofOf(own, subject, 'queue', now))).rejects.toMatchObject(refused)
+    await expect(renewal(proofOf(own, subject, 'enrol', now - 600))).rejects.toMatchObject(refused)
+  })
+})
