@@ -1,4 +1,4 @@
-const project = (displayName, testMatch, more = {}) => ({
+export const project = (displayName, testMatch, more = {}) => ({
   displayName,
   testMatch,
   testEnvironment: 'node',
@@ -15,7 +15,9 @@ const project = (displayName, testMatch, more = {}) => ({
 
 export default {
   projects: [
-    project('unit', ['<rootDir>/test/**/*.test.ts'], { testPathIgnorePatterns: ['/node_modules/', '/test/e2e/'] }),
+    project('unit', ['<rootDir>/test/**/*.test.ts'], {
+      testPathIgnorePatterns: ['/node_modules/', '/test/e2e/', '/test/services/'],
+    }),
     project('e2e', ['<rootDir>/test/e2e/*.test.ts']),
   ],
 }

@@ -49,13 +49,15 @@ const jest = [
   '--no-warnings=ExperimentalWarning',
   join('node_modules', 'jest', 'bin', 'jest.js'),
 ]
+// Where continuous integration counts tests.
+const report = process.env.COFFER_JEST_REPORT ? ['--json', `--outputFile=${process.env.COFFER_JEST_REPORT}`] : []
 const COMMANDS = {
   start: {
     args: ['--disable-warning=ExperimentalWarning', join('local', 'main.ts')],
     env: { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'v8') },
   },
-  test: { args: [...jest] },
-  'test:services': { args: [join('scripts', 'test-services.ts')] },
+  test: { args: [...jest, ...report] },
+  'test:services': { args: [join('scripts', 'test-services.ts'), ...report] },
   verify: { args: [join('scripts', 'verify.ts')] },
   bench: { args: [join('bench', 'main.ts')] },
 }

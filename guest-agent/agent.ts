@@ -33,6 +33,11 @@ type Command = Extract<GuestMessage, { kind: 'command' }>
 
 const REPORT_MS = 600_000
 const LEASE_MS = 60_000
+/** How often the use of the volume is looked at, and what change of it is told at once. */
+const LOOK_MS = 10_000
+const USED_STEP = 16 * 1024 * 1024
+/** After a heartbeat that could not be sent. */
+const AGAIN_MS = 1_000
 
 /** Answers queries at once, carries out commands strictly one after the other, reports changes and that it lives. */
 export class Agent {
@@ -45,6 +50,8 @@ export class Agent {
   readonly #seen = new Map<string, number>()
   #working = false
   #lastSent = 0
+  #beats = 0
+  #told = { at: 0, used: 0 }
 
   constructor(parts: AgentParts) {
     this.#parts = parts
@@ -70,21 +77,42 @@ export class Agent {
     }
   }
 
-  /** Tells the conductor how the database is, and the last command done. */
+  /** Tells the conductor how the database is, and the last command done; tries until it is told or superseded. */
   async heartbeat(): Promise<void> {
-    const { journal, version, driver, health, log } = this.#parts
-    const { status, message } = health()
-    const used = await driver.used_bytes().catch(() => undefined)
-    const told = { service_status: status, last: journal.last(), version, ...(used !== undefined && { used }) }
-    await this.#conductor
-      .heartbeat({ ...told, ...(message !== undefined && { message: message.slice(0, 2_000) }) })
-      .catch(error => log.warn({ error: reason(error) }, 'heartbeat not sent'))
+    const { clock, log } = this.#parts
+    const mine = ++this.#beats
+    while (this.#beats === mine) {
+      try {
+        return await this.#beat()
+      } catch (error) {
+        log.warn({ error: reason(error) }, 'heartbeat not sent')
+      }
+      await clock.sleep(AGAIN_MS)
+    }
   }
 
+  async #beat(): Promise<void> {
+    const { journal, version, health, clock } = this.#parts
+    const { status, message } = health()
+    const used = await this.#used()
+    const told = { service_status: status, last: journal.last(), version, ...(used !== undefined && { used }) }
+    await this.#conductor.heartbeat({ ...told, ...(message !== undefined && { message: message.slice(0, 2_000) }) })
+    this.#told = { at: clock.now(), used: used ?? 0 }
+  }
+
+  #used(): Promise<number | undefined> {
+    return this.#parts.driver.used_bytes().catch(() => undefined)
+  }
+
+  /** Tells that it lives, now and then, and soon when the volume fills. */
   async #keepLease(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#parts
+    await this.heartbeat()
     while (!signal.aborted) {
-      await this.heartbeat()
-      await this.#parts.clock.sleep(LEASE_MS, signal)
+      await clock.sleep(LOOK_MS, signal)
+      const { at, used } = this.#told
+      const grown = Math.abs(((await this.#used()) ?? used) - used) >= USED_STEP
+      if (grown || clock.now() - at >= LEASE_MS) await this.heartbeat()
     }
   }
 

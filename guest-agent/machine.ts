@@ -44,6 +44,7 @@ export class Machine {
 
   /** Starts a prepared server after a restart of the agent, or adopts the one that runs. */
   async resume(): Promise<void> {
+    this.set({ status: 'restarting' })
     if (await this.#started()) this.serving()
   }
 

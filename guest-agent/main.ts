@@ -4,12 +4,14 @@ import { join } from 'node:path'
 import { guestSubject } from '../lib/contracts/conductor.ts'
 import type { Driver, Site } from '../lib/datastores/driver.ts'
 import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
+import { reason } from '../lib/kit/errors.ts'
 import { sealer } from '../lib/kit/seal.ts'
 import type { Queue } from '../lib/platform/queue/queue.ts'
 import { socketQueue } from '../lib/platform/queue/socket-client.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { Agent } from './agent.ts'
 import { AgentConfig } from './config.ts'
+import { startedEarly } from './early-start.ts'
 import { enrolment } from './enrolment.ts'
 import { journal } from './journal.ts'
 import { Machine } from './machine.ts'
@@ -18,25 +20,33 @@ import { Machine } from './machine.ts'
 const VERSION = '0.1.0'
 const DRIVERS: Record<string, (site: Site) => Driver> = { postgresql: site => postgresqlDriver(site) }
 const RENEW_BEFORE_MS = 600_000
-const VANISHED_MS = 2_000
+const VANISHED_MS = 1_000
+const LAST_WORD_MS = 1_500
 
-const dir = process.argv[2] ?? ''
+const dir = process.argv[2]
+// Started once so: what Node.js compiled is kept for the agents to come.
+if (dir === undefined) process.exit(0)
 const config = AgentConfig.parse(JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')))
 const { instance, generation } = config.userData
 const log = systemLog('guest-agent', config.logLevel).child({ instance })
 const clock = systemClock
 const makeDriver = DRIVERS[config.datastore.manager]
 if (!makeDriver) throw new Error(`no driver for ${config.datastore.manager}`)
-const driver = makeDriver({ ...config.site, clock, random: systemRandom, log })
 const stopping = new AbortController()
-const done = await journal(join(dir, 'journal'))
-const machine = new Machine(driver, clock, log, () => void agent?.heartbeat())
 let agent: Agent | undefined
 let queue: Queue | undefined
+const done = await journal(join(dir, 'journal'))
+const plain = makeDriver({ ...config.site, clock, random: systemRandom, log })
+const prepared = done.last() > 0 && !done.find(1)?.failed
+const driver = prepared ? plain : startedEarly(plain, clock, log)
+const machine = new Machine(driver, clock, log, () => void agent?.heartbeat())
 
 process.on('SIGTERM', () => void finish())
 process.on('SIGINT', () => void finish())
+void watchFolder(dir)
 
+// A database that was prepared before comes back whether or not the control plane is there.
+if (prepared) void machine.resume().catch(error => log.error({ error: reason(error) }, 'not resumed'))
 const enrolled = await enrolment(dir, config, clock, log)
 let credentials = enrolled.current() ?? (await enrolled.renewed(stopping.signal))
 
@@ -74,26 +84,23 @@ agent = new Agent({
   },
 })
 log.info({ pid: process.pid }, 'agent ready')
-// A database that was prepared before comes back before anything else is asked of it.
-const resumed = done.last() > 0 && !done.find(1)?.failed ? machine.resume() : Promise.resolve()
-void resumed.catch(error => log.error({ error: String(error) }, 'not resumed'))
-void watchFolder()
 await agent.run(stopping.signal)
 
 async function finish(): Promise<void> {
   if (stopping.signal.aborted) return
   stopping.abort()
-  await machine.stop().catch(error => log.error({ error: String(error) }, 'the database did not stop cleanly'))
-  await agent?.heartbeat()
+  await machine.stop().catch(error => log.error({ error: reason(error) }, 'the database did not stop cleanly'))
+  // The last word; nobody may be there to hear it.
+  await Promise.race([agent?.heartbeat(), clock.sleep(LAST_WORD_MS)])
   await queue?.close()
   process.exit(0)
 }
 
 /** Nothing may go on running whose folder was removed. */
-async function watchFolder(): Promise<void> {
+async function watchFolder(folder: string): Promise<void> {
   while (!stopping.signal.aborted) {
     await clock.sleep(VANISHED_MS, stopping.signal)
-    const there = await lstat(join(dir, 'config.json')).catch(() => undefined)
+    const there = await lstat(join(folder, 'config.json')).catch(() => undefined)
     if (!there) await finish()
   }
 }

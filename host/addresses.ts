@@ -40,7 +40,37 @@ export async function chooseEndpoint(network: string, port: number, taken: Endpo
     if (await isFree({ address, port })) return { address, port }
     refused++
   }
-  const shared = { address: '127.0.0.1', port: await bound('127.0.0.1', 0) }
-  if (shared.port === undefined) throw new Error('no free address: nothing can listen on the loopback network')
-  return { address: shared.address, port: shared.port }
+  // A port that an instance has while it is stopped looks free.
+  for (let tries = 0; tries < 100; tries++) {
+    const free = await bound('127.0.0.1', 0)
+    if (free === undefined) break
+    if (!taken.some(one => one.port === free)) return { address: '127.0.0.1', port: free }
+  }
+  throw new Error('no free address: nothing can listen on the loopback network')
+}
+
+/** Gives every instance an endpoint of its own: one at a time, so that two creates do not choose the same. */
+export class Endpoints {
+  readonly #network: string
+  readonly #chosen = new Set<Endpoint>()
+  #choosing: Promise<unknown> = Promise.resolve()
+
+  constructor(network: string) {
+    this.#network = network
+  }
+
+  /** One that is neither in `used` nor chosen before and not released. */
+  choose(port: number, used: () => Promise<Endpoint[]>): Promise<Endpoint> {
+    const choice = this.#choosing.then(async () => {
+      const endpoint = await chooseEndpoint(this.#network, port, [...(await used()), ...this.#chosen])
+      this.#chosen.add(endpoint)
+      return endpoint
+    })
+    this.#choosing = choice.catch(() => undefined)
+    return choice
+  }
+
+  release({ address, port }: Endpoint): void {
+    for (const one of this.#chosen) if (one.address === address && one.port === port) this.#chosen.delete(one)
+  }
 }

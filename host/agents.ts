@@ -1,14 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdir, open, readdir, readFile } from 'node:fs/promises'
+import { chown, mkdir, open, readdir, readFile, readlink, realpath, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
 import { serversIn } from '../lib/datastores/postgresql/process.ts'
 import type { Clock } from '../lib/kit/clock.ts'
 import { writeAtomically } from '../lib/kit/files.ts'
 import { alive, type Running, runningAs } from '../lib/kit/process.ts'
-import type { HostConfig } from './config.ts'
-import { type ServerState, serverDir, volumeDir } from './state.ts'
+import { AGENT_FLAGS, type HostConfig } from './config.ts'
+import { logFile, type ServerState, serverDir, volumeDir } from './state.ts'
 
 /** Writes what an agent reads at its start. */
 export async function writeAgentFiles(config: HostConfig, server: ServerState, userData: string): Promise<void> {
@@ -32,18 +32,17 @@ export async function writeAgentFiles(config: HostConfig, server: ServerState, u
   }
 }
 
-/** Starts an agent in a session of its own, so that it outlives this daemon; its log is in its folder. */
+/** Starts an agent in a session of its own, so that it outlives this daemon. */
 export async function startAgent(
   config: HostConfig,
   server: ServerState,
 ): Promise<{ running: Running; child: ChildProcess }> {
   const dir = serverDir(config.dataDir, server.name)
-  const log = await open(join(dir, 'agent.log'), 'a', 0o600)
+  const log = await open(logFile(config.dataDir, server.name), 'a', 0o600)
   try {
-    if (server.uid !== undefined) await log.chown(server.uid, server.uid)
     const owner = server.uid === undefined ? {} : { uid: server.uid, gid: server.uid }
-    const args = ['--max-old-space-size=64', '--max-semi-space-size=2', config.runtime.agent, dir]
-    const env = { PATH: '/usr/local/bin:/usr/bin:/bin', NODE_COMPILE_CACHE: join(dir, 'cache') }
+    const args = [...AGENT_FLAGS, config.runtime.agent, dir]
+    const env = { PATH: '/usr/local/bin:/usr/bin:/bin', ...(await compileCache(config, server)) }
     const stdio: ['ignore', number, number] = ['ignore', log.fd, log.fd]
     const child = spawn(config.runtime.node, args, { ...owner, cwd: dir, detached: true, stdio, env })
     child.unref()
@@ -56,13 +55,38 @@ export async function startAgent(
   }
 }
 
+/** Where the agent finds its program compiled already: Node keeps a folder for each uid, all of them are links to one. */
+async function compileCache({ runtime }: HostConfig, { uid }: ServerState): Promise<{ NODE_COMPILE_CACHE?: string }> {
+  const { cache } = runtime
+  if (cache === undefined) return {}
+  if (uid !== undefined) {
+    const made = (await readdir(cache).catch(() => [])).filter(entry => entry.endsWith('-0'))
+    for (const entry of made) await symlink(entry, join(cache, entry.replace(/-0$/, `-${uid}`))).catch(() => {})
+  }
+  return { NODE_COMPILE_CACHE: cache }
+}
+
+/** The agent that runs in the server's folder, whoever started it (Linux only, else none). */
+export async function agentIn({ dataDir }: HostConfig, { name, uid }: ServerState): Promise<Running | undefined> {
+  const dir = await realpath(serverDir(dataDir, name)).catch(() => undefined)
+  if (dir === undefined) return undefined
+  const found = await Promise.all(
+    (await pids()).map(async pid => {
+      const folder = await readlink(`/proc/${pid}/cwd`).catch(() => undefined)
+      const mine = folder === dir && (uid === undefined || (await isOf(pid, uid)))
+      return mine ? runningAs(Number(pid)) : undefined
+    }),
+  )
+  return found.find(running => running !== undefined)
+}
+
 /** How long an agent may take to stop its database and itself. */
 const STOP_MS = 40_000
 
 /** Asks the agent to stop its database and end; ends both by force if that takes too long. */
 export async function stopServer(config: HostConfig, server: ServerState, clock: Clock): Promise<void> {
-  const { agent } = server
-  if (agent && (await alive(agent))) {
+  const agent = await agentOf(config, server)
+  if (agent) {
     signal(agent.pid, 'SIGTERM')
     await gone(agent, STOP_MS, clock)
   }
@@ -71,12 +95,12 @@ export async function stopServer(config: HostConfig, server: ServerState, clock:
 
 /** Ends every process of the server at once. */
 export async function endServer(config: HostConfig, server: ServerState, clock: Clock): Promise<void> {
-  const { agent } = server
-  if (agent && (await alive(agent))) signal(agent.pid, 'SIGKILL')
+  const agent = await agentOf(config, server)
+  if (agent) signal(agent.pid, 'SIGKILL')
   const data = join(volumeDir(config.dataDir, server.volume), 'data')
   for (const database of await serversIn(data)) signal(database.pid, 'SIGQUIT')
   for (let tries = 0; tries < 100; tries++) {
-    const left = await processesOf(server, data, agent)
+    const left = await processesOf(config, server, data)
     if (left.length === 0) return
     if (tries >= 20) for (const { pid } of left) signal(pid, 'SIGKILL')
     await clock.sleep(20)
@@ -85,19 +109,26 @@ export async function endServer(config: HostConfig, server: ServerState, clock: 
 }
 
 /** The agent and the database of a server; with a uid of its own, whatever runs as it. */
-async function processesOf(server: ServerState, data: string, agent: Running | undefined): Promise<Running[]> {
-  const known = agent && (await alive(agent)) ? [agent] : []
+async function processesOf(config: HostConfig, server: ServerState, data: string): Promise<Running[]> {
+  const agent = await agentOf(config, server)
   const own = server.uid === undefined ? [] : await processesOfUid(server.uid)
-  return [...known, ...(await serversIn(data)), ...own]
+  return [...(agent ? [agent] : []), ...(await serversIn(data)), ...own]
+}
+
+async function agentOf(config: HostConfig, server: ServerState): Promise<Running | undefined> {
+  return server.agent && (await alive(server.agent)) ? server.agent : agentIn(config, server)
+}
+
+const pids = async () => (await readdir('/proc').catch(() => [])).filter(name => /^\d+$/.test(name))
+
+async function isOf(pid: string, uid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  return status.includes(`\nUid:\t${uid}\t`)
 }
 
 async function processesOfUid(uid: number): Promise<Running[]> {
-  const pids = (await readdir('/proc').catch(() => [])).filter(name => /^\d+$/.test(name))
   const mine = await Promise.all(
-    pids.map(async pid => {
-      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-      return status.includes(`\nUid:\t${uid}\t`) ? runningAs(Number(pid)) : undefined
-    }),
+    (await pids()).map(async pid => ((await isOf(pid, uid)) ? runningAs(Number(pid)) : undefined)),
   )
   return mine.filter(running => running !== undefined)
 }

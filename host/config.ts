@@ -1,5 +1,8 @@
 import { z } from 'zod'
 
+/** How Node.js runs an agent; what it keeps compiled is good for the same flags only. */
+export const AGENT_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=2']
+
 /** What a host daemon is started with: `host.json`, readable by its user alone. */
 export const HostConfig = z.object({
   hostId: z.string(),
@@ -14,6 +17,8 @@ export const HostConfig = z.object({
   runtime: z.object({
     node: z.string(),
     agent: z.string(),
+    /** The agent's program as Node.js keeps it once compiled. */
+    cache: z.string().optional(),
     /** By datastore manager and version. */
     engines: z.record(z.string(), z.record(z.string(), z.string())),
   }),

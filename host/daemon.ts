@@ -1,4 +1,3 @@
-import { lstat } from 'node:fs/promises'
 import type { HostMethods } from '../lib/contracts/host.ts'
 import { manifestOf } from '../lib/datastores/catalog.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
@@ -7,11 +6,11 @@ import { reason } from '../lib/kit/errors.ts'
 import { removeAll } from '../lib/kit/files.ts'
 import { alive } from '../lib/kit/process.ts'
 import type { Facts } from '../lib/platform/compute/compute.ts'
-import { chooseEndpoint } from './addresses.ts'
-import { endServer, startAgent, stopServer, writeAgentFiles } from './agents.ts'
+import { Endpoints } from './addresses.ts'
+import { agentIn, endServer, startAgent, stopServer, writeAgentFiles } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import { Spares } from './spares.ts'
-import { type HostState, hostState, type ServerState, serverDir, volumeDir } from './state.ts'
+import { type HostState, hostState, logFile, type ServerState, serverDir, volumeDir } from './state.ts'
 
 type Owned = { name: string; instance: string; project: string }
 
@@ -22,10 +21,18 @@ export interface DaemonParts {
   log: Log
   /** Tells the conductor. */
   report(method: 'update_server' | 'update_volume', of: Owned, facts: Facts): Promise<void>
+  /** Whether this daemon is still the one of its data directory. */
+  standing(): Promise<'held' | 'replaced' | 'gone'>
+  /** This daemon has to end: by itself alone, or with all instances. */
+  over(how: 'close' | 'stop'): void
 }
 
 /** How often agents are looked after, and how often one that keeps dying is started again before the server is given up. */
 const WATCH_MS = 500
+/** A new instance comes up before the spare that it took is made again. */
+const REFILL_AFTER_MS = 1_500
+/** Names of deleted parts are remembered for longer than any wish for them is on its way. */
+const DELETED_MS = 3_600_000
 const STARTS = { most: 5, withinMs: 60_000 }
 
 /** Runs the instances of one machine: an agent and a database each. What it is told may come repeated and in any order. */
@@ -38,19 +45,19 @@ export class Daemon {
   /** When agents were started lately, by server. */
   readonly #starts = new Map<string, number[]>()
   readonly #ended = new AbortController()
+  readonly #endpoints: Endpoints
 
   constructor(parts: DaemonParts) {
     this.#parts = parts
     this.#state = hostState(parts.config.dataDir)
-    this.#spares = new Spares(parts.config, parts.random, parts.log)
+    this.#spares = new Spares(parts)
+    this.#endpoints = new Endpoints(parts.config.network)
   }
 
   /** Takes over what runs already, starts what should run, and looks after it until `close` or `stop`. */
   async start(): Promise<void> {
     await this.#spares.sweep()
-    await Promise.all(
-      (await this.#state.servers.all()).map(server => this.#locked(server.instance, () => this.#look(server.name))),
-    )
+    await Promise.all((await this.#state.servers.all()).map(server => this.#lookAfter(server)))
     this.#spares.fill()
     void this.#watch()
   }
@@ -97,7 +104,7 @@ export class Daemon {
       } catch (error) {
         return this.#tell('update_volume', wish, { status: 'ERROR', fault: reason(error) })
       }
-      this.#spares.fill()
+      this.#spares.fill(REFILL_AFTER_MS)
     }
     await this.#tell('update_volume', wish, { status: 'ACTIVE' })
   }
@@ -118,7 +125,8 @@ export class Daemon {
     if (!volume) return
     const { userData, ...spec } = wish
     try {
-      const endpoint = await this.#endpoint(wish.datastore.manager)
+      const { port } = manifestOf(wish.datastore.manager)
+      const endpoint = await this.#endpoints.choose(port, () => this.#state.servers.all())
       const server: ServerState = { ...spec, ...endpoint, ...(volume.uid !== undefined && { uid: volume.uid }) }
       await writeAgentFiles(this.#parts.config, server, userData)
       await this.#state.servers.put(server)
@@ -129,35 +137,17 @@ export class Daemon {
     }
   }
 
-  /** One endpoint at a time: two creates must not choose the same. */
-  #choosing: Promise<unknown> = Promise.resolve()
-  readonly #chosen: { address: string; port: number }[] = []
-  #endpoint(manager: string): Promise<{ address: string; port: number }> {
-    const choice = this.#choosing.then(async () => {
-      const taken = [...(await this.#state.servers.all()), ...this.#chosen]
-      const endpoint = await chooseEndpoint(this.#parts.config.network, manifestOf(manager).port, taken)
-      this.#chosen.push(endpoint)
-      return endpoint
-    })
-    this.#choosing = choice.catch(() => undefined)
-    return choice
-  }
-
   async #deleteServer(wish: Owned): Promise<void> {
     const { config, clock } = this.#parts
     await this.#bury(wish.name)
     const server = await this.#state.servers.get(wish.name)
     if (server) await endServer(config, server, clock)
     await removeAll(serverDir(config.dataDir, wish.name))
+    await removeAll(logFile(config.dataDir, wish.name))
     await this.#state.servers.remove(wish.name)
-    if (server) this.#release(server)
+    if (server) this.#endpoints.release(server)
     this.#starts.delete(wish.name)
     await this.#tell('update_server', wish, { status: 'GONE' })
-  }
-
-  #release({ address, port }: ServerState): void {
-    const index = this.#chosen.findIndex(one => one.address === address && one.port === port)
-    if (index >= 0) this.#chosen.splice(index, 1)
   }
 
   /** Remembers, before anything is removed, that this name is never to be made again. */
@@ -167,25 +157,39 @@ export class Daemon {
 
   async #run(server: ServerState): Promise<void> {
     const { running, child } = await startAgent(this.#parts.config, server)
-    child.once('exit', () => void this.#locked(server.instance, () => this.#look(server.name)))
+    child.once('exit', () => void this.#lookAfter(server))
     await this.#state.servers.put({ ...server, agent: running })
     this.#parts.log.info({ server: server.name, instance: server.instance, pid: running.pid }, 'agent started')
   }
 
   async #watch(): Promise<void> {
-    const { clock, config, log } = this.#parts
+    const { clock, standing, over, log } = this.#parts
     const { signal } = this.#ended
     while (!signal.aborted) {
       await clock.sleep(WATCH_MS, signal)
+      const stands = await standing()
       if (signal.aborted) return
-      if (!(await isThere(config.dataDir))) return this.#vanished()
-      for (const server of await this.#state.servers.all()) {
-        if (server.agent && (await alive(server.agent))) continue
-        await this.#locked(server.instance, () => this.#look(server.name)).catch(error => {
-          log.error({ server: server.name, error: reason(error) }, 'agent not started')
-        })
+      if (stands !== 'held') {
+        log.error({ stands }, "the data directory is not this daemon's any more")
+        return over(stands === 'replaced' ? 'close' : 'stop')
       }
+      for (const server of await this.#state.servers.all()) {
+        if (!this.#busy.has(server.instance)) void this.#lookAfter(server)
+      }
+      await this.#forget()
     }
+  }
+
+  /** Forgets the names of what was deleted long ago. */
+  async #forget(): Promise<void> {
+    const before = this.#parts.clock.now() - DELETED_MS
+    for (const { name, at } of await this.#state.deleted.all()) if (at < before) await this.#state.deleted.remove(name)
+  }
+
+  #lookAfter({ instance, name }: ServerState): Promise<void> {
+    return this.#locked(instance, () => this.#look(name)).catch(error =>
+      this.#parts.log.error({ server: name, error: reason(error) }, 'agent not started'),
+    )
   }
 
   /** Starts the server's agent if it does not live, as long as it does not keep dying. */
@@ -193,6 +197,9 @@ export class Daemon {
     const server = await this.#state.servers.get(name)
     if (!server || this.#ended.signal.aborted) return
     if (server.agent && (await alive(server.agent))) return
+    // Started just before the daemon died, and not written down.
+    const agent = await agentIn(this.#parts.config, server)
+    if (agent) return this.#state.servers.put({ ...server, agent })
     const now = this.#parts.clock.now()
     const recent = (this.#starts.get(name) ?? []).filter(at => at > now - STARTS.withinMs)
     if (recent.length >= STARTS.most) return
@@ -205,14 +212,6 @@ export class Daemon {
       if (recent.length > 0) await this.#tell('update_server', server, factsOf(server))
     }
   }
-
-  /** The data directory was removed under us: nothing may go on running without it. */
-  async #vanished(): Promise<void> {
-    this.#parts.log.error({}, 'the data directory is gone: stopping')
-    this.onVanished()
-  }
-  /** Called when the data directory is gone. */
-  onVanished: () => void = () => {}
 
   async #tell(
     method: 'update_server' | 'update_volume',
@@ -238,9 +237,3 @@ export class Daemon {
 function factsOf({ address, port }: ServerState): Facts {
   return { status: 'ACTIVE', addresses: [{ address, port, type: 'private' }] }
 }
-
-const isThere = (path: string) =>
-  lstat(path).then(
-    () => true,
-    () => false,
-  )

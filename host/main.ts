@@ -1,7 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
 import { HostMessage, type HostMethods, host } from '../lib/contracts/host.ts'
 import { type Handlers, serve } from '../lib/kit/contract.ts'
 import { reason } from '../lib/kit/errors.ts'
+import { readJson, writeAtomically } from '../lib/kit/files.ts'
+import { runningAs } from '../lib/kit/process.ts'
 import { readEnvelope, sealer } from '../lib/kit/seal.ts'
 import type { Message, Queue } from '../lib/platform/queue/queue.ts'
 import { socketQueue } from '../lib/platform/queue/socket-client.ts'
@@ -9,10 +13,14 @@ import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { HostConfig } from './config.ts'
 import { Daemon } from './daemon.ts'
 
-/** `node host/main.ts <host.json>`: SIGTERM stops all instances, SIGUSR2 ends this daemon alone, its successor takes over. */
+/**
+ * `node host/main.ts <host.json>`: SIGTERM stops all instances, SIGUSR2 ends this daemon alone, its successor takes over.
+ * With `--stop` it stops what a daemon left that was killed.
+ */
 const path = process.argv[2] ?? ''
 const readConfig = () => HostConfig.parse(JSON.parse(readFileSync(path, 'utf8')))
 const config = readConfig()
+const Pid = z.object({ pid: z.int() })
 const log = systemLog('host', config.logLevel)
 const subject = `host:${config.hostId}`
 const end = {
@@ -36,12 +44,22 @@ function nextSent(): number {
 }
 
 const REPORT_MS = 600_000
+const pidFile = join(config.dataDir, 'host.pid')
+
+/** The file with this daemon's pid: another's there means that it was replaced. */
+async function standing(): Promise<'held' | 'replaced' | 'gone'> {
+  if (!existsSync(config.dataDir)) return 'gone'
+  const holder = Pid.safeParse(await readJson(pidFile).catch(() => undefined))
+  return holder.success && holder.data.pid !== process.pid ? 'replaced' : 'held'
+}
 
 const daemon = new Daemon({
   config,
   clock: systemClock,
   random: systemRandom,
   log,
+  standing,
+  over: how => void finish(how),
   async report(method, of, facts) {
     const id = systemRandom.uuid()
     const outer = {
@@ -99,7 +117,8 @@ async function finish(how: 'close' | 'stop'): Promise<void> {
 process.on('SIGTERM', () => void finish('stop'))
 process.on('SIGINT', () => void finish('stop'))
 process.on('SIGUSR2', () => void finish('close'))
-daemon.onVanished = () => void finish('stop')
+if (process.argv[3] === '--stop') await finish('stop')
+await writeAtomically(pidFile, JSON.stringify(await runningAs(process.pid)))
 await daemon.start()
 log.info({ pid: process.pid }, 'host ready')
 await consume()

@@ -1,30 +1,38 @@
 import { chown, lstat, mkdir, readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { initCluster } from '../lib/datastores/postgresql/engine.ts'
-import type { Log, Random } from '../lib/kit/clock.ts'
+import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import { reason } from '../lib/kit/errors.ts'
 import { readJson, removeAll, writeAtomically } from '../lib/kit/files.ts'
 import type { HostConfig } from './config.ts'
 
+/** How often a cluster that an instance waits for is tried to be made. */
+const MAKE_TRIES = 3
+
 /** `nobody`: initdb refuses root, and uids without a passwd entry. */
 const NOBODY = 65_534
 
-/** An initialised volume that belongs to nobody yet. */
-interface Spare {
-  dir: string
-  uid: number
+export interface SparesParts {
+  config: HostConfig
+  clock: Clock
+  random: Random
+  log: Log
 }
 
 /** Keeps initialised clusters ready, each from its own initdb: copies would share a system identifier. */
 export class Spares {
   readonly #config: HostConfig
+  readonly #clock: Clock
   readonly #random: Random
   readonly #log: Log
   readonly #ended = new AbortController()
   #filling: Promise<void> | undefined
+  /** Spares are taken, and uids given, one at a time: nobody gets another's. */
+  #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(config: HostConfig, random: Random, log: Log) {
+  constructor({ config, clock, random, log }: SparesParts) {
     this.#config = config
+    this.#clock = clock
     this.#random = random
     this.#log = log
   }
@@ -37,17 +45,46 @@ export class Spares {
   async take(manager: string, version: string, dir: string): Promise<number | undefined> {
     if (await exists(dir)) return this.#config.firstUid === undefined ? undefined : (await lstat(dir)).uid
     const { spare } = this.#config
-    const ready = spare.manager === manager && spare.version === version ? (await this.#ready())[0] : undefined
-    const taken = ready ?? (await this.#make(manager, version))
     await mkdir(join(dir, '..'), { recursive: true, mode: 0o711 })
-    await rename(taken.dir, dir)
-    return this.#config.firstUid === undefined ? undefined : taken.uid
+    const isSpare = spare.manager === manager && spare.version === version
+    const taken = isSpare ? await this.#inTurn(() => this.#moved(dir)) : undefined
+    const uid = taken ?? (await this.#patiently(manager, version, dir))
+    return this.#config.firstUid === undefined ? undefined : uid
+  }
+
+  /** An initdb that something ended is tried again; one that cannot work fails the same way each time. */
+  async #patiently(manager: string, version: string, dir: string): Promise<number | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#make(manager, version, dir)
+      } catch (error) {
+        if (attempt >= MAKE_TRIES || this.#ended.signal.aborted) throw error
+        this.#log.warn({ attempt, error: reason(error) }, 'a cluster could not be made')
+        await removeAll(dir)
+      }
+    }
+  }
+
+  /** Moves the oldest spare to `dir`; answers its owner, or undefined if there is none. */
+  async #moved(dir: string): Promise<number | undefined> {
+    const [name] = await this.#ready()
+    if (name === undefined) return undefined
+    await rename(join(this.#folder, name), dir)
+    return (await lstat(dir)).uid
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined)
+    return mine
   }
 
   /** Makes what is missing, one after the other, in the background; a new instance comes up first. */
   fill(afterMs = 0): void {
     this.#filling ??= this.#fill(afterMs)
-      .catch(error => this.#log.error({ error: reason(error) }, 'no spare cluster could be made'))
+      .catch(error => {
+        if (!this.#ended.signal.aborted) this.#log.error({ error: reason(error) }, 'no spare cluster could be made')
+      })
       .finally(() => {
         this.#filling = undefined
       })
@@ -59,30 +96,35 @@ export class Spares {
     await this.#filling
   }
 
-  async #fill(): Promise<void> {
+  async #fill(afterMs: number): Promise<void> {
     const { manager, version, count } = this.#config.spare
-    while (!this.#closed && (await this.#ready()).length < count) await this.#make(manager, version)
+    const { signal } = this.#ended
+    await this.#clock.sleep(afterMs, signal)
+    while (!signal.aborted && (await this.#ready()).length < count) {
+      await this.#make(manager, version, join(this.#folder, `ready-${this.#random.uuid()}`), signal)
+    }
   }
 
-  async #ready(): Promise<Spare[]> {
-    const names = (await readdir(this.#folder).catch(() => [])).filter(name => name.startsWith('ready-'))
-    const found = await Promise.all(names.sort().map(name => spareAt(join(this.#folder, name))))
-    return found
+  async #ready(): Promise<string[]> {
+    return (await readdir(this.#folder).catch(() => [])).filter(name => name.startsWith('ready-')).sort()
   }
 
-  /** A finished cluster in the spares' folder. What a crash left half-made is swept by `sweep`. */
-  async #make(manager: string, version: string): Promise<Spare> {
+  /**
+   * Makes a cluster and moves it to `dir`; answers its owner. With a `signal` nobody waits for it: it takes what the
+   * processor has left. What an end in between leaves half-made is swept by `sweep`.
+   */
+  async #make(manager: string, version: string, dir: string, signal?: AbortSignal): Promise<number> {
     const engine = this.#config.runtime.engines[manager]?.[version]
     if (!engine) throw new Error(`this host has no ${manager} ${version}`)
-    const uid = await this.#nextUid()
+    const uid = await this.#inTurn(() => this.#nextUid())
     const id = this.#random.uuid()
     const draft = join(this.#folder, `draft-${id}`)
     await mkdir(this.#folder, { recursive: true, mode: 0o711 })
-    await initCluster({ engine, dir: draft, ...(uid !== undefined && { uid: NOBODY, gid: NOBODY }) })
+    const background = signal ? { signal, idle: true } : {}
+    await initCluster({ engine, dir: draft, ...background, ...(uid !== undefined && { uid: NOBODY, gid: NOBODY }) })
     if (uid !== undefined) await chownTree(draft, uid)
-    const dir = join(this.#folder, `ready-${id}`)
     await rename(draft, dir)
-    return spareAt(dir)
+    return (await lstat(dir)).uid
   }
 
   /** Removes what was being made when the daemon died. */
@@ -108,11 +150,6 @@ const exists = (path: string) =>
     () => true,
     () => false,
   )
-
-async function spareAt(dir: string): Promise<Spare> {
-  const { uid } = await lstat(dir)
-  return { dir, uid }
-}
 
 /** Gives a tree to a uid and its group, links themselves included, never what they point to. */
 export async function chownTree(path: string, uid: number): Promise<void> {

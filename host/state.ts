@@ -69,3 +69,5 @@ export type HostState = ReturnType<typeof hostState>
 /** Where the files of a volume and of a server are. */
 export const volumeDir = (dataDir: string, name: string) => join(dataDir, 'volumes', name)
 export const serverDir = (dataDir: string, name: string) => join(dataDir, 'servers', name)
+/** Beside the server's folder: in it, the instance's uid could put a link in its place. */
+export const logFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.log`)

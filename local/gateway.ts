@@ -1,16 +1,21 @@
+import { isUtf8 } from 'node:buffer'
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda'
 import { handler as api } from '../functions/api.ts'
 import { handler as authorizer } from '../functions/authorizer.ts'
 import { handler as enrol } from '../functions/enrol.ts'
 import { handler as identity } from '../functions/identity.ts'
 import type { Log } from '../lib/kit/clock.ts'
+import { type Fault, FilterFault, overLimit } from '../lib/kit/errors.ts'
 import type { ApiEvent } from '../lib/kit/http/pipeline.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from './events.ts'
 
 const MAX_BODY = 1024 * 1024
+/** What of a larger body is read and dropped, so that its sender comes to read the answer. */
+const MAX_DROPPED = 16 * MAX_BODY
 /** Bounds on slow or silent clients, in milliseconds. */
 const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
@@ -20,7 +25,6 @@ const TIMEOUT_MS = 29_000
 const UNAUTHORIZED = {
   error: { code: 401, title: 'Unauthorized', message: 'The request you have made requires authentication.' },
 }
-const TOO_LARGE = { overLimit: { code: 413, message: 'The request body is larger than 1 MiB.' } }
 const FAILED = { instanceFault: { code: 500, message: 'An unexpected error happened.' } }
 
 /** The gateway of the local cloud: turns requests into the events of API Gateway, and answers into responses. */
@@ -41,6 +45,7 @@ export async function gateway(options: { host: string; port: number; log: Log })
       })
     },
   )
+  server.on('clientError', refuseUnreadable)
   server.listen(port, host)
   await once(server, 'listening')
   return {
@@ -57,18 +62,19 @@ export async function gateway(options: { host: string; port: number; log: Log })
 }
 
 async function serveRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const body = await bodyOf(request)
-  if (body === undefined) {
+  const bytes = await bodyOf(request)
+  if (bytes === undefined) {
     response.setHeader('Connection', 'close')
-    return send(response, { statusCode: 413, body: JSON.stringify(TOO_LARGE) })
+    return send(response, refusal(overLimit('The request body is larger than 1 MiB.')))
   }
+  if (!isUtf8(bytes)) return send(response, refusal(new FilterFault(400, 'The body is not text in UTF-8.')))
   const [path = '/', search = ''] = split(request.url ?? '/')
   const incoming: Incoming = {
     method: request.method ?? 'GET',
     path,
     search,
     headers: headersOf(request),
-    body,
+    body: bytes.toString('utf8'),
     remote: request.socket.remoteAddress ?? '',
   }
   send(response, await answer(incoming))
@@ -100,7 +106,8 @@ async function authorized(incoming: Incoming, context: Context): Promise<Record<
 }
 
 function unauthorized({ headers }: Incoming): APIGatewayProxyResult {
-  const base = `${headers['x-forwarded-proto'] ?? 'http'}://${headers['host'] ?? 'localhost'}`
+  const scheme = headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
+  const base = `${scheme}://${headers['host'] ?? 'localhost'}`
   return {
     statusCode: 401,
     headers: { 'Content-Type': 'application/json', 'WWW-Authenticate': `Keystone uri="${base}/identity/v3"` },
@@ -108,16 +115,41 @@ function unauthorized({ headers }: Incoming): APIGatewayProxyResult {
   }
 }
 
-/** The body's text; undefined once it is over 1 MiB. */
-async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+/** The body; undefined once it is over 1 MiB. */
+async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request) {
     size += chunk.length
-    if (size > MAX_BODY) return undefined
-    chunks.push(chunk)
+    if (size > MAX_DROPPED) break
+    if (size <= MAX_BODY) chunks.push(chunk)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return size > MAX_BODY ? undefined : Buffer.concat(chunks)
+}
+
+const refusal = (fault: Fault): APIGatewayProxyResult => ({
+  statusCode: fault.status,
+  body: JSON.stringify(fault.body()),
+})
+
+/** What cannot even be read as a request gets an answer too, in the shape of Trove's filters. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const fault = unreadable(error.code)
+  const body = JSON.stringify(fault.body())
+  const head = [
+    `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status]}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}
+
+function unreadable(code: string | undefined): FilterFault {
+  if (code === 'HPE_HEADER_OVERFLOW') return new FilterFault(431, 'The headers are larger than 16 KiB.')
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new FilterFault(408, 'The request did not come in time.')
+  return new FilterFault(400, 'The request is malformed.')
 }
 
 function split(url: string): string[] {

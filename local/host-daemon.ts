@@ -57,7 +57,11 @@ export async function hostDaemon(
       log.error({}, 'the host daemon ended; it is started again')
       await systemClock.sleep(wait)
       if (stopping) return
-      child = await launch(dataDir, configPath, pidPath)
+      try {
+        child = await launch(dataDir, configPath, pidPath)
+      } catch (error) {
+        log.error({ error: String(error) }, 'the host daemon was not started')
+      }
     }
   }
   void watch()
@@ -68,6 +72,8 @@ export async function hostDaemon(
       const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
       await exited(child)
       clearTimeout(timer)
+      // One that was killed has left its instances running.
+      if (child.exitCode !== 0) await exited(await launch(dataDir, configPath, pidPath, '--stop'))
       rmSync(pidPath, { force: true })
     },
   }
@@ -86,10 +92,10 @@ async function endOlder(pidPath: string, log: Log): Promise<void> {
   }
 }
 
-async function launch(dataDir: string, configPath: string, pidPath: string): Promise<ChildProcess> {
+async function launch(dataDir: string, configPath: string, pidPath: string, ...more: string[]): Promise<ChildProcess> {
   const out = openSync(join(dataDir, 'host.log'), 'a', 0o600)
   const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', NODE_COMPILE_CACHE: join(dataDir, 'cache') }
-  const child = spawn(process.execPath, ['--max-old-space-size=128', MAIN, configPath], {
+  const child = spawn(process.execPath, ['--max-old-space-size=128', MAIN, configPath, ...more], {
     detached: true,
     stdio: ['ignore', out, out],
     env,

@@ -1,4 +1,4 @@
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ringAll } from '../functions/periodic.ts'
 import { reason } from '../lib/kit/errors.ts'
@@ -14,14 +14,18 @@ import { type Gateway, gateway } from './gateway.ts'
 import { hostDaemon } from './host-daemon.ts'
 import { type Options, readOptions, Unfit } from './options.ts'
 import { runtime } from './runtime.ts'
+import { onSignals } from './shutdown.ts'
 import { checkNode, codeOf, lock, prepareDataDir } from './surroundings.ts'
 
 /** `npm start`: the cloud on one machine. */
 const isRoot = process.getuid?.() === 0
+const VANISHED_MS = 1_000
+const shutdown = onSignals(error => fail(error))
 
 async function start(options: Options): Promise<void> {
   const { dataDir, host, port, quiet } = options
   const log = systemLog('control', quiet ? 'warn' : 'info', quiet ? 2 : 1)
+  process.umask(0o022)
   prepareDataDir(dataDir, isRoot)
   const unlock = await lock(dataDir)
   process.on('exit', unlock)
@@ -53,10 +57,7 @@ async function start(options: Options): Promise<void> {
   const consuming = consume(cloud.platform, stopping.signal)
   await ringAll(cloud.platform)
 
-  let asked = false
-  const stop = async () => {
-    if (asked) return
-    asked = true
+  shutdown.ready(async () => {
     log.info({}, 'stopping')
     await served?.close()
     await daemon.stop()
@@ -65,11 +66,8 @@ async function start(options: Options): Promise<void> {
     await socket.close()
     await cloud.platform.queue.close()
     await cloud.platform.store.close()
-    process.exit(0)
-  }
-  const orDie = () => void stop().catch(error => fail(error))
-  process.on('SIGINT', orDie)
-  process.on('SIGTERM', orDie)
+  })
+  void watchLock(dataDir)
   if (!isRoot && !quiet) console.log('note: without root all instances run as one user: no boundary between tenants')
   console.log(`ready ${url()}`)
 }
@@ -92,6 +90,14 @@ const address = (host: string) => (host.includes(':') ? `[${host}]` : host)
 /** Where this machine itself reaches the gateway. */
 const localUrl = (host: string, port: number) =>
   `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : address(host)}:${port}`
+
+/** Nobody can work in a data directory that was removed; agents and databases end by themselves. */
+async function watchLock(dataDir: string): Promise<void> {
+  while (!shutdown.asked) {
+    await systemClock.sleep(VANISHED_MS)
+    if (!existsSync(join(dataDir, 'lock'))) fail(new Unfit(`the data directory ${dataDir} was removed`))
+  }
+}
 
 /** One line, and a non-zero exit. */
 function fail(error: unknown): never {

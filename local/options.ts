@@ -51,7 +51,8 @@ function parsed(args: string[]) {
       },
     })
   } catch (error) {
-    throw new Unfit(error instanceof Error ? error.message : String(error))
+    const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
+    throw new Unfit(line)
   }
 }
 

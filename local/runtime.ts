@@ -1,8 +1,11 @@
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { copyFile, cp, link, rename } from 'node:fs/promises'
 import { arch, platform } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { Plugin } from 'esbuild'
+import { AGENT_FLAGS } from '../host/config.ts'
 import { postgresql } from '../lib/datastores/postgresql/manifest.ts'
 import { Unfit } from './options.ts'
 import { textOf } from './surroundings.ts'
@@ -11,6 +14,8 @@ import { textOf } from './surroundings.ts'
 export interface Runtime {
   node: string
   agent: string
+  /** The agent's program as Node.js keeps it once compiled. */
+  cache: string
   engines: Record<string, Record<string, string>>
 }
 
@@ -27,7 +32,7 @@ export async function runtime(dataDir: string, root: boolean): Promise<Runtime> 
     root ? copied(engineOf('18'), join(folder, 'postgresql-18'), stampOf('18')) : engineOf('18'),
     root ? linked(process.execPath, join(folder, `node-${process.version}`)) : process.execPath,
   ])
-  return { node, agent, engines: { [postgresql.manager]: { '18': engine } } }
+  return { node, agent, cache: cacheOf(folder), engines: { [postgresql.manager]: { '18': engine } } }
 }
 
 /** Where the npm package with a version's programs is. */
@@ -70,8 +75,36 @@ async function bundledAgent(folder: string): Promise<string> {
   const stamp = sourceStamp()
   if (textOf(`${bundle}.stamp`) === stamp && existsSync(bundle)) return bundle
   await bundleAgent(bundle)
+  compileAgent(bundle, cacheOf(folder))
   writeFileSync(`${bundle}.stamp`, stamp)
   return bundle
+}
+
+const cacheOf = (folder: string) => join(folder, 'compiled')
+
+/** Has Node.js compile the agent once for all instances, who may read that, but not write it. */
+function compileAgent(bundle: string, cache: string): void {
+  rmSync(cache, { recursive: true, force: true })
+  spawnSync(process.execPath, [...AGENT_FLAGS, bundle], { env: { NODE_COMPILE_CACHE: cache }, stdio: 'ignore' })
+  chmodTree(cache)
+}
+
+/** Lets everybody read, and nobody but the owner write. */
+function chmodTree(path: string): void {
+  if (!existsSync(path)) return
+  chmodSync(path, 0o755)
+  for (const entry of readdirSync(path, { recursive: true, withFileTypes: true })) {
+    chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644)
+  }
+}
+
+// zod brings its messages in fifty languages; the agent speaks one.
+const oneLanguage: Plugin = {
+  name: 'one-language',
+  setup(build) {
+    build.onResolve({ filter: /locales\/index\.js$/ }, ({ path }) => ({ path, namespace: 'none' }))
+    build.onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'export {}' }))
+  },
 }
 
 /** Bundles the guest agent into one file. */
@@ -86,6 +119,7 @@ export async function bundleAgent(outfile: string): Promise<void> {
     format: 'esm',
     target: 'node24',
     external: ['pg-native'],
+    plugins: [oneLanguage],
     logLevel: 'error',
     // CommonJS packages in it ask for Node's own modules.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },

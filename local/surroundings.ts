@@ -17,7 +17,7 @@ export function checkNode(version: string): void {
 /** Makes the data directory and its folders, and sees that it can be used. Throws Unfit. */
 export function prepareDataDir(dataDir: string, root: boolean): void {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o711 })
+    makeFolder(dataDir)
     accessSync(dataDir, constants.W_OK | constants.X_OK)
   } catch (error) {
     throw new Unfit(`the data directory ${dataDir} cannot be written: ${codeOf(error)}`)
@@ -29,6 +29,13 @@ export function prepareDataDir(dataDir: string, root: boolean): void {
     chmodSync(join(dataDir, folder), 0o711)
   }
   chmodSync(dataDir, 0o711)
+}
+
+/** As mkdir with `recursive`, which never ends where a folder refuses with ENOENT, as /proc does. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  if (path !== dirname(path)) makeFolder(dirname(path))
+  mkdirSync(path, { mode: 0o711 })
 }
 
 /** As root, instances run as uids of their own: they must get through every folder above. */

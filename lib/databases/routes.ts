@@ -2,16 +2,15 @@ import { z } from 'zod'
 import type { guestClient } from '../guests/guest.ts'
 import { badRequest, notFound, notImplemented } from '../kit/errors.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
+import { assertStorable } from '../kit/http/parse.ts'
 import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
-import { assertDatabaseName, checkedDatabases } from '../users/names.ts'
+import { assertDatabaseName, checkedDatabases, NewDatabases } from '../users/names.ts'
 import { serving } from '../users/serving.ts'
 
-const NewDatabase = z.object({ name: z.string(), character_set: z.string().nullish(), collate: z.string().nullish() })
-
 /** Trove's list, or openstacksdk's single one. */
-const NewDatabases = z
-  .union([z.object({ databases: z.array(NewDatabase) }), z.object({ database: NewDatabase })])
+const Body = z
+  .union([z.object({ databases: NewDatabases }), z.object({ database: NewDatabases.element })])
   .transform(body => ('databases' in body ? body.databases : [body.database]))
 
 /** Whether the instance has a database of exactly this name. */
@@ -29,7 +28,8 @@ async function list(call: Call<unknown, Platform>): Promise<Reply> {
   return { status: 200, body: paged('databases', items, more) }
 }
 
-async function create(call: Call<z.infer<typeof NewDatabases>, Platform>): Promise<Reply> {
+async function create(call: Call<z.infer<typeof Body>, Platform>): Promise<Reply> {
+  assertStorable(call.body)
   const { agent, manifest } = await serving(call)
   const databases = checkedDatabases(manifest, call.body)
   for (const { name } of databases) {
@@ -49,9 +49,9 @@ async function remove(call: Call<unknown, Platform>): Promise<Reply> {
 }
 
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: '/instances/{id}/databases', summary: 'List databases' }, list),
+  route({ method: 'GET', path: '/instances/{id}/databases', suffix: true, summary: 'List databases' }, list),
   bodied(
-    { method: 'POST', path: '/instances/{id}/databases', summary: 'Create databases', body: NewDatabases },
+    { method: 'POST', path: '/instances/{id}/databases', suffix: true, summary: 'Create databases', body: Body },
     create,
   ),
   route({ method: 'DELETE', path: '/instances/{id}/databases/{name}', summary: 'Delete a database' }, remove),

@@ -1,4 +1,4 @@
-import { badRequest, notFound } from '../kit/errors.ts'
+import { badRequest, cut, notFound } from '../kit/errors.ts'
 import type { DatastoreVersion, Manifest } from './manifest.ts'
 import { postgresql } from './postgresql/manifest.ts'
 
@@ -22,14 +22,14 @@ export function chooseVersion(
   wanted: { type?: string | undefined; version?: string | undefined; version_number?: string | undefined } | undefined,
 ): { manifest: Manifest; version: DatastoreVersion } {
   const manifest = wanted?.type === undefined ? MANIFESTS[0] : findDatastore(wanted.type)
-  if (!manifest) throw notFound(`Datastore '${wanted?.type}' cannot be found.`)
+  if (!manifest) throw notFound(`Datastore '${cut(wanted?.type ?? '')}' cannot be found.`)
   const ref = wanted?.version ?? (wanted?.version_number === undefined ? manifest.defaultVersion : undefined)
   const version = manifest.versions.find(
     ({ id, name, version: number }) =>
       (ref === undefined || id === ref || name === ref || number === ref) &&
       (wanted?.version_number === undefined || number === wanted.version_number || name === wanted.version_number),
   )
-  if (!version) throw badRequest(`Datastore version '${ref ?? wanted?.version_number}' cannot be found.`)
+  if (!version) throw badRequest(`Datastore version '${cut(ref ?? wanted?.version_number ?? '')}' cannot be found.`)
   if (!version.active) throw badRequest(`Datastore version '${version.name}' is not active.`)
   return { manifest, version }
 }

@@ -1,6 +1,6 @@
 import { FLAVORS } from '../flavors/flavor.ts'
 import { flavorView } from '../flavors/view.ts'
-import { badRequest, notFound } from '../kit/errors.ts'
+import { badRequest, cut, notFound } from '../kit/errors.ts'
 import { linksOf } from '../kit/http/paging.ts'
 import { type Call, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
@@ -18,15 +18,16 @@ function versionView(manifest: Manifest, { id, name, version, active }: Datastor
 const visible = ({ versions }: Manifest, { admin }: Viewer) => versions.filter(({ active }) => admin || active)
 
 function datastoreView(manifest: Manifest, viewer: Viewer) {
-  const { id, name, defaultVersion } = manifest
+  const { id, name } = manifest
+  const byDefault = manifest.versions.find(version => version.name === manifest.defaultVersion)
   const links = linksOf(viewer.base, viewer.project, `datastores/${id}`)
   const versions = visible(manifest, viewer).map(version => versionView(manifest, version, viewer))
-  return { id, name, links, versions, default_version: defaultVersion }
+  return { id, name, links, versions, ...(byDefault && { default_version: byDefault.id }) }
 }
 
 function theDatastore({ params }: Call): Manifest {
   const found = findDatastore(params['datastore'] ?? '')
-  if (!found) throw notFound(`Datastore '${params['datastore']}' cannot be found.`)
+  if (!found) throw notFound(`Datastore '${cut(params['datastore'] ?? '')}' cannot be found.`)
   return found
 }
 
@@ -37,7 +38,7 @@ function theVersion(call: Call, manifests: readonly Manifest[]) {
     const version = visible(manifest, call).find(({ id, name, version: number }) => [id, name, number].includes(ref))
     if (version) return { manifest, version }
   }
-  throw badRequest(`Datastore version '${ref}' cannot be found.`)
+  throw badRequest(`Datastore version '${cut(ref)}' cannot be found.`)
 }
 
 const shown = (call: Call, { manifest, version }: ReturnType<typeof theVersion>) => ({
@@ -45,16 +46,16 @@ const shown = (call: Call, { manifest, version }: ReturnType<typeof theVersion>)
 })
 
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: '/datastores', summary: 'List datastores' }, async call => ({
+  route({ method: 'GET', suffix: true, path: '/datastores', summary: 'List datastores' }, async call => ({
     status: 200,
     body: { datastores: MANIFESTS.map(manifest => datastoreView(manifest, call)) },
   })),
-  route({ method: 'GET', path: '/datastores/{datastore}', summary: 'Show a datastore' }, async call => ({
+  route({ method: 'GET', suffix: true, path: '/datastores/{datastore}', summary: 'Show a datastore' }, async call => ({
     status: 200,
     body: { datastore: datastoreView(theDatastore(call), call) },
   })),
   route(
-    { method: 'GET', path: '/datastores/{datastore}/versions', summary: "List a datastore's versions" },
+    { method: 'GET', suffix: true, path: '/datastores/{datastore}/versions', summary: "List a datastore's versions" },
     async call => {
       const manifest = theDatastore(call)
       const versions = visible(manifest, call).map(version => ({
@@ -64,17 +65,21 @@ export const routes: Route<Platform>[] = [
       return { status: 200, body: { versions } }
     },
   ),
-  route({ method: 'GET', path: '/datastores/versions/{version}', summary: 'Show a version by its id' }, async call => ({
-    status: 200,
-    body: shown(call, theVersion(call, MANIFESTS)),
-  })),
   route(
-    { method: 'GET', path: '/datastores/{datastore}/versions/{version}', summary: 'Show a version' },
+    { method: 'GET', suffix: true, path: '/datastores/versions/{version}', summary: 'Show a version by its id' },
+    async call => ({
+      status: 200,
+      body: shown(call, theVersion(call, MANIFESTS)),
+    }),
+  ),
+  route(
+    { method: 'GET', suffix: true, path: '/datastores/{datastore}/versions/{version}', summary: 'Show a version' },
     async call => ({ status: 200, body: shown(call, theVersion(call, [theDatastore(call)])) }),
   ),
   route(
     {
       method: 'GET',
+      suffix: true,
       path: '/datastores/{datastore}/versions/{version}/flavors',
       summary: 'List flavors for a version',
     },
@@ -86,6 +91,7 @@ export const routes: Route<Platform>[] = [
   route(
     {
       method: 'GET',
+      suffix: true,
       path: '/datastores/{datastore}/versions/{version}/volume-types',
       summary: 'List volume types for a version',
     },

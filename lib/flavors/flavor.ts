@@ -17,8 +17,12 @@ export const FLAVORS: readonly Flavor[] = [
   { id: 5, name: 'db.xlarge', ram: 8192, vcpus: 4, disk: 0, ephemeral: 0 },
 ]
 
-/** The flavor with this id (a number, its text, or a URL that ends in it). */
-export function findFlavor(ref: string | number): Flavor | undefined {
-  const id = String(ref).split('/').at(-1)
+/** The flavor with this id. */
+export function flavorById(id: string): Flavor | undefined {
   return FLAVORS.find(flavor => String(flavor.id) === id)
+}
+
+/** The flavor that a request names: by its id as a number or text, or by a URL that ends in it. */
+export function findFlavor(ref: string | number): Flavor | undefined {
+  return flavorById(String(ref).split('/').at(-1) ?? '')
 }

@@ -1,7 +1,7 @@
-import { notFound } from '../kit/errors.ts'
+import { cut, notFound } from '../kit/errors.ts'
 import { type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
-import { FLAVORS, findFlavor } from './flavor.ts'
+import { FLAVORS, flavorById } from './flavor.ts'
 import { flavorView } from './view.ts'
 
 export const routes: Route<Platform>[] = [
@@ -10,8 +10,8 @@ export const routes: Route<Platform>[] = [
     body: { flavors: FLAVORS.map(flavor => flavorView(flavor, call)) },
   })),
   route({ method: 'GET', path: '/flavors/{id}', summary: 'Show a flavor' }, async call => {
-    const flavor = findFlavor(call.params['id'] ?? '')
-    if (!flavor) throw notFound(`Flavor ${call.params['id']} cannot be found.`)
+    const flavor = flavorById(call.params['id'] ?? '')
+    if (!flavor) throw notFound(`Flavor ${cut(call.params['id'] ?? '')} cannot be found.`)
     return { status: 200, body: { flavor: flavorView(flavor, call) } }
   }),
 ]

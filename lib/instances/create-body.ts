@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { userName } from '../users/names.ts'
+import { NewDatabases, NewUsers } from '../users/names.ts'
 
-/** 1-255 characters, one letter or digit at least, as Trove's names. */
+/** 1-255 characters in one line, one letter or digit at least, as Trove's names. */
 export const InstanceName = z
   .string()
-  .max(255, 'is too long')
-  .regex(/[0-9a-zA-Z]/, 'does not have a letter or a digit')
+  .refine(name => [...name].length <= 255, 'is too long')
+  .regex(/^.*[0-9a-zA-Z].*$/, 'does not have a letter or a digit, or has a line break')
 
 const Uuid = z.string().regex(/^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$/, 'is not a UUID')
 
@@ -29,8 +29,6 @@ export const Access = z.object({
   allowed_cidrs: z.array(z.union([z.ipv4(), z.cidrv4()])).optional(),
 })
 
-const NewDatabase = z.object({ name: z.string(), character_set: z.string().nullish(), collate: z.string().nullish() })
-
 /** What `POST /instances` takes. Unknown keys are ignored, as in Trove. */
 export const CreateBody = z.object({
   instance: z.object({
@@ -42,8 +40,8 @@ export const CreateBody = z.object({
     datastore: z
       .object({ type: z.string().nullish(), version: z.string().nullish(), version_number: z.string().nullish() })
       .nullish(),
-    databases: z.array(NewDatabase).nullish(),
-    users: z.array(userName.new).nullish(),
+    databases: NewDatabases.nullish(),
+    users: NewUsers.nullish(),
     nics: z.array(Nic).max(1, 'may have one network only').nullish(),
     availability_zone: z.string().max(255).nullish(),
     configuration: Uuid.nullish(),

@@ -4,14 +4,14 @@ import { DatabaseSpec } from '../databases/database.ts'
 import { chooseVersion } from '../datastores/catalog.ts'
 import { type Flavor, findFlavor } from '../flavors/flavor.ts'
 import { enrolSecret, type Guest, guestClient, guests } from '../guests/guest.ts'
-import { badRequest, Fault, notFound, notImplemented, Permanent } from '../kit/errors.ts'
-import { validated } from '../kit/http/parse.ts'
+import { badRequest, notFound, notImplemented, overLimit, Permanent } from '../kit/errors.ts'
+import { assertStorable, validated } from '../kit/http/parse.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
 import { beginning, ownerOf, type Running, saga } from '../kit/saga/saga.ts'
 import { ringOperation } from '../operations/operation.ts'
 import type { Platform } from '../platform/platform.ts'
 import { Conflict } from '../platform/store/store.ts'
-import { MAX_VOLUME_GB, quotaChanges, type Resource, resources } from '../quotas/quota.ts'
+import { exceeded, MAX_VOLUME_GB, quotaChanges, type Resource, resources } from '../quotas/quota.ts'
 import { checkedDatabases, checkedUsers } from '../users/names.ts'
 import { UserSpec } from '../users/user.ts'
 import type { CreateBody } from './create-body.ts'
@@ -40,17 +40,17 @@ const RUNNING_MS = 10 * 60_000
 
 async function check(call: Call<z.infer<typeof CreateBody>, Platform>) {
   const wanted = call.body.instance
-  if (wanted.replica_count && !wanted.replica_of) throw badRequest('replica_count goes with replica_of only.')
+  assertStorable(wanted)
+  await refuseReplica(call, wanted)
   const flavor = chooseFlavor(wanted.flavorRef ?? wanted.flavor)
   const { manifest, version } = chooseVersion(plain(wanted.datastore))
-  if (!wanted.volume) throw badRequest('A volume is required: the size must be given.')
+  if (!wanted.volume) throw badRequest('Volume size was not specified.')
   if (wanted.volume.size > MAX_VOLUME_GB) {
-    throw new Fault(
-      413,
+    throw overLimit(
       `Volume 'size' cannot exceed maximum of ${MAX_VOLUME_GB} GB, ${wanted.volume.size} cannot be accepted.`,
     )
   }
-  await refuseWhatIsNotThere(call, wanted)
+  refuseWhatIsNotThere(wanted)
   for (const { subnet_id, ip_address } of wanted.nics ?? []) {
     if (ip_address !== undefined && subnet_id === undefined) throw badRequest('An ip_address needs its subnet_id.')
   }
@@ -59,13 +59,24 @@ async function check(call: Call<z.infer<typeof CreateBody>, Platform>) {
   return { wanted, flavor, manifest, version, sizeGb: wanted.volume.size, databases, users }
 }
 
-/** Things an instance could be made from or with, of which there are none yet. */
-async function refuseWhatIsNotThere(call: Call<unknown, Platform>, wanted: CreateBody): Promise<void> {
+/** What a replica takes over from its source, and must not be given. */
+const FROM_SOURCE = ['flavorRef', 'flavor', 'datastore', 'volume', 'locality', 'databases', 'users'] as const
+
+/** There are no replicas yet. Throws as Trove does until then: 400 for what does not go together, 404 without a source. */
+async function refuseReplica(call: Call<unknown, Platform>, wanted: CreateBody): Promise<void> {
   const source = wanted.replica_of ?? wanted.slave_of
-  if (source) {
-    await findInstance(call.deps, call, source)
-    throw notImplemented('Replicas are not supported by this datastore version.')
+  if (!source) {
+    if (wanted.replica_count) throw badRequest('replica_count goes with replica_of only.')
+    return
   }
+  const given = FROM_SOURCE.find(key => wanted[key] !== undefined && wanted[key] !== null)
+  if (given) throw badRequest(`'${given}' cannot be specified when creating a replica.`)
+  await findInstance(call.deps, call, source)
+  throw notImplemented('Replicas are not supported by this datastore version.')
+}
+
+/** Things an instance could be made from or with, of which there are none yet. */
+function refuseWhatIsNotThere(wanted: CreateBody): void {
   if (wanted.restorePoint) throw notFound(`Backup ${wanted.restorePoint.backupRef} cannot be found.`)
   if (wanted.configuration) throw notFound(`Configuration ${wanted.configuration} cannot be found.`)
   const [module] = wanted.modules ?? []
@@ -159,7 +170,10 @@ async function transactWithin(
     await store.transact([...quotaChanges(project, amounts), ...changes])
   } catch (error) {
     if (!(error instanceof Conflict) || error.reason !== 'bound') throw error
-    throw new Fault(413, `Quota exceeded for resources: ['${resources(amounts)[error.index]}'].`)
+    const over = await exceeded(store, project, amounts)
+    // Another request may have given back meanwhile what this one lacked.
+    const names = over.length > 0 ? over : resources(amounts).slice(error.index, error.index + 1)
+    throw overLimit(`Quota exceeded for resources: [${names.map(name => `'${name}'`).join(', ')}].`)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { ServiceStatus } from '../contracts/conductor.ts'
-import { notFound, unprocessable } from '../kit/errors.ts'
+import { cut, notFound, unprocessable } from '../kit/errors.ts'
 import { kind, retrying, type Stored } from '../kit/records.ts'
 import type { OperationRef } from '../operations/operation.ts'
 import type { Facts } from '../platform/compute/compute.ts'
@@ -83,9 +83,13 @@ const BY_SERVICE: Record<ServiceStatus, string> = {
 export function operatingStatusOf(instance: Pick<Instance, 'task' | 'server' | 'service'>, now: number): string {
   const { task, server, service } = instance
   if (task !== 'NONE' || server?.status !== 'ACTIVE') return ''
-  if (!service) return 'NEW'
+  // Its agent has not been heard since the status was reset: unknown, as in Trove.
+  if (!service) return 'ERROR'
   return now - service.at > HEARTBEAT_EXPIRY_MS ? 'ERROR' : BY_SERVICE[service.status]
 }
+
+/** What is none of these is no id: it need not be looked up, and not every store would take it as a key. */
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** The instance of the caller's project, or any for an admin. Throws 404. */
 export async function findInstance(
@@ -93,6 +97,7 @@ export async function findInstance(
   caller: { project: string; admin: boolean },
   id: string,
 ): Promise<Stored<Instance>> {
+  if (!UUID.test(id)) throw notFound(`Resource ${cut(id)} cannot be found.`)
   const own = await instances.get(platform.store, caller.project, id)
   const found = own ?? (caller.admin ? await instanceById(platform.store, id) : undefined)
   if (!found) throw notFound(`Resource ${id} cannot be found.`)
@@ -124,8 +129,7 @@ export async function changeInstance(
 export function assertServing(instance: Instance): void {
   const status = instance.service?.status
   if (instance.task === 'NONE' && (status === 'running' || status === 'healthy')) return
-  const shown = instance.task === 'NONE' ? (status ?? 'new') : instance.task
-  throw unprocessable(
-    `Instance ${instance.id} is not currently available for an action to be performed (status was ${shown}).`,
-  )
+  const why =
+    instance.task === 'NONE' ? `instance status was ${status ?? 'unknown'}` : `task status was ${instance.task}`
+  throw unprocessable(`Instance ${instance.id} is not currently available for an action to be performed (${why}).`)
 }

@@ -11,11 +11,11 @@ import { findInstance, instances } from './instance.ts'
  */
 export async function resetStatus(call: Call<{ force_delete?: unknown }, Platform>): Promise<Reply> {
   const { deps, params, body, requestId } = call
-  if (!call.admin && !('force_delete' in body)) {
-    throw forbidden('Policy does not allow instance:reset_status to be performed.')
-  }
   const ring = await retrying(deps.store, async () => {
     const item = await findInstance(deps, call, params['id'] ?? '')
+    if (!call.admin && !('force_delete' in body)) {
+      throw forbidden('Policy does not allow instance:reset_status to be performed.')
+    }
     const { project, id, operation, task } = item.body
     const now = deps.clock.now()
     if (task === 'DELETING')

@@ -1,3 +1,4 @@
+import { manifestOf } from '../datastores/catalog.ts'
 import { linksOf } from '../kit/http/paging.ts'
 import { timestamp } from '../kit/time.ts'
 import { type Instance, operatingStatusOf, statusOf } from './instance.ts'
@@ -30,7 +31,10 @@ export function summary(instance: Instance, viewer: Viewer) {
     datastore: { type: instance.datastore.type, version: instance.datastore.versionName },
     region: instance.region ?? 'RegionOne',
     access: instance.access ?? {},
-    ...(addresses.length > 0 && { ip: addresses.map(({ address }) => address), addresses: addresses.map(addressView) }),
+    ...(addresses.length > 0 && {
+      ip: addresses.map(({ address }) => address),
+      addresses: addresses.map(one => addressView(one, instance)),
+    }),
     ...(admin && { tenant_id: instance.project }),
   }
 }
@@ -66,5 +70,7 @@ function usage({ used, sizeGb }: Instance['volume']) {
 const round = (value: number) => Math.round(value * 100) / 100
 
 /** The port is shown where it is not the datastore's own. */
-const addressView = ({ address, port, type }: { address: string; port: number; type: string }) =>
-  port === 5432 ? { address, type } : { address, type, port }
+const addressView = (
+  { address, port, type }: { address: string; port: number; type: string },
+  { datastore }: Pick<Instance, 'datastore'>,
+) => (port === manifestOf(datastore.manager).port ? { address, type } : { address, type, port })

@@ -32,8 +32,10 @@ export class Fault extends Error {
 const TITLES: Record<number, string> = {
   400: 'Bad Request',
   403: 'Forbidden',
+  408: 'Request Timeout',
   413: 'Request Entity Too Large',
   415: 'Unsupported Media Type',
+  431: 'Request Header Fields Too Large',
 }
 
 /** What Trove's filters answer before a controller is reached: the same codes in another shape. */

@@ -13,8 +13,5 @@ function iso(ms: number): string {
 }
 
 /** The instant as a Date, for libraries that take one. */
-export function dateOf(ms: number): Date {
-  // A Date of a given instant reads no clock.
-  // biome-ignore lint/style/noRestrictedGlobals: conversion only
-  return new Date(ms)
-}
+// biome-ignore lint/style/noRestrictedGlobals: a Date of a given instant reads no clock
+export const dateOf = (ms: number) => new Date(ms)

@@ -1,33 +1,39 @@
 import { z } from 'zod'
-import type { DatabaseSpec } from '../databases/database.ts'
+import { DatabaseName, type DatabaseSpec } from '../databases/database.ts'
 import type { Manifest } from '../datastores/manifest.ts'
-import { badRequest } from '../kit/errors.ts'
+import { badRequest, cut } from '../kit/errors.ts'
 import type { UserSpec } from './user.ts'
 
 const Password = z
   .string()
   .max(1024, 'is too long')
   .regex(/[\p{L}\p{N}]/u, 'does not have a letter or a digit')
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: a NUL ends a password early
-  .regex(/^[^\u0000]*$/, 'has a NUL character')
-const Host = z
-  .string()
-  .max(255)
-  .regex(/^[%]?[\w(\-).]*[%]?$/, 'is not a host')
-const Grants = z.array(z.object({ name: z.string() }))
+  .refine(password => !password.includes('\0') && password.isWellFormed(), 'is not Unicode text without NUL')
+const Host = z.string().max(255, 'is too long')
+const Grants = z.array(DatabaseName)
 
-/** The schemas of users in request bodies. Which names an engine takes is its manifest's to say. */
-export const userName = {
-  new: z.object({ name: z.string(), password: Password, host: Host.nullish(), databases: Grants.nullish() }),
-  password: z.object({ name: z.string(), password: Password, host: Host.nullish() }),
-  changed: z.object({ name: z.string().optional(), password: Password.optional(), host: Host.optional() }),
-}
-export type NewUser = z.infer<typeof userName.new>
-export type NewDatabase = {
-  name: string
-  character_set?: string | null | undefined
-  collate?: string | null | undefined
-}
+const NewUser = z.object({ name: z.string(), password: Password, host: Host.nullish(), databases: Grants.nullish() })
+export type NewUser = z.infer<typeof NewUser>
+const NewDatabase = z.object({ name: z.string(), character_set: z.string().nullish(), collate: z.string().nullish() })
+export type NewDatabase = z.infer<typeof NewDatabase>
+
+/** The most databases or users of one request: each costs the engine a statement. */
+const MOST = 500
+const many = `are more than ${MOST}`
+
+/** What request bodies hold. Which names an engine takes is its manifest's to say. */
+export const NewDatabases = z.array(NewDatabase).max(MOST, many)
+export const NewUsers = z.array(NewUser).max(MOST, many)
+export const NewPasswords = z
+  .array(z.object({ name: z.string(), password: Password, host: Host.nullish() }))
+  .max(MOST, many)
+export const UserChanges = z.object({
+  name: z.string().optional(),
+  password: Password.optional(),
+  host: Host.optional(),
+})
+/** Databases by name: what a user is granted. */
+export const NamedDatabases = z.array(DatabaseName).max(MOST, many)
 
 /** The databases to make, checked against the engine's rules and each other. Throws 400. */
 export function checkedDatabases(manifest: Manifest, wanted: NewDatabase[]): DatabaseSpec[] {
@@ -45,7 +51,7 @@ export function checkedDatabases(manifest: Manifest, wanted: NewDatabase[]): Dat
 /** Throws 400 for a name that is reserved or that the engine would not take. */
 export function assertDatabaseName(manifest: Manifest, name: string): void {
   const why = manifest.badDatabaseName(name)
-  if (why) throw badRequest(`The database name '${shown(name)}' is not valid: ${why}`)
+  if (why) throw badRequest(`The database name '${cut(name)}' is not valid: ${why}`)
   if (manifest.reserved.databases.includes(name)) throw badRequest(`Database name ${name} is reserved.`)
 }
 
@@ -67,13 +73,14 @@ export function checkedUsers(manifest: Manifest, wanted: NewUser[], databases?: 
   })
 }
 
+/** Whether the engine can hold users to this host: what follows an `@` in an id is one only then. */
+export const isHost = (manifest: Manifest) => (host: string) => manifest.badHost('', host) === undefined
+
 /** Throws 400 for a user that is reserved or that the engine would not take from that host. */
 export function assertUserName(manifest: Manifest, name: string, host: string): void {
   const why = manifest.badUserName(name) ?? manifest.badHost(name, host)
-  if (why) throw badRequest(`The user name '${shown(name)}' is not valid: ${why}`)
+  if (why) throw badRequest(`The user name '${cut(name)}' is not valid: ${why}`)
   const { users, userPrefixes } = manifest.reserved
   if (users.includes(name) || userPrefixes.some(prefix => name.startsWith(prefix)))
     throw badRequest(`User name ${name} is reserved.`)
 }
-
-const shown = (name: string) => (name.length > 80 ? `${name.slice(0, 80)}…` : name)

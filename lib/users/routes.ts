@@ -2,28 +2,36 @@ import { z } from 'zod'
 import { ended } from '../guests/guest.ts'
 import { badRequest, notFound } from '../kit/errors.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
+import { assertStorable } from '../kit/http/parse.ts'
 import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
-import { assertDatabaseName, assertUserName, checkedUsers, userName } from './names.ts'
+import {
+  assertDatabaseName,
+  assertUserName,
+  checkedUsers,
+  isHost,
+  NamedDatabases,
+  NewPasswords,
+  NewUsers,
+  UserChanges,
+} from './names.ts'
 import { serving } from './serving.ts'
 import { userId } from './user.ts'
 
 /** Trove's list, or openstacksdk's single one. */
-const NewUsers = z
-  .object({ users: z.union([z.array(userName.new), userName.new]) })
+const Users = z
+  .object({ users: z.union([NewUsers, NewUsers.element]) })
   .transform(({ users }) => (Array.isArray(users) ? users : [users]))
-const Passwords = z.object({ users: z.array(userName.password) }).transform(({ users }) => users)
-const Changes = z.object({ user: userName.changed }).transform(({ user }) => user)
-const Databases = z
-  .object({ databases: z.array(z.object({ name: z.string() })) })
-  .transform(({ databases }) => databases)
+const Passwords = z.object({ users: NewPasswords }).transform(({ users }) => users)
+const Changes = z.object({ user: UserChanges }).transform(({ user }) => user)
+const Databases = z.object({ databases: NamedDatabases }).transform(({ databases }) => databases)
 
 type Agent = Awaited<ReturnType<typeof serving>>['agent']
 
 /** The path's user as the agent knows it. Throws 400 for a reserved name, 404 if there is none. */
 async function existing(call: Call<unknown, Platform>) {
   const { agent, manifest } = await serving(call)
-  const id = userId(call.params['user'] ?? '')
+  const id = userId(call.params['user'] ?? '', isHost(manifest))
   assertUserName(manifest, id.name, '%')
   const user = await found(agent, id)
   return { agent, manifest, user, id: { name: user.name, host: user.host } }
@@ -36,11 +44,11 @@ async function found(agent: Agent, id: { name: string; host?: string | undefined
 }
 
 async function list(call: Call<unknown, Platform>): Promise<Reply> {
-  const { agent, instance } = await serving(call)
+  const { agent, instance, manifest } = await serving(call)
   const { limit, marker } = pageOf(call.query)
   const { items, next } = await agent.list_users({
     limit,
-    ...(marker !== undefined && { marker: userId(marker).name }),
+    ...(marker !== undefined && { marker: userId(marker, isHost(manifest)).name }),
   })
   const url = `${call.base}/v1.0/${call.project}/instances/${instance.id}/users`
   const last = items.at(-1)
@@ -49,7 +57,8 @@ async function list(call: Call<unknown, Platform>): Promise<Reply> {
   return { status: 200, body: paged('users', items, more) }
 }
 
-async function create(call: Call<z.infer<typeof NewUsers>, Platform>): Promise<Reply> {
+async function create(call: Call<z.infer<typeof Users>, Platform>): Promise<Reply> {
+  assertStorable(call.body)
   const { agent, manifest } = await serving(call)
   const users = checkedUsers(manifest, call.body)
   for (const { name } of users) {
@@ -63,14 +72,23 @@ async function create(call: Call<z.infer<typeof NewUsers>, Platform>): Promise<R
   return { status: 202 }
 }
 
+/** `POST /users/{name}`: the one user of the body is the one of the path. */
+async function createNamed(call: Call<z.infer<typeof Users>, Platform>): Promise<Reply> {
+  const [user, ...more] = call.body
+  if (user?.name !== call.params['user'] || more.length > 0)
+    throw badRequest('The body must have the user of the path.')
+  return create(call)
+}
+
 async function assertDatabases(agent: Agent, databases: { name: string }[]): Promise<void> {
-  for (const { name } of databases) {
+  for (const name of new Set(databases.map(database => database.name))) {
     const { items } = await agent.list_databases({ limit: 1, marker: name, include_marker: true })
     if (items[0]?.name !== name) throw notFound(`Database ${name} cannot be found on the instance.`)
   }
 }
 
 async function changePasswords(call: Call<z.infer<typeof Passwords>, Platform>): Promise<Reply> {
+  assertStorable(call.body)
   const { agent, manifest } = await serving(call)
   const users = []
   for (const { name, host, password } of call.body) {
@@ -113,11 +131,11 @@ async function revoke(call: Call<unknown, Platform>): Promise<Reply> {
 const USER = '/instances/{id}/users/{user}'
 
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: '/instances/{id}/users', summary: 'List users' }, list),
-  bodied({ method: 'POST', path: '/instances/{id}/users', summary: 'Create users', body: NewUsers }, create),
-  bodied({ method: 'POST', path: USER, summary: 'Create a user, as openstacksdk does', body: NewUsers }, create),
+  route({ method: 'GET', path: '/instances/{id}/users', suffix: true, summary: 'List users' }, list),
+  bodied({ method: 'POST', path: '/instances/{id}/users', suffix: true, summary: 'Create users', body: Users }, create),
+  bodied({ method: 'POST', path: USER, summary: 'Create a user, as openstacksdk does', body: Users }, createNamed),
   bodied(
-    { method: 'PUT', path: '/instances/{id}/users', summary: 'Change passwords', body: Passwords },
+    { method: 'PUT', path: '/instances/{id}/users', suffix: true, summary: 'Change passwords', body: Passwords },
     changePasswords,
   ),
   route({ method: 'GET', path: USER, summary: 'Show a user' }, async call => ({
@@ -130,10 +148,10 @@ export const routes: Route<Platform>[] = [
     await agent.delete_user(id)
     return { status: 202 }
   }),
-  route({ method: 'GET', path: `${USER}/databases`, summary: "List a user's databases" }, async call => {
+  route({ method: 'GET', path: `${USER}/databases`, suffix: true, summary: "List a user's databases" }, async call => {
     const { agent, id } = await existing(call)
     return { status: 200, body: { databases: await agent.list_access(id) } }
   }),
-  bodied({ method: 'PUT', path: `${USER}/databases`, summary: 'Grant access', body: Databases }, grant),
+  bodied({ method: 'PUT', path: `${USER}/databases`, suffix: true, summary: 'Grant access', body: Databases }, grant),
   route({ method: 'DELETE', path: `${USER}/databases/{database}`, summary: 'Revoke access' }, revoke),
 ]

@@ -18,8 +18,12 @@ export type UserView = z.infer<typeof UserView>
 /** Whom a message means; a missing host means any. */
 export const UserId = z.object({ name: z.string(), host: z.string().optional() })
 
-/** The user that a path segment names: the host is what follows the last `@`, decoded. */
-export function userId(segment: string): { name: string; host?: string } {
-  const at = segment.lastIndexOf('@')
-  return at > 0 ? { name: segment.slice(0, at), host: segment.slice(at + 1) } : { name: segment }
+/**
+ * The user that an id names: the host is what follows the last `@`. Where that is no host (`isHost`), it is part of the
+ * name, so that an address of e-mail is an id by itself.
+ */
+export function userId(id: string, isHost: (host: string) => boolean): { name: string; host?: string } {
+  const at = id.lastIndexOf('@')
+  const host = id.slice(at + 1)
+  return at > 0 && isHost(host) ? { name: id.slice(0, at), host } : { name: id }
 }

@@ -27,6 +27,16 @@ function tooDeep(value: unknown, left: number): boolean {
   return left === 0 || Object.values(value).some(item => tooDeep(item, left - 1))
 }
 
+/** The most that a request which is kept may have, so that with its secrets encrypted it fits a record of any store. */
+const MAX_STORED_BYTES = 150_000
+
+/** Throws 413 for a request that is too large to be kept until it is carried out. */
+export function assertStorable(value: unknown): void {
+  if (Buffer.byteLength(JSON.stringify(value)) > MAX_STORED_BYTES) {
+    throw overLimit(`The request is larger than ${MAX_STORED_BYTES} bytes.`)
+  }
+}
+
 /** The value, if it fits the schema. Throws Fault 400 with every complaint, in Trove's words. */
 export function validated<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const parsed = schema.safeParse(value)

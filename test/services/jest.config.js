@@ -1,0 +1,8 @@
+import { project } from '../../jest.config.js'
+
+/** The suite of `npm run test:services`; not a project of the main configuration, so that `npm test` leaves it out. */
+export default {
+  rootDir: '../..',
+  maxWorkers: 2,
+  ...project('services', ['<rootDir>/test/services/*.test.ts']),
+}
