@@ -170,9 +170,9 @@ with psycopg.connect(${JSON.stringify(address(shop))}, user=${JSON.stringify(use
     })
     expect(await world.openstack(world.admin, command)).toMatchObject({ code: 0 })
     const status = async () => (await world.json<Shown>(world.demo, 'database instance show shop')).status
-    await until('ACTIVE again', async () => (await status()) === 'ACTIVE', 70_000)
+    await until('ACTIVE again', async () => (await status()) === 'ACTIVE', 80_000)
     expect(await query('user=ann password=secret1 dbname=books', 'SELECT id FROM t')).toEqual({ result: [[1]] })
-  }, 80_000)
+  })
 
   it('force-deletes as an admin, even what is being built', async () => {
     const { id } = await world.json<Shown>(world.demo, 'database instance create brief --flavor 1 --size 1')

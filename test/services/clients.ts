@@ -86,9 +86,8 @@ function asking({ stdin, stdout, stderr }: ChildProcess): (request: object) => P
 }
 
 /** Runs a script in bash, with the clients' programs on its path and nothing of the caller's login. */
-export function bash(script: string, cwd: string): Promise<Ran> {
+export function bash(script: string): Promise<Ran> {
   const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
-    cwd,
     env: environment({}),
     stdio: ['ignore', 'pipe', 'pipe'],
   })

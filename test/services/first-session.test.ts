@@ -13,7 +13,7 @@ describe('the first session with the openstack client', () => {
 
   /** Runs commands in a shell that has logged in; answers what they print. */
   async function session(commands: string): Promise<string> {
-    const { code, out, err } = await bash(`. ./openrc\n${commands}`, world.coffer.dataDir)
+    const { code, out, err } = await bash(`. ${world.coffer.dataDir}/openrc\n${commands}`)
     if (code !== 0) throw new Error(`ended with ${code}:\n${out}${err}`)
     return out
   }
@@ -59,7 +59,6 @@ print(connection.execute('SELECT id, what FROM items').fetchall())"`)
     const attempt = (password: string, database: string) =>
       bash(
         `python -c "import psycopg; psycopg.connect('${address(shop)} user=ann password=${password} dbname=${database}')"`,
-        '/',
       )
     expect(await attempt('wrong', 'cart')).toMatchObject({
       code: 1,
@@ -71,11 +70,10 @@ print(connection.execute('SELECT id, what FROM items').fetchall())"`)
   it('deletes the instance, after which nothing answers', async () => {
     await session('openstack database instance delete shop')
     await until('end of shop', async () => (await session('openstack database instance list -f value')).trim() === '')
-    const show = await bash('. ./openrc; openstack database instance show shop', world.coffer.dataDir)
+    const show = await bash(`. ${world.coffer.dataDir}/openrc; openstack database instance show shop`)
     expect(show).toMatchObject({ code: 1, err: "No instance with a name or ID of 'shop' exists.\n" })
     const connect = await bash(
       `python -c "import psycopg; psycopg.connect('${address(shop)} user=ann password=secret1 dbname=cart', connect_timeout=5)"`,
-      '/',
     )
     expect(connect).toMatchObject({ code: 1, err: expect.stringContaining('onnection') })
   })

@@ -80,11 +80,10 @@ describe('wrong input', () => {
 
   it('values that are wrong', async () => {
     await refused('database instance create x --flavor 1', /volume.* \(HTTP 400\)/i)
-    await refused('database instance create x --flavor 1 --size 0', /\['size'\].* \(HTTP 400\)|volume.* \(HTTP 400\)/i)
+    await refused('database instance create x --flavor 1 --size 0', 'must be an integer and greater than 0')
     await refused('database instance create x --flavor 1 --size 11', /cannot exceed maximum of 10 GB.* \(HTTP 413\)/)
     await refused(['database', 'user', 'create', 'shop', 'eve', ''], 'HTTP 400')
     await refused('database user create shop eve pw --host not/a/host', 'HTTP 400')
-    await refused('database instance restart', /./).catch(() => undefined)
   })
 
   it('more than the quota', async () => {
@@ -100,7 +99,7 @@ describe('wrong input', () => {
     expect(await world.json<unknown[]>(world.demo, 'database instance list')).toHaveLength(5)
     for (const id of ids)
       expect(await world.openstack(world.demo, `database instance delete ${id}`)).toMatchObject({ code: 0 })
-  }, 60_000)
+  })
 
   it('leaves nothing of all that behind', async () => {
     expect(await world.json(world.demo, 'database db list shop')).toEqual([{ Name: 'cart' }])

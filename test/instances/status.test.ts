@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+import { MachineFacts, ServiceStatus } from '../../lib/contracts/conductor.ts'
+import {
+  HEARTBEAT_EXPIRY_MS,
+  type Instance,
+  operatingStatusOf,
+  statusOf,
+  type Task,
+} from '../../lib/instances/instance.ts'
+
+/** Every word that clients know, of the reference (3.1). */
+const WORDS = `ACTIVE BUILD ERROR REBOOT RESIZE SHUTDOWN UPGRADE RESTART_REQUIRED PROMOTE EJECT DETACH BACKUP UNKNOWN`
+const OPERATING = ` ACTIVE BLOCKED SHUTDOWN DELETED FAILED BUILD PROMOTE EJECT LOGGING ERROR NEW RESTART_REQUIRED HEALTHY RESTARTING`
+
+// A record, so that the compiler asks for each new task here.
+const TASKS: Record<Task, true> = {
+  NONE: true,
+  BUILDING: true,
+  DELETING: true,
+  BUILDING_ERROR_VOLUME: true,
+  BUILDING_ERROR_SERVER: true,
+  BUILDING_ERROR_TIMEOUT_GA: true,
+}
+const tasks = Object.keys(TASKS).filter((task): task is Task => task in TASKS)
+const servers = [undefined, ...MachineFacts.shape.status.options]
+const services = [undefined, ...ServiceStatus.options]
+
+type Facts = Pick<Instance, 'task' | 'server' | 'service'>
+const facts = (task: Task, server: (typeof servers)[number], service?: (typeof services)[number]): Facts => ({
+  task,
+  ...(server && { server: { status: server } }),
+  ...(service && { service: { status: service, at: 1_000, sent: 1 } }),
+})
+
+describe('the status words', () => {
+  it('are of the closed lists, whatever the facts', () => {
+    const any = fc.tuple(fc.constantFrom(...tasks), fc.constantFrom(...servers), fc.constantFrom(...services), fc.nat())
+    fc.assert(
+      fc.property(any, ([task, server, service, later]) => {
+        const known = facts(task, server, service)
+        expect(WORDS.split(' ')).toContain(statusOf(known))
+        expect(OPERATING.split(' ')).toContain(operatingStatusOf(known, 1_000 + later))
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  it('are the pinned ones', () => {
+    const status = Object.fromEntries(
+      tasks.map(task => [
+        task,
+        Object.fromEntries(servers.map(server => [server ?? 'no server', statusOf(facts(task, server))])),
+      ]),
+    )
+    const operating = Object.fromEntries(
+      services.map(service => [service ?? 'not heard', operatingStatusOf(facts('NONE', 'ACTIVE', service), 1_000)]),
+    )
+    const golden = readFileSync(join(import.meta.dirname, '..', 'golden', 'status.json'), 'utf8')
+    expect({ status, operating }).toEqual(JSON.parse(golden))
+  })
+
+  it('say nothing of the database while a task runs or the server is not active', () => {
+    for (const task of tasks) {
+      for (const server of servers) {
+        const shown = operatingStatusOf(facts(task, server, 'healthy'), 1_000)
+        expect(shown).toBe(task === 'NONE' && server === 'ACTIVE' ? 'HEALTHY' : '')
+      }
+    }
+  })
+
+  it('call an agent that has been silent for too long an error', () => {
+    const healthy = facts('NONE', 'ACTIVE', 'healthy')
+    expect(operatingStatusOf(healthy, 1_000 + HEARTBEAT_EXPIRY_MS)).toBe('HEALTHY')
+    expect(operatingStatusOf(healthy, 1_001 + HEARTBEAT_EXPIRY_MS)).toBe('ERROR')
+    expect(statusOf(healthy)).toBe('ACTIVE')
+  })
+})
