@@ -9,6 +9,8 @@ export const project = (displayName, testMatch, more = {}) => ({
       { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } },
     ],
   },
+  // A bound for what hangs, far above what a busy machine of two cores needs.
+  testTimeout: 60_000,
   modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/.coffer'],
   ...more,
 })
