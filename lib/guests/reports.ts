@@ -168,7 +168,9 @@ function withServer(instance: Instance, { status, addresses = instance.server?.a
   }
 }
 
-async function ringOf(platform: Platform, { project, id, operation }: Instance): Promise<void> {
-  if (!operation) return
-  await ringOperation(platform, { ...operation, project, instance: id, requestId: operation.id })
+/** Rings what is at work on the instance, and what that made turn round: both may wait for what was reported. */
+async function ringOf(platform: Platform, { project, id, operation, preempted }: Instance): Promise<void> {
+  for (const one of [operation, preempted]) {
+    if (one) await ringOperation(platform, { ...one, project, instance: id, requestId: one.id })
+  }
 }

@@ -25,7 +25,7 @@ export async function requestDelete(call: Call<unknown, Platform>): Promise<Repl
     const operation = { id: deps.random.uuid(), name: 'delete_instance' as const }
     const now = deps.clock.now()
     const changes = [
-      instances.replace(item, deleting(item, operation, now)),
+      instances.replace(item, { ...deleting(item, operation, now), ...(running && { preempted: running }) }),
       beginning({ ...operation, ...known, request: running ? { preempts: running.id } : {} }, now),
       ...(running ? await preemption(deps, project, running.id, 'The instance is being deleted.') : []),
     ]

@@ -33,6 +33,8 @@ export interface Instance {
   /** Its ram and volume were returned to the quota: they are gone although it is still here. */
   gaveBack?: boolean
   operation?: OperationRef
+  /** The operation that `operation` makes turn round: reports of the machine ring it too. */
+  preempted?: OperationRef
   fault?: { message: string; created: number; details: string | null }
   server?: Pick<Facts, 'status' | 'addresses'>
   /** What the agent said last, and when. */

@@ -91,9 +91,9 @@ describe('odd surroundings', () => {
     const demo = await coffer.login()
     await createInstance(demo)
     rmSync(long, { recursive: true, force: true, maxRetries: 20, retryDelay: 10 })
-    await until('end of all processes', async () => processesOf(long).length === 0, 15_000)
+    await until('end of all processes', async () => processesOf(long).length === 0, 45_000)
     expect(coffer.output()).toMatch(/was removed$/m)
-  }, 60_000)
+  }, 120_000)
 
   it('gives another port of 127.0.0.1 where the standard one is taken on all addresses', async () => {
     // Another Coffer of this machine may have an instance just now.

@@ -128,7 +128,10 @@ export async function startWorld(): Promise<World> {
       const code = await coffer.stop()
       const left = processesOf(coffer.dataDir)
       await wipe(coffer.dataDir)
-      if (code !== 0 || left.length > 0) throw new Error(`coffer ended with ${code} and left ${JSON.stringify(left)}`)
+      if (code === 0 && left.length === 0) return
+      throw new Error(
+        `coffer ended with ${code}, left ${JSON.stringify(left)} and said\n${coffer.output().slice(-3000)}`,
+      )
     },
   }
 }

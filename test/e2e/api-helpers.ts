@@ -1,0 +1,102 @@
+import { request as httpRequest } from 'node:http'
+import pg from 'pg'
+import { type Answer, type Session, until } from './coffer.ts'
+
+/** What a raw request answers: as it came. */
+export interface Raw {
+  status: number
+  headers: Record<string, string | string[] | undefined>
+  text: string
+}
+
+/** A request with its path exactly as given: `fetch` would take `%2e%2e` for a way up. */
+export function raw(
+  method: string,
+  base: string,
+  path: string,
+  headers: Record<string, string> = {},
+  body?: string | Buffer,
+): Promise<Raw> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(base)
+    const sent = httpRequest({ hostname, port, method, path, headers, agent: false }, response => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', chunk => {
+        text += chunk
+      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }))
+    })
+    sent.on('error', reject)
+    sent.end(body)
+  })
+}
+
+/** A name as troveclient writes it into a path: dots too. */
+export const segment = (name: string) => encodeURIComponent(name).replaceAll('.', '%2e')
+
+/** The fault in Trove's envelope: its name, code and message. Throws if the answer is none. */
+export function faultOf({ body, text }: Pick<Answer, 'body' | 'text'>): {
+  name: string
+  code: number
+  message: string
+} {
+  const [entry, ...more] = Object.entries(body ?? {})
+  const [name, fault] = entry ?? []
+  if (!name || more.length > 0 || !isFault(fault)) throw new Error(`no fault: ${text.slice(0, 300)}`)
+  return { name, ...fault }
+}
+
+function isFault(value: unknown): value is { code: number; message: string } {
+  return typeof value === 'object' && value !== null && 'code' in value && 'message' in value
+}
+
+/** Whether an error has one of the three bodies that Trove's clients can read. */
+export function readable({ status, body }: Pick<Answer, 'status' | 'body'>): boolean {
+  if (typeof body !== 'object' || body === null) return false
+  if (status === 401 && body.error?.code === 401) return true
+  if (typeof body.message === 'string' && String(body.code).startsWith(`${status} `)) return true
+  const values = Object.values(body)
+  return values.length === 1 && isFault(values[0]) && values[0].code === status && typeof values[0].message === 'string'
+}
+
+/** Where the instance's database is. */
+export function endpointOf(instance: Answer['body']): { host: string; port: number } {
+  const [{ address, port = 5432 }] = instance.addresses
+  return { host: address, port }
+}
+
+/** Runs one statement as that user of the instance's database. */
+export async function query(
+  instance: Answer['body'],
+  login: { user: string; password: string; database: string },
+  text: string,
+): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ ...endpointOf(instance), ...login, connectionTimeoutMillis: 5_000 })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return (await client.query(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** Asks until the user (by its id) is there, or gone, and answers what was said last. */
+export function userIs(session: Session, users: string, id: string, status: 200 | 404): Promise<Answer> {
+  return until(`${status} of user ${id}`, async () => {
+    const answer = await session.call('GET', `${users}/${segment(id)}`)
+    return answer.status === status && answer
+  })
+}
+
+/** Names of every page of a list, read by its links as clients do. */
+export async function pages(session: Session, key: string, path: string): Promise<string[][]> {
+  const all: string[][] = []
+  for (let next: string | undefined = path; next !== undefined; ) {
+    const { body } = await session.call('GET', next)
+    all.push(body[key].map(({ name }: { name: string }) => name))
+    next = body.links?.[0].href
+  }
+  return all
+}
