@@ -100,3 +100,11 @@ export async function pages(session: Session, key: string, path: string): Promis
   }
   return all
 }
+
+/** The code and message of a refusal in Trove's envelope, in one line. */
+export async function refusal(asked: Promise<Answer>): Promise<string> {
+  const answer = await asked
+  const { code, message } = faultOf(answer)
+  if (code !== answer.status) throw new Error(`${answer.status} says that it is ${code}`)
+  return `${code} ${message}`
+}
