@@ -137,25 +137,29 @@ async function benchFloor(dataDir: string): Promise<void> {
   rmSync(dir, { recursive: true, force: true })
 }
 
+/** A started cloud, and how to end it. */
+type Stoppable = Started & { stop(): void }
+
 /** From the spawn to the ready line, on a data directory that is there already. */
-async function timeToReady(what: string, start: () => Started): Promise<void> {
+async function timeToReady(what: string, start: () => Stoppable): Promise<void> {
   const times: number[] = []
   for (let run = 0; run < STARTS; run++) {
     const begun = performance.now()
-    const { child, output, exited } = start()
+    const { child, output, exited, stop } = start()
     await until('ready', async () => {
       if (child.exitCode !== null) throw new Error(`coffer ended:\n${output()}`)
       return /^ready /m.test(output())
     })
     times.push(performance.now() - begun)
-    child.kill('SIGTERM')
+    stop()
     await exited
   }
   note(what, times)
 }
 
-function npmStart(args: string[]): Started {
-  const options: SpawnOptions = { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] }
+/** `npm start` in a process group of its own, which is ended as a terminal's Ctrl-C ends it: npm alone would not pass it on. */
+function npmStart(args: string[]): Stoppable {
+  const options: SpawnOptions = { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], detached: true }
   const child = spawn('npm', ['start', '--silent', '--', ...args], options)
   let text = ''
   for (const pipe of [child.stdout, child.stderr]) {
@@ -163,12 +167,23 @@ function npmStart(args: string[]): Started {
       text += chunk
     })
   }
-  return { child, output: () => text, exited: new Promise(resolve => child.once('exit', resolve)) }
+  return {
+    child,
+    output: () => text,
+    // Only when the last process of it has closed its output has all of it ended.
+    exited: new Promise(resolve => child.once('close', resolve)),
+    stop: () => process.kill(-(child.pid ?? 0), 'SIGINT'),
+  }
+}
+
+function started(args: string[]): Stoppable {
+  const program = launch(args)
+  return { ...program, stop: () => program.child.kill('SIGTERM') }
 }
 
 async function benchStart(dataDir: string): Promise<void> {
   const args = ['--data-dir', dataDir, '--port', '0']
-  await timeToReady('local/main.ts → ready, installed', () => launch(args))
+  await timeToReady('local/main.ts → ready, installed', () => started(args))
   await timeToReady('npm start → ready, installed', () => npmStart(args))
 }
 

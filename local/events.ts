@@ -122,7 +122,8 @@ export function contextOf(name: string, timeoutMs: number): Context {
 }
 
 function grouped(query: [string, string][]): Record<string, string[]> {
-  const groups: Record<string, string[]> = {}
+  // Without a prototype, `__proto__` is a name like any other.
+  const groups: Record<string, string[]> = Object.create(null)
   for (const [name, value] of query) groups[name] = [...(groups[name] ?? []), value]
   return groups
 }

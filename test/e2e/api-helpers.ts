@@ -108,3 +108,40 @@ export async function refusal(asked: Promise<Answer>): Promise<string> {
   if (code !== answer.status) throw new Error(`${answer.status} says that it is ${code}`)
   return `${code} ${message}`
 }
+
+/** Bodies that would do something, were they let through; by method and path. */
+export const BODIES: Record<string, unknown> = {
+  'POST /instances': { instance: { name: 'theirs', flavorRef: 1, volume: { size: 1 } } },
+  'POST /instances/{id}/action': { reset_status: { force_delete: true } },
+  'POST /instances/{id}/databases': { databases: [{ name: 'theirs' }] },
+  'POST /instances/{id}/users': { users: [{ name: 'theirs', password: 'pw' }] },
+  'POST /instances/{id}/users/{user}': { users: { name: 'ann', password: 'pw' } },
+  'PUT /instances/{id}/users': { users: [{ name: 'ann', password: 'theirs1' }] },
+  'PUT /instances/{id}/users/{user}': { user: { name: 'theirs' } },
+  'PUT /instances/{id}/users/{user}/databases': { databases: [{ name: 'cart' }] },
+}
+export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
+
+/** Calls a path after `/v1.0/{project}` exactly as written; a body that is no string or bytes is sent as JSON. */
+export type Exact = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>
+
+export const exact =
+  ({ base }: { base: string }, { project, token }: Session): Exact =>
+  async (method, path, body, more = {}) => {
+    const plain = body === undefined || typeof body === 'string' || Buffer.isBuffer(body)
+    const headers = {
+      'x-auth-token': token,
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...more,
+    }
+    const answer = await raw(method, base, `/v1.0/${project}${path}`, headers, plain ? body : JSON.stringify(body))
+    return { ...answer, headers: new Headers(), body: parsed(answer.text) }
+  }
+
+function parsed(text: string): unknown {
+  try {
+    return text === '' ? undefined : JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -3,12 +3,14 @@ import { badRequest } from '../errors.ts'
 /** The largest page, as in Trove. */
 export const MAX_PAGE = 20
 
-/** The page that a request asks for. Throws 400 for a limit that is no positive whole number. */
+/** The page that a request asks for. Throws 400 for a limit that is no positive whole number, and for a marker with a NUL. */
 export function pageOf(query: Record<string, string>): { limit: number; marker?: string } {
   const { limit, marker } = query
   if (limit !== undefined && !/^[0-9]{1,9}$/.test(limit))
     throw badRequest(`limit must be a whole number, not '${limit.slice(0, 40)}'.`)
   if (limit !== undefined && Number(limit) < 1) throw badRequest('limit must be at least 1.')
+  // No row has it, and not every engine takes it as a value.
+  if (marker?.includes('\0')) throw badRequest('marker must not hold a NUL character.')
   const size = Math.min(MAX_PAGE, limit === undefined ? MAX_PAGE : Number(limit))
   return { limit: size, ...(marker !== undefined && marker !== '' && { marker }) }
 }

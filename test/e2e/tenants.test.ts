@@ -1,0 +1,218 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { routes } from '../../functions/api.ts'
+import { bodyOf, faultOf, raw, readable } from './api-helpers.ts'
+import { type Answer, type Coffer, createInstance, request, type Session, startCoffer, wipe } from './coffer.ts'
+
+jest.setTimeout(60_000)
+
+let coffer: Coffer
+let demo: Session
+let alt: Session
+let admin: Session
+let shop: Answer['body']
+let before: string
+beforeAll(async () => {
+  coffer = await startCoffer()
+  demo = await coffer.login()
+  alt = await coffer.login('openrc-alt')
+  admin = await coffer.login('openrc-admin')
+  shop = await createInstance(demo, {
+    databases: [{ name: 'cart' }],
+    users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
+  })
+  before = await everythingOf(demo)
+})
+afterAll(async () => {
+  await coffer?.stop()
+  await wipe(coffer.dataDir)
+})
+
+/** All that the API shows of the instance, in one text. Times and figures that move by themselves are left out. */
+async function everythingOf(session: Session): Promise<string> {
+  const paths = ['', '/databases', '/users', '/users/ann/databases', '/operations'].map(
+    path => `/instances/${shop.id}${path}`,
+  )
+  const answers = await Promise.all([...paths, '/instances'].map(path => session.call('GET', path)))
+  const text = answers.map(answer => `${answer.status} ${answer.text}`).join('\n')
+  return text.replace(/"(service_status_updated|used|used_percent)":[^,}]+,?/g, '')
+}
+
+type Entry = (typeof routes)[number]
+const ofProject = routes.filter(({ audience }) => audience !== 'anyone')
+const named = (list: Entry[]) => list.map(entry => [`${entry.method} ${entry.path}`, entry] as const)
+
+/** The route's path with demo's instance, user and database in it. */
+const filled = ({ path }: Entry) =>
+  path
+    .replace('/instances/{id}', `/instances/${shop.id}`)
+    .replace('{user}', 'ann')
+    .replace('{database}', path.startsWith('/datastores') ? '{database}' : 'cart')
+    .replace('{name}', 'cart')
+    .replace('{datastore}', 'postgresql')
+    .replace('{version}', '18')
+    .replace('/flavors/{id}', '/flavors/1')
+
+it('has a body for each route that takes one, so that no case below is refused for its body', () => {
+  const bodied = ofProject.filter(({ body, optionalBody }) => body && !optionalBody)
+  expect(bodied.filter(entry => bodyOf(entry) === undefined)).toEqual([])
+})
+
+describe.each(named(ofProject))('%s', (_name, entry) => {
+  const ask = (path: string, headers: Record<string, string> = {}) => {
+    const body = bodyOf(entry)
+    const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
+    return request(entry.method, `${coffer.base}/v1.0/${path}`, body, { ...type, ...headers })
+  }
+
+  it('refuses a foreign project in the path, admins too', async () => {
+    for (const { token } of [alt, admin]) {
+      const answer = await ask(`${demo.project}${filled(entry)}`, { 'x-auth-token': token })
+      expect([answer.status, answer.body.code, answer.body.title]).toEqual([403, '403 Forbidden', 'Forbidden'])
+      expect(answer.text).not.toContain('shop')
+    }
+  })
+
+  it('refuses a request without a good token', async () => {
+    const forged = demo.token.replace(/.$/, last => (last === 'A' ? 'B' : 'A'))
+    const [header, payload, signature] = demo.token.split('.')
+    const unsigned = [Buffer.from('{"alg":"none"}').toString('base64url'), payload, ''].join('.')
+    const expired = [header, expiredPayload(payload ?? ''), signature].join('.')
+    for (const token of [
+      undefined,
+      'garbage',
+      'a.b.c',
+      forged,
+      unsigned,
+      expired,
+      demo.token.slice(0, -9),
+      `${demo.token}x`,
+    ]) {
+      const answer = await ask(`${demo.project}${filled(entry)}`, token === undefined ? {} : { 'x-auth-token': token })
+      expect(answer.status).toBe(401)
+      expect(answer.headers.get('www-authenticate')).toBe(`Keystone uri="${coffer.base}/identity/v3"`)
+      expect(answer.body).toEqual({ error: { code: 401, title: 'Unauthorized', message: expect.any(String) } })
+    }
+  })
+
+  if (entry.path.startsWith('/instances/{id}')) {
+    it('finds no foreign instance by its id', async () => {
+      const answer = await ask(`${alt.project}${filled(entry)}`, { 'x-auth-token': alt.token })
+      // A single database is shown to nobody, as in Trove.
+      const [code, name] =
+        entry.method === 'GET' && entry.path.endsWith('/databases/{name}')
+          ? [501, 'notImplemented']
+          : [404, 'itemNotFound']
+      expect([answer.status, faultOf(answer).name]).toEqual([code, name])
+      expect(answer.text).not.toMatch(/shop|cart|127\.0/)
+    })
+  }
+})
+
+/** A token's payload that says it ended long ago. */
+function expiredPayload(payload: string): string {
+  const claims: Record<string, unknown> = JSON.parse(Buffer.from(payload, 'base64url').toString() || '{}')
+  return Buffer.from(JSON.stringify({ ...claims, exp: 1_000_000_000 })).toString('base64url')
+}
+
+describe('after all that', () => {
+  it('nothing was touched, and nothing made', async () => {
+    expect(await everythingOf(demo)).toBe(before)
+    expect((await alt.call('GET', '/instances')).body).toEqual({ instances: [] })
+  })
+
+  it('lists show the own project only, whatever the query', async () => {
+    for (const query of [
+      '',
+      '?project_id=demo',
+      `?project_id=${demo.project}`,
+      '?all_projects=true',
+      '?deleted=true',
+      `?marker=0`,
+    ]) {
+      for (const path of ['/instances', '/instances/detail']) {
+        for (const session of [alt, admin]) {
+          expect((await session.call('GET', `${path}${query}`)).body).toEqual({ instances: [] })
+        }
+      }
+    }
+  })
+
+  it('a marker leads out of no list', async () => {
+    for (const marker of ['%00', 'z', '#', '../', `${demo.project}%00instance%23`, shop.id]) {
+      expect((await alt.call('GET', `/instances?marker=${marker}`)).body).toEqual({ instances: [] })
+    }
+  })
+
+  it('a replica of a foreign instance cannot be made', async () => {
+    const answer = await alt.call('POST', '/instances', { instance: { name: 'copy', replica_of: shop.id } })
+    expect(faultOf(answer).code).toBe(404)
+  })
+
+  it('a path cannot be written so that the project check and the router read it differently', async () => {
+    const headers = { 'x-auth-token': alt.token }
+    const to = `/${demo.project}/instances/${shop.id}`
+    const own = `/v1.0/${alt.project}`
+    for (const path of [
+      `${own}/..${to}`,
+      `${own}/%2e%2e${to}`,
+      `${own}%2f..${to}`,
+      `//v1.0${to}`,
+      `/v1.0/${to}`,
+      `/v1%2e0${to}`,
+      `/V1.0${to}`,
+      `/v1.0;x${to}`,
+      `/v1.0/%64%65${to}`,
+      `/identity/../v1.0${to}`,
+      `http://h/v1.0${to}`,
+    ]) {
+      const answer = await raw('GET', coffer.base, path, headers)
+      expect([401, 403, 404]).toContain(answer.status)
+      expect(answer.text).not.toContain('shop')
+    }
+  })
+
+  it('an admin reaches it by its id through the own path, and the links carry that', async () => {
+    const { status, body } = await admin.call('GET', `/instances/${shop.id}`)
+    expect(status).toBe(200)
+    expect(body.instance.tenant_id).toBe(demo.project)
+    for (const { href } of [body.instance.links[0], body.instance.flavor.links[0]]) {
+      expect(href.startsWith(`${coffer.base}/v1.0/${admin.project}/`)).toBe(true)
+    }
+    expect((await admin.call('GET', `/instances/${shop.id}/users`)).body.users[0].name).toBe('ann')
+    expect((await admin.call('GET', `/instances/${shop.id}/operations`)).body.operations).toHaveLength(1)
+  })
+})
+
+describe('tokens', () => {
+  it('that are revoked are refused at once', async () => {
+    const session = await coffer.login('openrc-alt')
+    expect((await session.call('GET', '/instances')).status).toBe(200)
+    const headers = { 'x-subject-token': session.token }
+    expect((await session.call('DELETE', `${coffer.base}/identity/v3/auth/tokens`, undefined, headers)).status).toBe(
+      204,
+    )
+    expect((await session.call('GET', '/instances')).status).toBe(401)
+    expect((await alt.call('GET', '/instances')).status).toBe(200)
+  })
+
+  it('without a project are refused', async () => {
+    const identity = { methods: ['token'], token: { id: alt.token } }
+    const answer = await request('POST', `${coffer.base}/identity/v3/auth/tokens`, {
+      auth: { identity, scope: 'unscoped' },
+    })
+    expect(answer.body.token).not.toHaveProperty('project')
+    const headers = { 'x-auth-token': answer.headers.get('x-subject-token') ?? '' }
+    for (const path of [`/v1.0/${alt.project}/instances`, '/v1.0//instances', '/v1.0/undefined/instances', '/v1.0/']) {
+      expect((await request('GET', `${coffer.base}${path}`, undefined, headers)).status).toBe(401)
+    }
+  })
+
+  it('that are long are garbage, and too long ones are 431 with a body', async () => {
+    const path = `/v1.0/${alt.project}/instances`
+    expect((await raw('GET', coffer.base, path, { 'x-auth-token': 'x'.repeat(9_000) })).status).toBe(401)
+    const answer = await raw('GET', coffer.base, path, { 'x-auth-token': 'x'.repeat(20_000) })
+    const body = JSON.parse(answer.text)
+    expect(readable({ status: 431, body })).toBe(true)
+    expect([answer.status, body.title]).toEqual([431, 'Request Header Fields Too Large'])
+  })
+})
