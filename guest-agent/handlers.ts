@@ -1,6 +1,7 @@
 import type { GuestMethods } from '../lib/contracts/guest.ts'
 import type { Driver } from '../lib/datastores/driver.ts'
 import type { Handlers } from '../lib/kit/contract.ts'
+import { hardware } from '../lib/kit/figures.ts'
 
 /** What the agent does for each method of its contract: the driver's verbs. */
 export const handlers: Handlers<GuestMethods, Driver> = {
@@ -20,6 +21,11 @@ export const handlers: Handlers<GuestMethods, Driver> = {
   grant_access: async ({ name, host, databases }, driver) => done(driver.grant_access(name, host, databases)),
   revoke_access: async ({ name, host, database }, driver) => done(driver.revoke_access(name, host, database)),
   get_filesystem_stats: async (_, driver) => ({ used: await driver.used_bytes() }),
+  enable_root_with_password: async ({ root_password }, driver) => done(driver.enable_root_with_password(root_password)),
+  disable_root: async (_, driver) => done(driver.disable_root()),
+  is_root_enabled: async (_, driver) => driver.is_root_enabled(),
+  get_hwinfo: async () => hardware(),
+  get_diagnostics: async (_, driver) => driver.diagnostics(),
 }
 
 /** Commands that have nothing to say answer null. */

@@ -10,8 +10,7 @@ import type { Call, Reply } from '../kit/http/route.ts'
 import { beginning, ownerOf, type Running, saga } from '../kit/saga/saga.ts'
 import { ringOperation } from '../operations/operation.ts'
 import type { Platform } from '../platform/platform.ts'
-import { Conflict } from '../platform/store/store.ts'
-import { exceeded, MAX_VOLUME_GB, quotaChanges, type Resource, resources } from '../quotas/quota.ts'
+import { MAX_VOLUME_GB, quotaChanges, transactWithin } from '../quotas/quota.ts'
 import { checkedDatabases, checkedUsers } from '../users/names.ts'
 import { UserSpec } from '../users/user.ts'
 import type { CreateBody } from './create-body.ts'
@@ -110,7 +109,7 @@ export async function requestCreate(call: Call<z.infer<typeof CreateBody>, Platf
   instance.operation = operation
   const request = await deps.vault.lock(CreateRequest, asked, ownerOf(project, operation.id))
   const amounts = { instances: 1, ram: asked.flavor.ram, volumes: asked.sizeGb }
-  await transactWithin(deps, project, amounts, [
+  await transactWithin(deps.store, project, amounts, [
     instances.create(project, id, instance),
     pointers.create('*', id, { project }),
     guests.create(project, id, newGuest(instance, now), { instance: id }),
@@ -158,24 +157,6 @@ const newGuest = ({ id, project, generation }: Instance, now: number): Guest => 
   enrolUntil: now + ENROL_MS,
   once: {},
 })
-
-/** The changes, with the quota that they take. Throws 413 with the names of what is exceeded. */
-async function transactWithin(
-  { store }: Platform,
-  project: string,
-  amounts: Partial<Record<Resource, number>>,
-  changes: Parameters<Platform['store']['transact']>[0],
-): Promise<void> {
-  try {
-    await store.transact([...quotaChanges(project, amounts), ...changes])
-  } catch (error) {
-    if (!(error instanceof Conflict) || error.reason !== 'bound') throw error
-    const over = await exceeded(store, project, amounts)
-    // Another request may have given back meanwhile what this one lacked.
-    const names = over.length > 0 ? over : resources(amounts).slice(error.index, error.index + 1)
-    throw overLimit(`Quota exceeded for resources: [${names.map(name => `'${name}'`).join(', ')}].`)
-  }
-}
 
 // ── saga ─────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@ import { badRequest } from '../kit/errors.ts'
 import { validated } from '../kit/http/parse.ts'
 import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
+import { showConfiguration } from './configuration.ts'
 import { requestCreate } from './create.ts'
 import { CreateBody } from './create-body.ts'
 import { requestDelete } from './delete.ts'
@@ -52,5 +53,9 @@ export const routes: Route<Platform>[] = [
       body: z.record(z.string(), z.unknown()),
     },
     act,
+  ),
+  route(
+    { method: 'GET', path: '/instances/{id}/configuration', summary: "Show the engine's default settings" },
+    showConfiguration,
   ),
 ]

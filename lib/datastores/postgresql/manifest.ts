@@ -2,6 +2,7 @@ import type { Manifest } from '../manifest.ts'
 import { badHost } from './hosts.ts'
 import { badLocale } from './locales.ts'
 import { badName, badRoleName } from './names.ts'
+import { shownSettings } from './settings.ts'
 
 /** PostgreSQL, as the control plane knows it. */
 export const postgresql: Manifest = {
@@ -20,4 +21,6 @@ export const postgresql: Manifest = {
   badUserName: badRoleName,
   badLocale,
   badHost,
+  rootUser: 'postgres',
+  defaultConfiguration: shownSettings,
 }
