@@ -1,5 +1,8 @@
+import { instances } from '../instances/instance.ts'
+import { notFound } from '../kit/errors.ts'
 import { kind, retrying } from '../kit/records.ts'
 import type { Platform } from '../platform/platform.ts'
+import type { Change } from '../platform/store/store.ts'
 
 /** That root was enabled on an instance: when at first (milliseconds since the epoch), and by which user. */
 export interface RootHistory {
@@ -8,7 +11,10 @@ export interface RootHistory {
 }
 export const rootHistories = kind<RootHistory>('root')
 
-/** Writes down that root is about to be enabled; the first time is kept. Before the command, so that no enabling goes unseen. */
+/**
+ * Writes down that root is about to be enabled; the first time is kept. Before the command, so that no enabling goes
+ * unseen. Throws 404 if the instance is gone meanwhile.
+ */
 export async function noteRoot(
   { store, clock }: Pick<Platform, 'store' | 'clock'>,
   project: string,
@@ -16,8 +22,15 @@ export async function noteRoot(
   user: string,
 ): Promise<void> {
   await retrying(store, async () => {
+    const item = await instances.get(store, project, instance)
+    if (!item) throw notFound(`Resource ${instance} cannot be found.`)
     const known = await rootHistories.get(store, project, instance)
     const made = { enabled: clock.now(), user }
-    return { changes: known ? [] : [rootHistories.create(project, instance, made, { instance })], result: undefined }
+    const changes: Change[] = [
+      rootHistories.create(project, instance, made, { instance }),
+      // A history of an instance that has ended would stay for ever.
+      { op: 'check', key: item.key, was: item.version },
+    ]
+    return { changes: known ? [] : changes, result: undefined }
   })
 }
