@@ -1,6 +1,7 @@
 import { guestClient } from '../guests/guest.ts'
 import { findInstance } from '../instances/instance.ts'
 import { EVERY_PROJECT, tombstones } from '../instances/tombstone.ts'
+import { detail } from '../instances/view.ts'
 import { Fault } from '../kit/errors.ts'
 import { flagOf } from '../kit/http/flags.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
@@ -12,6 +13,8 @@ import { managed, managedDetail, rootHistoryView } from './view.ts'
 
 type Ask = Call<unknown, Platform>
 
+const seenBy = (call: Ask, row: Managed) => detail(row, { ...call, now: call.deps.clock.now() })
+
 /** Rows are cut by id over all projects, then a page is sorted by its creation, newest first. */
 async function list(call: Ask): Promise<Reply> {
   const { deps, query, base, project } = call
@@ -20,8 +23,7 @@ async function list(call: Ask): Promise<Reply> {
   const rows = await managedRows(deps.store, { ...wanted, limit: limit + 1 })
   const page = rows.slice(0, limit)
   const marker = rows.length > limit ? page.at(-1)?.id : undefined
-  const viewer = { ...call, now: deps.clock.now() }
-  const shown = page.sort((a, b) => b.created - a.created).map(row => managed(row, viewer))
+  const shown = page.sort((a, b) => b.created - a.created).map(row => managed(row, seenBy(call, row)))
   const more =
     marker === undefined ? undefined : { url: `${base}/v1.0/${project}/mgmt/instances`, query, limit, marker }
   return { status: 200, body: paged('instances', shown, more) }
@@ -45,8 +47,7 @@ const rootOf = async ({ deps }: Ask, row: Managed) =>
 
 async function show(call: Ask): Promise<Reply> {
   const row = await found(call)
-  const viewer = { ...call, now: call.deps.clock.now() }
-  return { status: 200, body: { instance: managedDetail(row, viewer, await rootOf(call, row)) } }
+  return { status: 200, body: { instance: managedDetail(row, seenBy(call, row), await rootOf(call, row)) } }
 }
 
 async function showRoot(call: Ask): Promise<Reply> {

@@ -1,5 +1,4 @@
 import { type Instance, serverName, serviceStatusOf, volumeName } from '../instances/instance.ts'
-import { detail, type Viewer } from '../instances/view.ts'
 import { timestamp } from '../kit/time.ts'
 import type { RootHistory } from '../root/root.ts'
 import type { Managed } from './rows.ts'
@@ -24,11 +23,11 @@ const TASKS: Record<string, string> = {
   BUILDING_ERROR_TIMEOUT_GA: 'Build error: guestagent timeout.',
 }
 
-/** An instance as the management's list shows it. */
-export function managed(row: Managed, viewer: Viewer) {
+/** An instance as the management's list shows it: as everyone sees it (`shown`), and more. */
+export function managed<Shown extends object>(row: Managed, shown: Shown) {
   const { task, deleted } = row
   return {
-    ...detail(row, viewer),
+    ...shown,
     server: serverOf(row),
     service_status: serviceStatusOf(row),
     deleted: deleted !== undefined,
@@ -38,8 +37,8 @@ export function managed(row: Managed, viewer: Viewer) {
 }
 
 /** An instance as the management shows it alone. */
-export function managedDetail(row: Managed, viewer: Viewer, root: RootHistory | undefined) {
-  const shown = managed(row, viewer)
+export function managedDetail(row: Managed, seen: object, root: RootHistory | undefined) {
+  const shown = managed(row, seen)
   const { service, server } = row
   const addresses = (server?.addresses ?? []).map(({ address: addr, type }) => ({ type, addr, version: 4 }))
   const networks = Object.groupBy(addresses, ({ type }) => type)
