@@ -3,6 +3,8 @@ const VERB = '^lib/(?!kit|platform|contracts|wiring|datastores)([^/]+)/'
 /** `[noun folder, its model files]`: what other nouns may import of it. */
 const MODELS = [
   '^lib/instances/instance\\.ts$',
+  '^lib/instances/tombstone\\.ts$',
+  '^lib/root/root\\.ts$',
   '^lib/databases/database\\.ts$',
   '^lib/users/(user|names)\\.ts$',
   '^lib/guests/guest\\.ts$',

@@ -17,8 +17,11 @@ import {
 } from '../lib/kit/http/pipeline.ts'
 import { router } from '../lib/kit/http/route.ts'
 import { routes as limits } from '../lib/limits/routes.ts'
+import { routes as mgmt } from '../lib/mgmt/routes.ts'
 import { routes as operations } from '../lib/operations/routes.ts'
 import type { Platform } from '../lib/platform/platform.ts'
+import { routes as quotas } from '../lib/quotas/routes.ts'
+import { routes as root } from '../lib/root/routes.ts'
 import { routes as users } from '../lib/users/routes.ts'
 import { routes as versions } from '../lib/versions/routes.ts'
 import { wired } from '../lib/wiring/current.ts'
@@ -38,6 +41,9 @@ export const routes = [
   ...flavors,
   ...datastores,
   ...limits,
+  ...root,
+  ...quotas,
+  ...mgmt,
 ]
 
 /** API Gateway REST proxy events: `/`, and behind the authorizer `/v1.0/{project_id}/…`. */

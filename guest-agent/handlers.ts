@@ -1,6 +1,7 @@
 import type { GuestMethods } from '../lib/contracts/guest.ts'
 import type { Driver, Service } from '../lib/datastores/driver.ts'
 import type { Handlers } from '../lib/kit/contract.ts'
+import { hardware } from '../lib/kit/figures.ts'
 
 /** What the agent does for each method of its contract: the driver's verbs. */
 export const handlers: Handlers<GuestMethods, Driver & Service> = {
@@ -27,6 +28,11 @@ export const handlers: Handlers<GuestMethods, Driver & Service> = {
   rebuild: async (_, driver) => done(driver.rebuild()),
   update_access: async ({ allowed_cidrs }, driver) => done(driver.update_access(allowed_cidrs)),
   get_filesystem_stats: async (_, driver) => ({ used: await driver.used_bytes() }),
+  enable_root_with_password: async ({ root_password }, driver) => done(driver.enable_root_with_password(root_password)),
+  disable_root: async (_, driver) => done(driver.disable_root()),
+  is_root_enabled: async (_, driver) => driver.is_root_enabled(),
+  get_hwinfo: async () => hardware(),
+  get_diagnostics: async (_, driver) => driver.diagnostics(),
 }
 
 /** Commands that have nothing to say answer null. */

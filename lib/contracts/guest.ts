@@ -12,6 +12,19 @@ const PageRequest = z.object({
 const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), next: z.string().optional() })
 const Nothing = z.null()
 
+/** Of the machine; `mem_total` in kB. */
+const HardwareInfo = z.object({ mem_total: z.number(), num_cpus: z.int() })
+/** Of the database server's process; sizes in kB. */
+const Diagnostics = z.object({
+  version: z.string(),
+  threads: z.int(),
+  fdSize: z.int(),
+  vmSize: z.int(),
+  vmPeak: z.int(),
+  vmRss: z.int(),
+  vmHwm: z.int(),
+})
+
 /** To the agent of an instance, on its own queue. The names are Trove's. */
 export const guest = contract('guest', {
   rpc_ping: query(z.object({}), z.literal(true)),
@@ -58,6 +71,12 @@ export const guest = contract('guest', {
   /** From where the database can be reached: IPv4 networks; none named = from everywhere. */
   update_access: command(z.object({ allowed_cidrs: z.array(z.string()) }), Nothing),
   get_filesystem_stats: query(z.object({}), z.object({ used: z.number() })),
+  /** The API makes the password: nothing secret travels back. */
+  enable_root_with_password: command(z.object({ root_password: secret(z.string()) }), Nothing),
+  disable_root: command(z.object({}), Nothing),
+  is_root_enabled: query(z.object({}), z.boolean()),
+  get_hwinfo: query(z.object({}), HardwareInfo),
+  get_diagnostics: query(z.object({}), Diagnostics),
 })
 export type GuestMethods = (typeof guest)['methods']
 

@@ -1,4 +1,5 @@
 import type { Clock, Log, Random } from '../kit/clock.ts'
+import type { ProcessFigures } from '../kit/figures.ts'
 
 /** What a driver is given: where its instance lives on this machine and what it may use there. */
 export interface Site {
@@ -58,6 +59,11 @@ export type ServiceStatus =
   | 'failed'
   | 'restarting'
 
+/** What the system tells of the server's process, and the server's version; sizes in kB. */
+export interface Diagnostics extends ProcessFigures {
+  version: string
+}
+
 /** The caller's wish cannot be granted and never will be; `code` says how the API answers it. */
 export class Refused extends Error {
   override name = 'Refused'
@@ -112,6 +118,14 @@ export interface Driver {
 
   /** Bytes that the volume's files take, truly counted. */
   used_bytes(): Promise<number>
+
+  /** Makes the manifest's root user, or gives it another password: a superuser that can log in. */
+  enable_root_with_password(password: string): Promise<void>
+  /** Root cannot log in any more and its sessions end; what it owns stays. Nothing happens if there is none. */
+  disable_root(): Promise<void>
+  is_root_enabled(): Promise<boolean>
+  /** Of the server's process. Refused 422 if none runs, or if this system does not tell. */
+  diagnostics(): Promise<Diagnostics>
 }
 
 /** What is done to the server itself on purpose; the agent adds it to a driver, for its watch has to know. */

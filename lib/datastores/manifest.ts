@@ -26,4 +26,8 @@ export interface Manifest {
   badUpgrade(from: string, to: string): string | undefined
   /** Why this host pattern cannot be enforced for that user, or undefined. */
   badHost(user: string, host: string): string | undefined
+  /** The superuser that POST root enables. */
+  rootUser: string
+  /** What the engine is configured with for a flavor, by the name of the setting; nothing that tells of the machine. */
+  defaultConfiguration(flavor: { ramMb: number; vcpus: number }, version: string): Record<string, string | number>
 }

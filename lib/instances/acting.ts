@@ -5,10 +5,8 @@ import { beginning, type Outcome, type Running } from '../kit/saga/saga.ts'
 import { ringOperation } from '../operations/operation.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Change } from '../platform/store/store.ts'
-import { quotaChanges, quotaFault, type Resource } from '../quotas/quota.ts'
+import { type Amounts, quotaChanges, transactWithin } from '../quotas/quota.ts'
 import { findInstance, type Instance, instances, serverOf, type Task } from './instance.ts'
-
-type Amounts = Partial<Record<Resource, number>>
 
 /** An action as it is asked for: what its saga works from, and what it takes of the quota until it ends. */
 export interface Asked<R> {
@@ -29,26 +27,19 @@ export async function begin<R>(
   check: (instance: Instance) => Promise<Asked<R>> | Asked<R>,
 ): Promise<Reply> {
   const { deps, requestId } = call
-  let takes: Amounts = {}
-  let project = call.project
-  const begun = retrying(deps.store, async () => {
+  // What it takes of the quota may be refused; another writer that came between is asked again.
+  const operation = await retrying(deps.store, async () => {
     const item = await findInstance(deps, call, call.params['id'] ?? '')
     const asked = await check(item.body)
     const operation = { id: deps.random.uuid(), name }
     const known = { project: item.body.project, instance: item.body.id, requestId }
-    takes = asked.takes ?? {}
-    project = known.project
     const now = deps.clock.now()
     const changes = [
-      // First, so that a bound's conflict can be told by its index.
-      ...quotaChanges(project, takes),
       instances.replace(item, { ...item.body, ...asked.change, task, operation, updated: now }),
       beginning({ ...operation, ...known, request: asked.request }, now),
     ]
-    return { changes, result: { ...operation, ...known } }
-  })
-  const operation = await begun.catch(async error => {
-    throw await quotaFault(deps.store, project, takes, error)
+    await transactWithin(deps.store, known.project, asked.takes ?? {}, changes)
+    return { changes: [], result: { ...operation, ...known } }
   })
   await ringOperation(deps, operation)
   return { status: 202 }

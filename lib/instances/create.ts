@@ -9,7 +9,7 @@ import type { Call, Reply } from '../kit/http/route.ts'
 import { beginning, ownerOf, type Running, saga } from '../kit/saga/saga.ts'
 import { ringOperation } from '../operations/operation.ts'
 import type { Platform } from '../platform/platform.ts'
-import { MAX_VOLUME_GB, quotaChanges, quotaFault, type Resource } from '../quotas/quota.ts'
+import { MAX_VOLUME_GB, quotaChanges, transactWithin } from '../quotas/quota.ts'
 import { checkedDatabases, checkedUsers } from '../users/names.ts'
 import { UserSpec } from '../users/user.ts'
 import type { CreateBody } from './create-body.ts'
@@ -99,7 +99,7 @@ export async function requestCreate(call: Call<z.infer<typeof CreateBody>, Platf
   instance.operation = operation
   const request = await deps.vault.lock(CreateRequest, asked, ownerOf(project, operation.id))
   const amounts = { instances: 1, ram: asked.flavor.ram, volumes: asked.sizeGb }
-  await transactWithin(deps, project, amounts, [
+  await transactWithin(deps.store, project, amounts, [
     instances.create(project, id, instance),
     pointers.create('*', id, { project }),
     guests.create(project, id, newGuest(instance, now), { instance: id }),
@@ -134,20 +134,6 @@ function newInstance(
     ...(wanted.region_name && { region: wanted.region_name }),
     ...(wanted.locality && { locality: wanted.locality }),
     ...(wanted.access && { access: wanted.access }),
-  }
-}
-
-/** The changes, with the quota that they take. Throws 413 with the names of what is exceeded. */
-async function transactWithin(
-  { store }: Platform,
-  project: string,
-  amounts: Partial<Record<Resource, number>>,
-  changes: Parameters<Platform['store']['transact']>[0],
-): Promise<void> {
-  try {
-    await store.transact([...quotaChanges(project, amounts), ...changes])
-  } catch (error) {
-    throw await quotaFault(store, project, amounts, error)
   }
 }
 

@@ -9,6 +9,7 @@ import type { Platform } from '../platform/platform.ts'
 import { quotaChanges } from '../quotas/quota.ts'
 import { findInstance, type Instance, instances, pointers } from './instance.ts'
 import { isGone, ramOf, remove } from './parts.ts'
+import { burial } from './tombstone.ts'
 
 /** The operation that has to turn round first. */
 const DeleteRequest = z.object({ preempts: z.string().optional() })
@@ -56,6 +57,7 @@ export const deleteInstance = saga<DeleteRequest, Platform>('delete_instance', D
       { op: 'delete', key: pointers.key('*', instance) },
       ...(guest ? [guests.remove(guest)] : []),
       ...quotaChanges(project, { instances: -1, ...parts }),
+      ...(await burial(deps, item.body)),
     ]
   },
 })

@@ -105,6 +105,9 @@ export function operatingStatusOf(instance: Pick<Instance, 'task' | 'server' | '
   return now - service.at > HEARTBEAT_EXPIRY_MS ? 'ERROR' : BY_SERVICE[service.status]
 }
 
+/** The agent's last word as Trove shows it, whatever else is so. */
+export const serviceStatusOf = ({ service }: Pick<Instance, 'service'>): string => BY_SERVICE[service?.status ?? 'new']
+
 /** What is none of these is no id: it need not be looked up, and not every store would take it as a key. */
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 

@@ -1,6 +1,7 @@
 import { bodied, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
 import { ActionBody, act, actions, mgmtActions } from './actions.ts'
+import { showConfiguration } from './configuration.ts'
 import { requestCreate } from './create.ts'
 import { CreateBody } from './create-body.ts'
 import { requestDelete } from './delete.ts'
@@ -40,5 +41,9 @@ export const routes: Route<Platform>[] = [
   bodied(
     { method: 'PATCH', path: '/instances/{id}', summary: 'Change name or version', body: PatchBody },
     updateInstance,
+  ),
+  route(
+    { method: 'GET', path: '/instances/{id}/configuration', summary: "Show the engine's default settings" },
+    showConfiguration,
   ),
 ]

@@ -51,12 +51,12 @@ const TRIES = 50
 
 /**
  * Reads, decides and writes until no other writer comes between. `decide` gets a fresh read each time and answers the
- * changes, or undefined to change nothing. Only conflicts of version are tried again; a bound's is thrown.
+ * changes, or writes by itself and answers none. Only conflicts of version are tried again; a bound's is thrown.
  */
 export async function retrying<R>(store: Store, decide: () => Promise<{ changes: Change[]; result: R }>): Promise<R> {
   for (let attempt = 1; ; attempt++) {
-    const { changes, result } = await decide()
     try {
+      const { changes, result } = await decide()
       if (changes.length > 0) await store.transact(changes)
       return result
     } catch (error) {

@@ -119,6 +119,8 @@ export const BODIES: Record<string, unknown> = {
   'PUT /instances/{id}/users': { users: [{ name: 'ann', password: 'theirs1' }] },
   'PUT /instances/{id}/users/{user}': { user: { name: 'theirs' } },
   'PUT /instances/{id}/users/{user}/databases': { databases: [{ name: 'cart' }] },
+  'POST /instances/{id}/root': { password: 'theirs1' },
+  'PUT /mgmt/quotas/{project}': { quotas: { instances: 1 } },
 }
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
 

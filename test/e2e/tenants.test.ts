@@ -51,6 +51,7 @@ const filled = ({ path }: Entry) =>
     .replace('{datastore}', 'postgresql')
     .replace('{version}', '18')
     .replace('/flavors/{id}', '/flavors/1')
+    .replace('/mgmt/quotas/{project}', `/mgmt/quotas/${demo.project}`)
 
 it('has a body for each route that takes one, so that no case below is refused for its body', () => {
   const bodied = ofProject.filter(({ body, optionalBody }) => body && !optionalBody)

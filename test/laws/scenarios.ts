@@ -221,7 +221,7 @@ export async function expectNothingLeft(world: World): Promise<void> {
   expectBareMachine(world)
   expect(await usedQuota(world)).toEqual({ instances: 0, ram: 0, volumes: 0 })
   expect((await guests.all(world.store, { limit: 10 })).items).toEqual([])
-  for (const kind of ['instance', 'id', 'guest', 'command', 'machine', 'saga', 'answer']) {
+  for (const kind of ['instance', 'id', 'guest', 'command', 'machine', 'saga', 'answer', 'root', 'tombstone']) {
     const { items } = await world.store.all(kind, { limit: 100 })
     expect(items.filter(({ expires }) => expires === undefined).map(({ key }) => key.id)).toEqual([])
   }

@@ -5,6 +5,7 @@ export function memoryDriver(): Driver & Service & { executed: string[] } {
   const databases = new Set<string>()
   const users = new Map<string, UserView>()
   const executed: string[] = []
+  let root = false
   const user = (name: string) => {
     const found = users.get(name)
     if (!found) throw new Refused(404, `no user ${name}`)
@@ -63,6 +64,16 @@ export function memoryDriver(): Driver & Service & { executed: string[] } {
     upgrade: async () => void executed.push('upgrade'),
     rebuild: async () => void executed.push('rebuild'),
     used_bytes: async () => 1_000_000,
+    async enable_root_with_password() {
+      root = true
+      executed.push('enable_root_with_password')
+    },
+    async disable_root() {
+      root = false
+      executed.push('disable_root')
+    },
+    is_root_enabled: async () => root,
+    diagnostics: async () => ({ version: '0', threads: 1, fdSize: 64, vmSize: 4, vmPeak: 4, vmRss: 2, vmHwm: 2 }),
   }
   return driver
 }

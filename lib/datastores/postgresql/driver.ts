@@ -3,7 +3,9 @@ import { accessVerbs } from './access.ts'
 import { admission, admitFrom } from './admission.ts'
 import { checkDatabase, checkUser } from './checks.ts'
 import { databaseVerbs } from './databases.ts'
+import { diagnosticsOf } from './diagnostics.ts'
 import { bytesUnder, type Owner } from './files.ts'
+import { rootVerbs } from './root.ts'
 import { SALT_BYTES, scramVerifier } from './scram.ts'
 import { postgresqlServer, type Server } from './server.ts'
 import { postgresqlSessions, type Sessions } from './sessions.ts'
@@ -60,6 +62,8 @@ export function postgresqlDriver(site: Site, owner?: Owner): Driver {
     status: statusOf(site, server, sessions),
     update_access: admitFrom(site.volume, sessions, admit, owner),
     used_bytes: () => bytesUnder(site.volume),
+    ...rootVerbs(tools),
+    diagnostics: () => diagnosticsOf(site.volume, server),
 
     async prepare(input) {
       for (const database of input.databases) checkDatabase(database)

@@ -2,6 +2,7 @@ import type { Manifest } from '../manifest.ts'
 import { badHost } from './hosts.ts'
 import { badLocale } from './locales.ts'
 import { badName, badRoleName } from './names.ts'
+import { shownSettings } from './settings.ts'
 import { badUpgrade } from './upgrades.ts'
 
 /** PostgreSQL, as the control plane knows it. */
@@ -22,4 +23,6 @@ export const postgresql: Manifest = {
   badLocale,
   badUpgrade,
   badHost,
+  rootUser: 'postgres',
+  defaultConfiguration: shownSettings,
 }

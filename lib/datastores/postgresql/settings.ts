@@ -74,3 +74,18 @@ function line([name, value]: [string, string | number]): string {
 export function settingsText(settings: Settings): string {
   return `# Written by Coffer; changes are lost.\n${Object.entries(settings).map(line).join('')}`
 }
+
+/** The settings of a flavor without those that tell where the server is. */
+export function shownSettings(flavor: Site['flavor']): Settings {
+  const {
+    listen_addresses: _,
+    port: __,
+    unix_socket_directories: ___,
+    ...shown
+  } = settingsFor({
+    flavor,
+    address: '',
+    port: 0,
+  })
+  return shown
+}

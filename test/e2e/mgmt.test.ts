@@ -1,0 +1,176 @@
+import { availableParallelism } from 'node:os'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { refusal } from './api-helpers.ts'
+import { type Answer, type Coffer, createInstance, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
+
+jest.setTimeout(120_000)
+
+let coffer: Coffer
+let demo: Session
+let alt: Session
+let admin: Session
+let shop: Answer['body']
+let other: Answer['body']
+let gone: string
+beforeAll(async () => {
+  coffer = await startCoffer()
+  demo = await coffer.login()
+  alt = await coffer.login('openrc-alt')
+  admin = await coffer.login('openrc-admin')
+  ;[shop, other] = await Promise.all([createInstance(demo), createInstance(alt, { name: 'other' })])
+  const lost = await createInstance(demo, { name: 'gone' })
+  await demo.call('POST', `/instances/${lost.id}/root`)
+  gone = lost.id
+  await deleteInstance(demo, gone)
+})
+afterAll(async () => {
+  await coffer?.stop()
+  await wipe(coffer.dataDir)
+  expect(coffer.output().match(/^.*(request failed|gateway failed).*$/gm)).toBeNull()
+})
+
+const get = (path: string) => admin.call('GET', `/mgmt/instances${path}`)
+const ids = (answer: Answer): string[] => answer.body.instances.map(({ id }: { id: string }) => id).toSorted()
+const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/)
+
+describe('the list', () => {
+  it('has the instances of all projects, as a member cannot see them', async () => {
+    const answer = await get('?include_clustered=False&deleted=False')
+    expect(answer.status).toBe(200)
+    expect(ids(answer)).toEqual([shop.id, other.id].toSorted())
+    const row = answer.body.instances.find(({ id }: { id: string }) => id === shop.id)
+    expect(row).toMatchObject({
+      name: 'shop',
+      status: 'ACTIVE',
+      operating_status: 'HEALTHY',
+      tenant_id: demo.project,
+      server: { name: expect.any(String), status: 'ACTIVE', tenant_id: demo.project },
+      service_status: 'HEALTHY',
+      deleted: false,
+      deleted_at: null,
+      task_description: 'No tasks for the instance.',
+    })
+    // Links carry the admin's own project: that is how the admin reaches it.
+    expect(row.links[0].href).toBe(`${coffer.base}/v1.0/${admin.project}/instances/${shop.id}`)
+  })
+
+  it('has deleted ones where they are wanted, read leniently', async () => {
+    for (const yes of ['true', 'True', '1']) expect(ids(await get(`?deleted=${yes}`))).toEqual([gone])
+    for (const no of ['false', 'False', '0']) {
+      expect(ids(await get(`?deleted=${no}`))).toEqual([shop.id, other.id].toSorted())
+    }
+    for (const all of ['', '?deleted=', '?deleted=maybe', '?include_clustered=perhaps']) {
+      expect(ids(await get(all))).toEqual([shop.id, other.id, gone].toSorted())
+    }
+    const [row] = (await get('?deleted=true')).body.instances
+    expect(row).toMatchObject({ name: 'gone', deleted: true, deleted_at: TIME, server: null, status: 'SHUTDOWN' })
+  })
+
+  it('can be of one project', async () => {
+    expect(ids(await get(`?project_id=${alt.project}`))).toEqual([other.id])
+    expect(ids(await get(`?project_id=${demo.project}`))).toEqual([shop.id, gone].toSorted())
+    expect(ids(await get(`?project_id=${demo.project}&deleted=false`))).toEqual([shop.id])
+    for (const none of ['nobody', '*', '%00', '%23']) expect(ids(await get(`?project_id=${none}`))).toEqual([])
+  })
+
+  it('is paged over all projects, by the last id', async () => {
+    const seen: string[] = []
+    let count = 0
+    for (let next: string | undefined = '/mgmt/instances?limit=1&deleted=False'; next !== undefined; count++) {
+      const { body } = await admin.call('GET', next)
+      expect(body.instances_links).toEqual(body.links)
+      seen.push(...body.instances.map(({ id }: { id: string }) => id))
+      next = body.links?.[0].href
+      if (next) expect(new URL(next).searchParams.get('marker')).toBe(seen.at(-1))
+    }
+    expect(seen).toEqual([shop.id, other.id].toSorted())
+    expect(count).toBe(2)
+    expect(await refusal(get('?limit=0'))).toMatch(/^400 /)
+  })
+})
+
+describe('one instance', () => {
+  it('is shown with its machine', async () => {
+    const { status, body } = await get(`/${shop.id}`)
+    expect(status).toBe(200)
+    const [address] = shop.addresses
+    expect(body.instance).toMatchObject({
+      id: shop.id,
+      tenant_id: demo.project,
+      server: { addresses: { [address.type]: [{ addr: address.address, version: 4 }] }, tenant_id: demo.project },
+      volume: {
+        attachments: [{ server_id: body.instance.server.id }],
+        created_at: TIME,
+        id: expect.any(String),
+        size: 1,
+        status: 'in-use',
+        used: expect.any(Number),
+        total: 1,
+      },
+      guest_status: { state_description: 'healthy' },
+      deleted: false,
+    })
+  })
+
+  it('is shown after its end when asked for', async () => {
+    expect(await refusal(get(`/${gone}`))).toMatch(/^404 /)
+    expect(await refusal(get(`/${gone}?deleted=false`))).toMatch(/^404 /)
+    const { status, body } = await get(`/${gone}?deleted=True`)
+    expect(status).toBe(200)
+    expect(body.instance).toMatchObject({ id: gone, deleted: true, deleted_at: TIME, server: null, root_enabled: TIME })
+    expect((await get(`/${gone}/root?deleted=true`)).body.root_history).toMatchObject({ id: gone, enabled: TIME })
+    expect((await get(`/${shop.id}?deleted=true`)).body.instance.deleted).toBe(false)
+    for (const path of ['', '/root', '/hwinfo', '/diagnostics', '/rpc_ping']) {
+      expect(await refusal(get(`/${gone}${path}`))).toMatch(/^404 /)
+      expect(await refusal(get(`/nothing${path}?deleted=true`))).toMatch(/^404 /)
+    }
+  })
+
+  it('is asked what its machine has and its server takes', async () => {
+    const { hwinfo } = (await get(`/${shop.id}/hwinfo`)).body
+    expect(hwinfo).toEqual({ mem_total: expect.any(Number), num_cpus: availableParallelism() })
+    const { diagnostics } = (await get(`/${other.id}/diagnostics`)).body
+    const figure = expect.any(Number)
+    expect(diagnostics).toEqual({
+      version: other.datastore.version,
+      threads: 1,
+      fdSize: figure,
+      vmSize: figure,
+      vmPeak: figure,
+      vmRss: figure,
+      vmHwm: figure,
+    })
+    const pong = await get(`/${shop.id}/rpc_ping`)
+    expect([pong.status, pong.text]).toEqual([204, ''])
+  })
+})
+
+it('members are not admitted, and told so as Trove tells it', async () => {
+  const denied = { unauthorized: { code: 401, message: 'User does not have admin privileges.' } }
+  for (const path of [
+    '',
+    `/${shop.id}`,
+    ...['root', 'hwinfo', 'diagnostics', 'rpc_ping'].map(p => `/${shop.id}/${p}`),
+  ]) {
+    const answer = await demo.call('GET', `/mgmt/instances${path}`)
+    expect([answer.status, answer.body]).toEqual([401, denied])
+  }
+})
+
+describe('the default configuration of an instance', () => {
+  it("is the engine's for the flavor, for its owner and for admins", async () => {
+    for (const session of [demo, admin]) {
+      const { status, body } = await session.call('GET', `/instances/${shop.id}/configuration`)
+      expect(status).toBe(200)
+      expect(Object.keys(body)).toEqual(['instance'])
+      expect(Object.keys(body.instance)).toEqual(['configuration'])
+      // Of a flavor with 512 MB and one processor.
+      expect(body.instance.configuration).toMatchObject({ shared_buffers: '128MB', max_connections: 64 })
+      expect(body.instance.configuration).not.toHaveProperty('listen_addresses')
+    }
+    expect(await refusal(alt.call('GET', `/instances/${shop.id}/configuration`))).toMatch(/^404 /)
+    for (const flag of ['true', 'True', '1', 'x']) {
+      expect(ids(await demo.call('GET', `/instances?include_clustered=${flag}`))).toEqual([shop.id])
+    }
+  })
+})

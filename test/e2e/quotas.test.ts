@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals'
+import { exact, faultOf, refusal, segment } from './api-helpers.ts'
+import { type Answer, type Coffer, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
+
+jest.setTimeout(120_000)
+
+let coffer: Coffer
+let demo: Session
+let admin: Session
+let alt: Session
+beforeAll(async () => {
+  coffer = await startCoffer()
+  demo = await coffer.login()
+  admin = await coffer.login('openrc-admin')
+  alt = await coffer.login('openrc-alt')
+})
+afterAll(async () => {
+  await coffer?.stop()
+  await wipe(coffer.dataDir)
+})
+
+const path = (project: string) => `/mgmt/quotas/${project}`
+const put = (limits: unknown) => admin.call('PUT', path(demo.project), { quotas: limits })
+const create = (size = 1) =>
+  demo.call('POST', '/instances', { instance: { name: 'n', flavorRef: 1, volume: { size } } })
+const made = (answers: Answer[]): string[] =>
+  answers.filter(({ status }) => status === 200).map(({ body }) => body.instance.id)
+const absolute = async (session: Session) =>
+  (await session.call('GET', '/limits')).body.limits.find(({ verb }: { verb: string }) => verb === 'ABSOLUTE')
+
+const usual = [
+  { resource: 'instances', in_use: 0, reserved: 0, limit: 10 },
+  { resource: 'ram', in_use: 0, reserved: 0, limit: -1 },
+  { resource: 'volumes', in_use: 0, reserved: 0, limit: 40 },
+  { resource: 'backups', in_use: 0, reserved: 0, limit: 50 },
+]
+
+it("shows one's own quotas to members, all to admins", async () => {
+  for (const [session, project] of [
+    [demo, demo.project],
+    [admin, demo.project],
+    [admin, 'somewhere-else'],
+  ] as const) {
+    const { status, body } = await session.call('GET', path(project))
+    expect([status, body]).toEqual([200, { quotas: usual }])
+  }
+  const foreign = await alt.call('GET', path(demo.project))
+  expect([foreign.status, faultOf(foreign).name]).toEqual([403, 'forbidden'])
+})
+
+it('lets admins only change limits', async () => {
+  for (const session of [demo, alt]) {
+    const answer = await session.call('PUT', path(session.project), { quotas: { instances: 99 } })
+    expect([answer.status, answer.body]).toEqual([
+      401,
+      { unauthorized: { code: 401, message: 'User does not have admin privileges.' } },
+    ])
+  }
+  expect((await admin.call('GET', path(demo.project))).body.quotas).toEqual(usual)
+})
+
+it('refuses what is no limit', async () => {
+  expect(await refusal(put({ cores: 1 }))).toMatch(/^404 /)
+  expect(await refusal(put({ instances: -2 }))).toMatch(/^400 /)
+  expect(await refusal(put({ instances: 'x' }))).toMatch(/^400 /)
+  for (const body of [undefined, {}, { quotas: null }, { quotas: [] }, { quotas: 5 }, { quota: { instances: 1 } }]) {
+    expect(await refusal(admin.call('PUT', path(demo.project), body))).toMatch(/^400 /)
+  }
+  // One wrong limit: none of them is taken.
+  expect(await refusal(put({ volumes: 1, cores: 1 }))).toMatch(/^404 /)
+  const call = exact(coffer, admin)
+  for (const project of ['*', 'a\0b', 'x'.repeat(65), '../x', 'a/b', "'"]) {
+    for (const [method, body] of [['GET'], ['PUT', { quotas: { instances: 1 } }]] as const) {
+      const answer = await call(method, path(segment(project)), body)
+      expect([project, answer.status]).toEqual([project, 404])
+    }
+  }
+  expect((await admin.call('GET', path(demo.project))).body.quotas).toEqual(usual)
+})
+
+it('takes the limits given, skips nulls, and shows them to the project alone', async () => {
+  const { status, body } = await put({ instances: 3, ram: null, xmlns: 'http://x', volumes: '12' })
+  expect([status, body]).toEqual([200, { quotas: { instances: 3, volumes: 12 } }])
+  expect(await absolute(demo)).toEqual({
+    verb: 'ABSOLUTE',
+    max_instances: 3,
+    max_ram: -1,
+    max_volumes: 12,
+    max_backups: 50,
+  })
+  expect((await absolute(alt)).max_instances).toBe(10)
+  expect((await put({ backups: 0 })).body).toEqual({ quotas: { backups: 0 } })
+  expect((await put({})).body).toEqual({ quotas: {} })
+  const limits = (await demo.call('GET', path(demo.project))).body.quotas.map(({ limit }: { limit: number }) => limit)
+  expect(limits).toEqual([3, -1, 12, 0])
+})
+
+it('admits exactly so many at the same moment, and none more after it was lowered', async () => {
+  const answers = await Promise.all(Array.from({ length: 7 }, () => create()))
+  const ids = made(answers)
+  expect(ids).toHaveLength(3)
+  const refused = answers.filter(({ status }) => status !== 200).map(faultOf)
+  expect(new Set(refused.map(({ code, message }) => `${code} ${message}`))).toEqual(
+    new Set(["413 Quota exceeded for resources: ['instances']."]),
+  )
+  expect((await demo.call('GET', path(demo.project))).body.quotas).toEqual([
+    { resource: 'instances', in_use: 3, reserved: 0, limit: 3 },
+    { resource: 'ram', in_use: 3 * 512, reserved: 0, limit: -1 },
+    { resource: 'volumes', in_use: 3, reserved: 0, limit: 12 },
+    { resource: 'backups', in_use: 0, reserved: 0, limit: 0 },
+  ])
+  await put({ instances: 1, ram: 512 })
+  expect(await refusal(create())).toBe("413 Quota exceeded for resources: ['instances', 'ram'].")
+  await deleteInstance(demo, ids[0] ?? '')
+  expect(await refusal(create())).toMatch(/^413 /)
+  await Promise.all(ids.slice(1).map(id => deleteInstance(demo, id)))
+  await put({ instances: -1, ram: -1, volumes: 2 })
+  expect(await refusal(create(3))).toBe("413 Quota exceeded for resources: ['volumes'].")
+  const again = await create(2)
+  await deleteInstance(demo, made([again])[0] ?? '')
+})

@@ -1,0 +1,138 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { exact, query, refusal } from './api-helpers.ts'
+import { type Answer, type Coffer, createInstance, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
+
+jest.setTimeout(120_000)
+
+let coffer: Coffer
+let demo: Session
+let admin: Session
+let shop: Answer['body']
+let path: string
+beforeAll(async () => {
+  coffer = await startCoffer()
+  demo = await coffer.login()
+  admin = await coffer.login('openrc-admin')
+  shop = await createInstance(demo, { databases: [{ name: 'cart' }] })
+  path = `/instances/${shop.id}/root`
+})
+afterAll(async () => {
+  await coffer?.stop()
+  await wipe(coffer.dataDir)
+})
+
+const login = (password: string, text = 'SHOW is_superuser') =>
+  query(shop, { user: 'postgres', password, database: 'cart' }, text)
+const enabled = async () => (await demo.call('GET', path)).body
+const history = async () => (await admin.call('GET', `/mgmt${path}`)).body.root_history
+const passwords: string[] = []
+
+describe('root', () => {
+  it('was never enabled', async () => {
+    expect(await enabled()).toEqual({ rootEnabled: false })
+    expect(await refusal(demo.call('DELETE', path))).toMatch(/^404 /)
+    expect(await history()).toEqual({ id: shop.id, enabled: 'Never', user: 'Nobody' })
+    expect((await admin.call('GET', `/mgmt/instances/${shop.id}`)).body.instance).not.toHaveProperty('root_enabled')
+  })
+
+  it('is enabled without a body, a superuser with a password of 36 characters', async () => {
+    const { status, body } = await demo.call('POST', path)
+    expect([status, body]).toEqual([200, { user: { name: 'postgres', password: expect.stringMatching(/^.{36}$/) } }])
+    passwords.push(body.user.password)
+    expect(await login(body.user.password)).toEqual([{ is_superuser: 'on' }])
+    expect(await enabled()).toEqual({ rootEnabled: true })
+    expect((await demo.call('GET', `${path}.json`)).body).toEqual({ rootEnabled: true })
+    await login(body.user.password, 'CREATE TABLE mine (id int)')
+  })
+
+  it('gets another password, random or given, as often as asked', async () => {
+    const random = await demo.call('POST', path, {})
+    passwords.push(random.body.user.password)
+    expect(new Set(passwords).size).toBe(2)
+    const given = await demo.call('POST', path, { password: 'given-root-pw-1' })
+    expect(given.body).toEqual({ user: { name: 'postgres', password: 'given-root-pw-1' } })
+    passwords.push('given-root-pw-1')
+    expect(await login('given-root-pw-1')).toEqual([{ is_superuser: 'on' }])
+    for (const old of passwords.slice(0, -1)) await expect(login(old)).rejects.toThrow(/password/)
+  })
+
+  it('is refused a password that no client could send', async () => {
+    for (const password of ['', '!!!', 'a\0b', 7, ['x'], 'x'.repeat(1_025)]) {
+      expect(await refusal(demo.call('POST', path, { password }))).toMatch(/^400 Validation error/)
+    }
+    expect(await login('given-root-pw-1')).toEqual([{ is_superuser: 'on' }])
+  })
+
+  it('is remembered: when at first, and by whom', async () => {
+    const first = await history()
+    expect(first).toEqual({
+      id: shop.id,
+      enabled: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}$/),
+      user: expect.any(String),
+    })
+    expect(first.user).not.toBe('Nobody')
+    await admin.call('POST', path, { password: 'given-root-pw-2' })
+    passwords.push('given-root-pw-2')
+    expect(await history()).toEqual(first)
+    const { instance } = (await admin.call('GET', `/mgmt/instances/${shop.id}`)).body
+    expect([instance.root_enabled, instance.root_enabled_by]).toEqual([first.enabled, first.user])
+  })
+
+  it('is disabled: it cannot log in, what it owns stays, users go on', async () => {
+    const { status, text } = await demo.call('DELETE', path)
+    expect([status, text]).toEqual([204, ''])
+    expect(await enabled()).toEqual({ rootEnabled: false })
+    await expect(login('given-root-pw-2')).rejects.toThrow(/not permitted to log in|password/)
+    expect((await demo.call('DELETE', path)).status).toBe(204)
+    expect((await history()).enabled).not.toBe('Never')
+    expect(
+      (await demo.call('POST', `/instances/${shop.id}/databases`, { databases: [{ name: 'later' }] })).status,
+    ).toBe(202)
+    const { body } = await demo.call('POST', path)
+    passwords.push(body.user.password)
+    expect(await login(body.user.password, 'SELECT count(*)::int AS n FROM mine')).toEqual([{ n: 0 }])
+  })
+
+  it('is found in no file and in no log', async () => {
+    expect(passwords).toHaveLength(5)
+    const programs = join(coffer.dataDir, 'runtime')
+    const files = readdirSync(coffer.dataDir, { recursive: true, withFileTypes: true })
+      .filter(entry => entry.isFile() && !entry.parentPath.startsWith(programs))
+      .map(entry => join(entry.parentPath, entry.name))
+    expect(files.some(file => file.endsWith('coffer.db'))).toBe(true)
+    const holding = files.filter(file => passwords.some(password => contentOf(file).includes(password)))
+    expect(holding).toEqual([])
+    for (const password of passwords) expect(coffer.output()).not.toContain(password)
+  })
+})
+
+/** Empty for one that is gone meanwhile. */
+function contentOf(file: string): Buffer {
+  try {
+    return readFileSync(file)
+  } catch {
+    return Buffer.alloc(0)
+  }
+}
+
+describe('an instance that does not serve', () => {
+  it('answers 422, and one that is gone 404', async () => {
+    const other = (
+      await demo.call('POST', '/instances', { instance: { name: 'o', flavorRef: 1, volume: { size: 1 } } })
+    ).body.instance
+    const call = exact(coffer, demo)
+    // Its delete is on its way: no longer served, whatever its database does.
+    await demo.call('DELETE', `/instances/${other.id}`)
+    const answers = await Promise.all(
+      ['GET', 'POST', 'DELETE'].map(method => call(method, `/instances/${other.id}/root`)),
+    )
+    for (const { status } of answers) expect([404, 422]).toContain(status)
+    expect(answers[0]?.status).toBe(422)
+    await deleteInstance(demo, other.id)
+    for (const method of ['GET', 'POST', 'DELETE']) {
+      expect(await refusal(demo.call(method, `/instances/${other.id}/root`))).toMatch(/^404 /)
+    }
+  })
+})
