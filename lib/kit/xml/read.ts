@@ -107,7 +107,7 @@ function innerOf(schema: Schema): Schema | undefined {
   return 'innerType' in def ? (def.innerType as Schema) : undefined
 }
 
-const NUMBER = /^[ \t\n]*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\n]*$/
+const NUMBER = /^[ \t\n]*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\n]*$/
 const booleanOf = (text: string) => (/^[ \t\n]*(true|false)[ \t\n]*$/i.test(text) ? /true/i.test(text) : text)
 
 function scalar(text: string, schema: Schema): unknown {

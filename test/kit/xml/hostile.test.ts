@@ -113,6 +113,7 @@ describe('what is read', () => {
     ['what is written twice over', '<a><b>&amp;lt;</b></a>', { a: { b: '&lt;' } }],
     ['references', '<a b="&#x1F40D;&#65;&quot;&apos;"><c>&gt;&#13;</c></a>', { a: { b: '🐍A"\'', c: '>\r' } }],
     ['line ends', '<a b="x\r\ny\tz"><c>x\r\ny\rz</c></a>', { a: { b: 'x y z', c: 'x\ny\nz' } }],
+    ['line ends around the root', '<?xml version="1.0"?>\r\n\r<a b="1"/>\r\n', { a: { b: '1' } }],
     ['> in an attribute', '<a b="/>"/>', { a: { b: '/>' } }],
     ['32 levels', `${'<a>'.repeat(31)}<a b="1"/>${'</a>'.repeat(31)}`, expect.anything()],
     ['a prefix', `<p:a xmlns:p="${NS}" b="1"><p:c>2</p:c></p:a>`, { a: { b: '1', c: '2' } }],

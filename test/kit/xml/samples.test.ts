@@ -279,6 +279,12 @@ describe('a request', () => {
     expect(validated(schema, validated(Action, parseXml(document)))).toEqual(body)
   })
 
+  it('with a number that never comes to its end is refused in time', () => {
+    // Were each digit tried with every other, this would take a quarter of an hour.
+    const endless = `<instance replica_count="${'1'.repeat(1_000_000)}x"/>`
+    expect(() => validated(CreateBody, parseXml(endless))).toThrow('expected number, received string')
+  })
+
   it('without a top key stands in <object>', () => {
     const Log = z.object({ name: z.string(), enable: z.union([z.literal(0), z.literal(1)]).optional() })
     expect(validated(Log, parseXml('<object><name>general</name><enable>1</enable></object>'))).toEqual({
