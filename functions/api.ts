@@ -46,13 +46,15 @@ export const routes = [
   ...mgmt,
 ]
 
+const find = router(routes)
+
 /** API Gateway REST proxy events: `/`, and behind the authorizer `/v1.0/{project_id}/…`. */
 export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof handled>>, Error, Context>()
   .use(logged(wired))
   .use(requestId(wired))
   .use(faults())
-  .use(negotiation())
+  .use(negotiation(find))
   .use(projectCheck())
-  .use(routing(router(routes)))
+  .use(routing(find))
   .use(schemaCheck())
   .handler(event => handled(event))

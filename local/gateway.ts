@@ -9,6 +9,7 @@ import { handler as enrol } from '../functions/enrol.ts'
 import { handler as identity } from '../functions/identity.ts'
 import type { Log } from '../lib/kit/clock.ts'
 import { type Fault, FilterFault, overLimit } from '../lib/kit/errors.ts'
+import { acceptedForm, type Form, written } from '../lib/kit/http/form.ts'
 import type { ApiEvent } from '../lib/kit/http/pipeline.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from './events.ts'
@@ -41,7 +42,7 @@ export async function gateway(options: { host: string; port: number; log: Log })
     (request, response) => {
       serveRequest(request, response).catch(error => {
         log.error({ error: String(error) }, 'gateway failed')
-        send(response, { statusCode: 500, body: JSON.stringify(FAILED) })
+        send(response, result(500, FAILED, acceptedForm(request.headers.accept)))
       })
     },
   )
@@ -62,12 +63,13 @@ export async function gateway(options: { host: string; port: number; log: Log })
 }
 
 async function serveRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const form = acceptedForm(request.headers.accept)
   const bytes = await bodyOf(request)
   if (bytes === undefined) {
     response.setHeader('Connection', 'close')
-    return send(response, refusal(overLimit('The request body is larger than 1 MiB.')))
+    return send(response, refusal(overLimit('The request body is larger than 1 MiB.'), form))
   }
-  if (!isUtf8(bytes)) return send(response, refusal(new FilterFault(400, 'The body is not text in UTF-8.')))
+  if (!isUtf8(bytes)) return send(response, refusal(new FilterFault(400, 'The body is not text in UTF-8.'), form))
   const [path = '/', search = ''] = split(request.url ?? '/')
   const incoming: Incoming = {
     method: request.method ?? 'GET',
@@ -108,11 +110,8 @@ async function authorized(incoming: Incoming, context: Context): Promise<Record<
 function unauthorized({ headers }: Incoming): APIGatewayProxyResult {
   const scheme = headers['x-forwarded-proto'] === 'https' ? 'https' : 'http'
   const base = `${scheme}://${headers['host'] ?? 'localhost'}`
-  return {
-    statusCode: 401,
-    headers: { 'Content-Type': 'application/json', 'WWW-Authenticate': `Keystone uri="${base}/identity/v3"` },
-    body: JSON.stringify(UNAUTHORIZED),
-  }
+  const { headers: type, ...answer } = result(401, UNAUTHORIZED, acceptedForm(headers['accept']))
+  return { ...answer, headers: { ...type, 'WWW-Authenticate': `Keystone uri="${base}/identity/v3"` } }
 }
 
 /** The body; undefined once it is over 1 MiB. */
@@ -127,10 +126,12 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
   return size > MAX_BODY ? undefined : Buffer.concat(chunks)
 }
 
-const refusal = (fault: Fault): APIGatewayProxyResult => ({
-  statusCode: fault.status,
-  body: JSON.stringify(fault.body()),
-})
+const refusal = (fault: Fault, form: Form) => result(fault.status, fault.body(), form)
+
+function result(statusCode: number, told: Record<string, unknown>, form: Form): APIGatewayProxyResult {
+  const { type, body } = written(told, form, statusCode)
+  return { statusCode, headers: { 'Content-Type': type }, body }
+}
 
 /** What cannot even be read as a request gets an answer too, in the shape of Trove's filters. */
 function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {

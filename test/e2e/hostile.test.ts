@@ -78,7 +78,8 @@ describe.each(bodied)('the body of %s', (_name, entry) => {
     for (const type of [
       'text/plain',
       'application/x-www-form-urlencoded',
-      'application/xml',
+      'text/xml',
+      'application/xml; charset=utf-16',
       'application/jsonx',
       'x',
     ]) {

@@ -139,7 +139,7 @@ describe('after all that', () => {
   })
 
   it('a marker leads out of no list', async () => {
-    for (const marker of ['%00', 'z', '#', '../', `${demo.project}%00instance%23`, shop.id]) {
+    for (const marker of ['z', '#', '../', `${demo.project}%01instance%23`, shop.id]) {
       expect((await alt.call('GET', `/instances?marker=${marker}`)).body).toEqual({ instances: [] })
     }
   })

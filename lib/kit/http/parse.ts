@@ -1,5 +1,7 @@
 import type { z } from 'zod'
 import { cut, Fault, FilterFault, overLimit } from '../errors.ts'
+import { fitted, parseXml } from '../xml/read.ts'
+import type { Form } from './form.ts'
 
 export const MAX_BODY_BYTES = 1024 * 1024
 const MAX_DEPTH = 32
@@ -22,6 +24,13 @@ export function parseJson(text: string): unknown {
   return value
 }
 
+/** The value of a request body in either form; throws as `parseJson` does. Values of XML are strings until `validated`. */
+export function parseBody(text: string, form: Form = 'json'): unknown {
+  if (form === 'json') return parseJson(text)
+  if (Buffer.byteLength(text) > MAX_BODY_BYTES) throw overLimit('The request body is larger than 1 MiB.')
+  return parseXml(text)
+}
+
 function tooDeep(value: unknown, left: number): boolean {
   if (value === null || typeof value !== 'object') return false
   return left === 0 || Object.values(value).some(item => tooDeep(item, left - 1))
@@ -37,9 +46,9 @@ export function assertStorable(value: unknown): void {
   }
 }
 
-/** The value, if it fits the schema. Throws Fault 400 with every complaint, in Trove's words. */
+/** The value, if it fits the schema; what came as XML is read as the schema needs it. Throws Fault 400 with every complaint, in Trove's words. */
 export function validated<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(fitted(schema, value))
   if (parsed.success) return parsed.data
   const complaints = new Set(parsed.error.issues.flatMap(issue => complaintsOf(issue)))
   throw new Fault(400, `Validation error: ${[...complaints].slice(0, MAX_COMPLAINTS).join('; ')}`)

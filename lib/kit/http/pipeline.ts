@@ -2,7 +2,8 @@ import type { MiddlewareObj, Request } from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
 import type { Clock, Log, Random } from '../clock.ts'
 import { Fault, FilterFault, notFound, reason } from '../errors.ts'
-import { parseJson, validated } from './parse.ts'
+import { acceptedForm, type Form, sentForm, written } from './form.ts'
+import { parseBody, validated } from './parse.ts'
 import { type Call, decoded, type Match, type Reply, type Route } from './route.ts'
 
 /** What the middlewares learn about a request on its way to the handler. */
@@ -10,6 +11,9 @@ export interface Trip<D> {
   started: number
   call: Call<unknown, D>
   match?: Match<D>
+  /** The form of the answer, and of the body that came. */
+  form?: Form
+  sent?: Form
 }
 
 /** An API Gateway REST proxy event with its trip. */
@@ -65,15 +69,17 @@ function tag(
   if (response && trip) response.headers = { ...response.headers, 'X-OpenStack-Request-Id': trip.call.requestId }
 }
 
-/** Bodies are JSON, both ways. Throws 415. */
-export function negotiation<D>(): Middleware<D> {
+/** JSON or XML: answers by the path's suffix, else by `Accept`; requests by `Content-Type`. Throws 415. */
+export function negotiation<D>(find?: (method: string, path: string) => Match<D> | undefined): Middleware<D> {
   return {
     before: async ({ event }) => {
+      const { trip } = event
+      trip.form = find?.(trip.call.method, event.path)?.suffix ?? acceptedForm(header(event, 'accept'))
       const type = header(event, 'content-type')
       if (!event.body || type === undefined) return
-      if (!/^application\/(json|vnd\.openstack\.trove\+json)\s*(;|$)/i.test(type)) {
-        throw new FilterFault(415, `The content type ${type.slice(0, 80)} is not supported.`)
-      }
+      const sent = sentForm(type)
+      if (!sent) throw new FilterFault(415, `The content type ${type.slice(0, 80)} is not supported.`)
+      trip.sent = sent
     },
   }
 }
@@ -116,9 +122,9 @@ export function routing<D>(find: (method: string, path: string) => Match<D> | un
 export function schemaCheck<D>(): Middleware<D> {
   return {
     before: async ({ event }) => {
-      const { call, match } = event.trip
+      const { call, match, sent } = event.trip
       const text = event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString() : (event.body ?? '')
-      const value = text.trim() === '' ? undefined : parseJson(text)
+      const value = text.trim() === '' ? undefined : parseBody(text, sent)
       const schema = match?.route.body
       if (!schema) return
       if (value === undefined && match.route.optionalBody) return
@@ -137,7 +143,7 @@ export function faults<D>(): Middleware<D> {
       const { requestId: id = 'unknown', log } = event.trip?.call ?? {}
       if (!fault) log?.error({ error: reason(error), stack: error?.stack }, 'request failed')
       const answer = fault ?? new Fault(500, `An unexpected error happened: ${id}.`)
-      request.response = proxyResult({ status: answer.status, body: answer.body() })
+      request.response = proxyResult({ status: answer.status, body: answer.body() }, event.trip?.form)
     },
   }
 }
@@ -156,18 +162,15 @@ export function logged<D extends PipelineDeps>(deps: () => D): Middleware<D> {
 
 /** Calls the route's handler. */
 export async function handled<D>({ trip }: ApiEvent<D>): Promise<APIGatewayProxyResult> {
-  const { match, call } = trip
+  const { match, call, form } = trip
   if (!match) throw notFound()
   const found: Route<D> = match.route
-  return proxyResult(await found.handle(call as Call<never, D>))
+  return proxyResult(await found.handle(call as Call<never, D>), form)
 }
 
-function proxyResult({ status, body, headers }: Reply): APIGatewayProxyResult {
-  return {
-    statusCode: status,
-    headers: { 'Content-Type': 'application/json', ...headers },
-    body: body === undefined ? '' : JSON.stringify(body),
-  }
+function proxyResult({ status, body, headers }: Reply, form: Form = 'json'): APIGatewayProxyResult {
+  const text = written(body, form, status)
+  return { statusCode: status, headers: { 'Content-Type': text.type, ...headers }, body: text.body }
 }
 
 /** A request header by its lower-case name. */

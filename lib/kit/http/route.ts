@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { Log } from '../clock.ts'
+import type { Form } from './form.ts'
 
 /** Who may use a route: nobody in particular, members of the path's project, or admins. */
 export type Audience = 'anyone' | 'member' | 'admin'
@@ -37,7 +38,7 @@ export interface Route<D> {
   body?: z.ZodType
   /** The body may be left out. */
   optionalBody?: boolean
-  /** Also found with `.json` at its end, as Trove's extension and datastore routes are. */
+  /** Also found with `.json` or `.xml` at its end, as Trove's extension and datastore routes are. */
   suffix?: boolean
   handle(call: Call<never, D>): Promise<Reply>
 }
@@ -62,6 +63,8 @@ export function bodied<D, S extends z.ZodType>(
 export interface Match<D> {
   route: Route<D>
   params: Record<string, string>
+  /** The form that the path asks for by its end. */
+  suffix?: Form
 }
 
 /** A route's whole path. */
@@ -82,15 +85,26 @@ export function router<D>(routes: Route<D>[]): (method: string, path: string) =>
   return (method, path) => {
     const parts = segmentsOf(path)
     for (const { route: found, segments } of byShape.get(`${method} ${parts.length}`) ?? []) {
-      const params = variables(segments, found.suffix ? withoutSuffix(parts) : parts)
-      if (params) return { route: found, params }
+      const { suffix, kept } = suffixed(found, parts)
+      const params = variables(segments, kept)
+      if (params) return { route: found, params, ...(suffix && { suffix }) }
     }
     return undefined
   }
 }
 
 const segmentsOf = (path: string) => path.replace(/\/$/, '').split('/')
-const withoutSuffix = (parts: string[]) => parts.with(-1, parts.at(-1)?.replace(/\.json$/, '') ?? '')
+
+/**
+ * The suffix that the route takes, and the path without it. `.xml` belongs to every route but those that end in a name
+ * (of a user, of a database), which may have dots; ids have none.
+ */
+function suffixed({ suffix, path }: Pick<Route<never>, 'suffix' | 'path'>, parts: string[]) {
+  const [, kept, end] = /^(.+)\.(json|xml)$/.exec(parts.at(-1) ?? '') ?? []
+  const taken = suffix || (end === 'xml' && !/\{(?!id\})\w+\}$/.test(path))
+  if (kept === undefined || !taken) return { kept: parts }
+  return { kept: parts.with(-1, kept), suffix: end === 'xml' ? ('xml' as const) : ('json' as const) }
+}
 
 const fixedFirst = (a: { segments: string[] }, b: { segments: string[] }) =>
   variableCount(a.segments) - variableCount(b.segments)

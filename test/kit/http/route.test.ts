@@ -81,6 +81,26 @@ describe('the router', () => {
     expect(found(`${IN}/things/1/parts/ann.json`)?.[1]).toMatchObject({ part: 'ann.json' })
   })
 
+  it('takes .xml off every route but those that end in a name', () => {
+    const suffixOf = (path: string) => find('GET', path)?.suffix
+    expect([found(`${IN}/things/detail.xml`)?.[0], suffixOf(`${IN}/things/detail.xml`)]).toEqual([
+      '/things/detail',
+      'xml',
+    ])
+    expect([found(`${IN}/things/1.xml`), suffixOf(`${IN}/things/1.xml`)]).toEqual([
+      ['/things/{id}', { project_id: 'demo', id: '1' }],
+      'xml',
+    ])
+    expect(suffixOf(`${IN}/things/1/parts.xml`)).toBe('xml')
+    expect(suffixOf(`${IN}/things/1/parts.json`)).toBe('json')
+    expect(suffixOf(`${IN}/things/1/parts`)).toBeUndefined()
+    for (const end of ['ann.xml', 'ann.json', 'ann%2exml']) {
+      expect(found(`${IN}/things/1/parts/${end}`)?.[1]).toMatchObject({ part: end.replace('%2e', '.') })
+      expect(suffixOf(`${IN}/things/1/parts/${end}`)).toBeUndefined()
+    }
+    for (const path of ['/.xml', `${IN}/things/.xml`, `${IN}/.xml`]) expect(suffixOf(path)).toBeUndefined()
+  })
+
   it('tells the whole path of a route', () => {
     expect(wholePath(make('/things'))).toBe('/v1.0/{project_id}/things')
     expect(wholePath(make('/', { audience: 'anyone' }))).toBe('/')
