@@ -8,12 +8,13 @@ import type { Clock } from '../lib/kit/clock.ts'
 import { writeAtomically } from '../lib/kit/files.ts'
 import { alive, type Running, runningAs } from '../lib/kit/process.ts'
 import { AGENT_FLAGS, type HostConfig } from './config.ts'
+import { engineFor } from './engines.ts'
 import { logFile, type ServerState, serverDir, volumeDir } from './state.ts'
 
 /** Writes what an agent reads at its start. */
 export async function writeAgentFiles(config: HostConfig, server: ServerState, userData: string): Promise<void> {
   const dir = serverDir(config.dataDir, server.name)
-  const engine = config.runtime.engines[server.datastore.manager]?.[server.datastore.version]
+  const engine = await engineFor(config, server.datastore)
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const { address, port, flavor, datastore } = server
   const site = { volume: volumeDir(config.dataDir, server.volume), engine, address, port, flavor }

@@ -43,7 +43,7 @@ async function check(call: Call<z.infer<typeof CreateBody>, Platform>) {
   assertStorable(wanted)
   await refuseReplica(call, wanted)
   const flavor = chooseFlavor(wanted.flavorRef ?? wanted.flavor)
-  const { manifest, version } = chooseVersion(plain(wanted.datastore))
+  const { manifest, version } = await chooseVersion(call.deps, plain(wanted.datastore))
   if (!wanted.volume) throw badRequest('Volume size was not specified.')
   if (wanted.volume.size > MAX_VOLUME_GB) {
     throw overLimit(
@@ -140,6 +140,7 @@ function newInstance(
       versionId: version.id,
       versionName: version.name,
       version: version.version,
+      engine: version.engine,
     },
     task: 'BUILDING',
     ...(wanted.region_name && { region: wanted.region_name }),
@@ -284,5 +285,8 @@ function failedAt({ failedStep }: Run): Task {
   return ERROR_OF[failedStep ?? ''] ?? 'BUILDING_ERROR_TIMEOUT_GA'
 }
 
-/** What a machine needs to know of the datastore: engines are installed by the version's name. */
-const engineOf = ({ manager, versionName }: Instance['datastore']) => ({ manager, version: versionName })
+/** What a machine needs to know of the datastore: its engines are installed by their names. */
+const engineOf = ({ manager, versionName, engine = versionName }: Instance['datastore']) => ({
+  manager,
+  version: engine,
+})

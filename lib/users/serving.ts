@@ -10,5 +10,5 @@ export async function serving(call: Call<unknown, Platform>) {
   assertServing(instance)
   const { project, id } = instance
   const agent = guestClient(call.deps, { project, instance: id, requestId: call.requestId })
-  return { instance, agent, manifest: manifestOf(instance.datastore.manager) }
+  return { instance, agent, manifest: manifestOf(instance.datastore.manager, instance.datastore.version) }
 }
