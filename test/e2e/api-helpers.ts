@@ -119,6 +119,10 @@ export const BODIES: Record<string, unknown> = {
   'PUT /instances/{id}/users': { users: [{ name: 'ann', password: 'theirs1' }] },
   'PUT /instances/{id}/users/{user}': { user: { name: 'theirs' } },
   'PUT /instances/{id}/users/{user}/databases': { databases: [{ name: 'cart' }] },
+  'POST /mgmt/datastore-versions': {
+    version: { name: 'theirs', datastore_name: 'theirs', datastore_manager: 'postgresql', image: '18', active: false },
+  },
+  'PATCH /mgmt/datastore-versions/{id}': { name: 'theirs' },
 }
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
 

@@ -11,6 +11,7 @@ const ANN = { name: 'ann', password: 'pw1' }
 let coffer: Coffer
 let demo: Session
 let call: Exact
+let asAdmin: Exact
 let shop: Answer['body']
 /** For actions: after a reset its users cannot be managed until its agent reports again. */
 let other: Answer['body']
@@ -18,6 +19,7 @@ beforeAll(async () => {
   coffer = await startCoffer()
   demo = await coffer.login()
   call = exact(coffer, demo)
+  asAdmin = exact(coffer, await coffer.login('openrc-admin'))
   shop = await createInstance(demo, { databases: [{ name: 'cart' }], users: [ANN] })
   other = await createInstance(demo)
 })
@@ -50,7 +52,8 @@ function replaced(value: unknown, by: unknown): unknown[] {
 }
 
 describe.each(bodied)('the body of %s', (_name, entry) => {
-  const send = (body: unknown, headers?: Record<string, string>) => call(entry.method, pathOf(entry), body, headers)
+  const send = (body: unknown, headers?: Record<string, string>) =>
+    (entry.audience === 'admin' ? asAdmin : call)(entry.method, pathOf(entry), body, headers)
 
   it('is refused when it is no JSON, or not in UTF-8', async () => {
     for (const body of [
@@ -91,8 +94,9 @@ describe.each(bodied)('the body of %s', (_name, entry) => {
   })
 
   it('is refused when it, or a part of it, is of a wrong type', async () => {
-    // A reset takes whatever stands in `force_delete`; a user without a change is one that stays as it is.
-    const taken = (body: unknown) => /force_delete|"user":\{"a"/.test(JSON.stringify(body))
+    // A reset takes whatever stands in `force_delete`; a user without a change is one that stays as it is; an active
+    // version is none that is wrong.
+    const taken = (body: unknown) => /force_delete|"user":\{"a"|"active":true/.test(JSON.stringify(body))
     for (const wrong of [null, true, 1.5, -1, 1e308, [[]], ['x', 7], { a: 1 }]) {
       for (const body of replaced(bodyOf(entry), wrong).filter(each => !taken(each)))
         expectRefused(await send(body), body)
