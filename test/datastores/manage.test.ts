@@ -99,6 +99,10 @@ describe('what is there at first', () => {
     const old = { ...item!.body, versions: without(versions, ENGINE_17), seeded: seeded.filter(id => id !== ENGINE_17) }
     await world.store.transact([datastores.replace(item!, { ...old, versions: old.versions.slice(1) } as never)])
     expect(await names(false)).toEqual([['postgresql', '16', '18.3', '18', '17']])
+    const [grown] = await allDatastores(world.platform)
+    const gone = { ...grown!.body, versions: [], seeded: old.seeded, deleted: true }
+    await world.store.transact([datastores.replace(grown!, gone)])
+    expect((await allDatastores(world.platform))[0]!.body).toEqual(gone)
   })
 })
 
