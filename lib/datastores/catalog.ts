@@ -14,10 +14,11 @@ export const MOST = 100
 
 const found = (manager: string) => MANIFESTS.find(manifest => manifest.manager === manager)
 
-/** The manifest of a manager; with an exact version, as its rules are there. */
-export function manifestOf(manager: string, version?: string): Manifest {
+/** The manifest of a manager; with an engine's name, as the rules are there. */
+export function manifestOf(manager: string, engine?: string): Manifest {
   const manifest = found(manager)
   if (!manifest) throw badRequest(`Datastore manager '${cut(manager)}' cannot be found.`)
+  const version = manifest.versions.find(({ name }) => name === engine)?.version
   if (version === undefined) return manifest
   return { ...manifest, badLocale: (characterSet, collate) => manifest.badLocale(characterSet, collate, version) }
 }
@@ -104,7 +105,7 @@ export async function chooseVersion(deps: Pick<Platform, 'store'>, wanted: Wante
   if (!version.active) throw badRequest(`Datastore version '${version.name}' is not active.`)
   const engine = engineOf(version)
   if (!engine) throw badRequest(`The image of datastore version '${version.name}' cannot be found.`)
-  const manifest: Manifest = { ...manifestOf(version.manager, engine.version), id: datastore.id, name: datastore.name }
+  const manifest: Manifest = { ...manifestOf(version.manager, engine.name), id: datastore.id, name: datastore.name }
   const { id, name, active } = version
   return { manifest, version: { id, name, active, version: numberOf(version), engine: engine.name } }
 }

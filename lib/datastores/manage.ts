@@ -38,8 +38,9 @@ export async function createVersion({ deps, body }: Call<{ version: NewVersion }
   }
   assertEngine(version)
   return changing(deps, all => {
-    const item = all.find(({ body: { id, name } }) => [id, name].includes(wanted.datastore_name))
-    const datastore = item && !item.body.deleted ? item.body : newDatastore(deps, wanted.datastore_name, item)
+    const ref = wanted.datastore_name
+    const item = all.find(({ body: { id, name, deleted } }) => name === ref || (id === ref && !deleted))
+    const datastore = item && !item.body.deleted ? item.body : newDatastore(deps, ref, item)
     assertNew(datastore, version)
     if (!item && all.length >= MOST) throw badRequest(`There are ${MOST} datastores already.`)
     const after = withDefault({ ...datastore, versions: [...datastore.versions, version] }, version.id, wanted.default)

@@ -277,8 +277,13 @@ describe('deleting', () => {
     expect(await names(true)).toEqual([])
     expect(await ask('GET', '/datastores/postgresql')).toMatchObject({ status: 404 })
     await expect(chooseVersion(world.platform, {})).rejects.toMatchObject({ status: 400 })
+    // Its old id names nothing any more; its name is free.
+    await ask('POST', MANAGED, wanted({ datastore_name: postgresql.id }))
     await ask('POST', MANAGED, wanted())
-    expect(await names(true)).toEqual([['postgresql', 'own']])
+    expect(await names(true)).toEqual([
+      [postgresql.id, 'own'],
+      ['postgresql', 'own'],
+    ])
   })
 
   it('leaves nothing of a datastore that an admin made', async () => {
@@ -305,6 +310,8 @@ it('reads a datastore by one query, whoever asks', async () => {
 
 it('knows managers and engines by what the code brings', () => {
   expect(() => manifestOf('db2')).toThrow("Datastore manager 'db2' cannot be found.")
-  expect(manifestOf('postgresql', '15.18').badLocale(undefined, 'C')).toBeUndefined()
+  const fast = (engine?: string) =>
+    manifestOf('postgresql', engine).badLocale(undefined, 'PG_UNICODE_FAST') === undefined
+  expect([fast('15'), fast('17'), fast('18.3'), fast('18'), fast()]).toEqual([false, false, true, true, true])
   expect(engineOf({ manager: 'db2', image: '18', imageTags: [] })).toBeUndefined()
 })

@@ -130,6 +130,7 @@ describe('managing versions', () => {
   it('makes a version of its own datastore, which is the default for a while', async () => {
     const version = {
       name: 'stable',
+      version: 'our-1',
       datastore_name: 'shopdb',
       datastore_manager: 'postgresql',
       image: '17',
@@ -141,8 +142,9 @@ describe('managing versions', () => {
     expect(await refusal(admin.call('POST', MANAGED, { version: { ...version, image: null } }))).toMatch(/^400 Image/)
 
     const instance = await create('stable', { datastore: undefined })
-    expect(instance.datastore).toEqual({ type: 'shopdb', version: 'stable', version_number: '17.10' })
+    expect(instance.datastore).toEqual({ type: 'shopdb', version: 'stable', version_number: 'our-1' })
     expect(await query(instance, ANN, 'SHOW server_version')).toEqual([{ server_version: '17.10' }])
+    expect((await demo.call('GET', `/instances/${instance.id}/users`)).body.users).toHaveLength(1)
     const { id } = await managed('stable')
     expect(await refusal(admin.call('DELETE', `${MANAGED}/${id}`))).toBe('400 Datastore version is in use by instance.')
     expect(await refusal(admin.call('DELETE', '/datastores/shopdb'))).toMatch(/^400 /)
