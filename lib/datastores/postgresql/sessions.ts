@@ -40,12 +40,13 @@ export function postgresqlSessions(site: Site) {
   let reader: Promise<Client> | undefined
 
   async function connect(role: Role, database: string, more: ClientConfig = {}): Promise<Client> {
+    const major = await majorIn(site.volume)
     try {
-      return await connectAs(role, database, { options: optionsOf(role, await majorIn(site.volume)), ...more })
+      return await connectAs(role, database, { options: optionsOf(role, major), ...more })
     } catch (error) {
       if (role !== 'os_admin' || sqlState(error) !== TOO_MANY_CONNECTIONS) throw error
       // Tenants use all others; those that are left are for superusers, one of whom becomes the limited role at once.
-      return connectAs('os_maint', database, { options: `${OPTIONS} -c role=os_admin`, ...more })
+      return connectAs('os_maint', database, { options: `${optionsOf('os_maint', major)} -c role=os_admin`, ...more })
     }
   }
 
