@@ -8,6 +8,7 @@ import type { Clock } from '../lib/kit/clock.ts'
 import { writeAtomically } from '../lib/kit/files.ts'
 import { alive, type Running, runningAs } from '../lib/kit/process.ts'
 import { AGENT_FLAGS, type HostConfig } from './config.ts'
+import { engineFor } from './engines.ts'
 import { logFile, type ServerState, serverDir, siteFile, volumeDir } from './state.ts'
 
 /** Writes what an agent reads at its start. */
@@ -31,8 +32,7 @@ export async function writeAgentFiles(config: HostConfig, server: ServerState, u
 /** Writes what the server is to its agent: outside of its folder, so that the instance's uid can read it, and not change it. */
 export async function writeSite(config: HostConfig, server: ServerState): Promise<void> {
   const { address, port, flavor, datastore, volume, name, uid } = server
-  const engine = config.runtime.engines[datastore.manager]?.[datastore.version]
-  if (!engine) throw new Error(`this host has no ${datastore.manager} ${datastore.version}`)
+  const engine = await engineFor(config, datastore)
   const site = { volume: volumeDir(config.dataDir, volume), engine, address, port, flavor }
   const draft = `${siteFile(config.dataDir, name)}.new`
   await writeAtomically(draft, JSON.stringify(site))

@@ -21,6 +21,8 @@ export const HostConfig = z.object({
     cache: z.string().optional(),
     /** By datastore manager and version. */
     engines: z.record(z.string(), z.record(z.string(), z.string())),
+    /** Likewise, where those come from that are put in place when first needed. */
+    sources: z.record(z.string(), z.record(z.string(), z.object({ from: z.string(), stamp: z.string() }))).optional(),
   }),
   /** Where the file with the address for enrolment is: it may change with a restart of the control plane. */
   endpointFile: z.string(),

@@ -5,6 +5,7 @@ import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import { reason } from '../lib/kit/errors.ts'
 import { readJson, removeAll, writeAtomically } from '../lib/kit/files.ts'
 import type { HostConfig } from './config.ts'
+import { engineFor } from './engines.ts'
 
 /** How often a cluster that an instance waits for is tried to be made. */
 const MAKE_TRIES = 3
@@ -114,8 +115,7 @@ export class Spares {
    * processor has left. What an end in between leaves half-made is swept by `sweep`.
    */
   async #make(manager: string, version: string, dir: string, signal?: AbortSignal): Promise<number> {
-    const engine = this.#config.runtime.engines[manager]?.[version]
-    if (!engine) throw new Error(`this host has no ${manager} ${version}`)
+    const engine = await engineFor(this.#config, { manager, version })
     const uid = await this.#inTurn(() => this.#nextUid())
     const id = this.#random.uuid()
     const draft = join(this.#folder, `draft-${id}`)

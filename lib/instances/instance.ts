@@ -30,7 +30,8 @@ export interface Instance {
   flavor: string
   /** `generation` is the one that it was made in; it outlives the servers of later ones. */
   volume: { sizeGb: number; type?: string; used?: number; generation?: number }
-  datastore: { type: string; manager: string; versionId: string; versionName: string; version: string }
+  /** `engine`: by which name machines have it; that of the version unless an admin made that. */
+  datastore: { type: string; manager: string; versionId: string; versionName: string; version: string; engine?: string }
   region?: string
   locality?: string
   access?: { is_public?: boolean | undefined; allowed_cidrs?: string[] | undefined }

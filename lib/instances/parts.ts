@@ -47,5 +47,8 @@ export async function current({ deps, project, instance }: Run): Promise<Instanc
 /** What of the ram quota an instance takes, in MB. */
 export const ramOf = ({ flavor }: Pick<Instance, 'flavor'>): number => findFlavor(flavor)?.ram ?? 0
 
-/** What a machine needs to know of the datastore: engines are installed by the version's name. */
-export const engineOf = ({ manager, versionName }: Instance['datastore']) => ({ manager, version: versionName })
+/** What a machine needs to know of the datastore: its engines are installed by their names. */
+export const engineOf = ({ manager, versionName, engine = versionName }: Instance['datastore']) => ({
+  manager,
+  version: engine,
+})

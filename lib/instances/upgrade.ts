@@ -10,7 +10,7 @@ import { changed } from './change-server.ts'
 import { assertIdle, type Instance } from './instance.ts'
 import { current, engineOf } from './parts.ts'
 
-const Version = z.object({ versionId: z.string(), versionName: z.string(), version: z.string() })
+const Version = z.object({ versionId: z.string(), versionName: z.string(), version: z.string(), engine: z.string() })
 const UpgradeRequest = z.object({ from: Version, to: Version })
 type UpgradeRequest = z.infer<typeof UpgradeRequest>
 
@@ -18,14 +18,19 @@ type UpgradeRequest = z.infer<typeof UpgradeRequest>
 export const requestUpgrade = (call: Call<{ version: string; name?: string | undefined }, Platform>): Promise<Reply> =>
   begin(call, 'upgrade', 'UPGRADING', async instance => {
     const { type, versionId, versionName, version } = instance.datastore
-    const { manifest, version: to } = await chooseVersion({ type, version: call.body.version })
-    const why = manifest.badUpgrade(version, to.version)
+    const engine = engineOf(instance.datastore).version
+    const { manifest, version: to } = await chooseVersion(call.deps, { type, version: call.body.version })
+    const exact = (name: string) => manifest.versions.find(each => each.name === name)?.version ?? name
+    const why = manifest.badUpgrade(exact(engine), exact(to.engine))
     if (why || to.id === versionId) throw badRequest(why ?? `The instance is of version ${to.name} already.`)
     assertIdle(instance)
     if (!instance.server) throw unprocessable(`Instance ${instance.id} is not ready.`)
-    const from = { versionId, versionName, version }
+    const from = { versionId, versionName, version, engine }
     const change = call.body.name === undefined ? {} : { name: call.body.name }
-    return { change, request: { from, to: { versionId: to.id, versionName: to.name, version: to.version } } }
+    return {
+      change,
+      request: { from, to: { versionId: to.id, versionName: to.name, version: to.version, engine: to.engine } },
+    }
   })
 
 type Run = Running<UpgradeRequest, Platform>
@@ -41,8 +46,8 @@ export const upgrade = saga<UpgradeRequest, Platform>('upgrade', UpgradeRequest,
   .step(
     'server',
     changed(
-      run => engine(run, run.request.to),
-      run => engine(run, run.request.from),
+      run => itsEngine(run, run.request.to),
+      run => itsEngine(run, run.request.from),
     ),
   )
   .step(
@@ -53,6 +58,6 @@ export const upgrade = saga<UpgradeRequest, Platform>('upgrade', UpgradeRequest,
 
 const of = ({ datastore }: Instance, version: UpgradeRequest['to']) => ({ ...datastore, ...version })
 
-const engine = async (run: Run, version: UpgradeRequest['to']) => ({
+const itsEngine = async (run: Run, version: UpgradeRequest['to']) => ({
   datastore: engineOf(of(await current(run), version)),
 })

@@ -9,6 +9,7 @@ export async function serving(call: Call<unknown, Platform>) {
   const { body: instance } = await findInstance(call.deps, call, call.params['id'] ?? '')
   assertServing(instance)
   const { project, id } = instance
+  const { manager, versionName, engine = versionName } = instance.datastore
   const agent = guestClient(call.deps, { project, instance: id, requestId: call.requestId })
-  return { instance, agent, manifest: manifestOf(instance.datastore.manager) }
+  return { instance, agent, manifest: manifestOf(manager, engine) }
 }

@@ -121,6 +121,10 @@ export const BODIES: Record<string, unknown> = {
   'PUT /instances/{id}/users/{user}/databases': { databases: [{ name: 'cart' }] },
   'POST /instances/{id}/root': { password: 'theirs1' },
   'PUT /mgmt/quotas/{project}': { quotas: { instances: 1 } },
+  'POST /mgmt/datastore-versions': {
+    version: { name: 'theirs', datastore_name: 'theirs', datastore_manager: 'postgresql', image: '18', active: false },
+  },
+  'PATCH /mgmt/datastore-versions/{id}': { name: 'theirs' },
 }
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
 

@@ -11,7 +11,7 @@ const ANN = { name: 'ann', password: 'pw1' }
 let coffer: Coffer
 let demo: Session
 let call: Exact
-let adminCall: Exact
+let asAdmin: Exact
 let shop: Answer['body']
 /** For actions: after a reset its users cannot be managed until its agent reports again. */
 let other: Answer['body']
@@ -19,7 +19,7 @@ beforeAll(async () => {
   coffer = await startCoffer()
   demo = await coffer.login()
   call = exact(coffer, demo)
-  adminCall = exact(coffer, await coffer.login('openrc-admin'))
+  asAdmin = exact(coffer, await coffer.login('openrc-admin'))
   shop = await createInstance(demo, { databases: [{ name: 'cart' }], users: [ANN] })
   other = await createInstance(demo)
 })
@@ -56,7 +56,7 @@ function replaced(value: unknown, by: unknown): unknown[] {
 
 describe.each(bodied)('the body of %s', (_name, entry) => {
   const send = (body: unknown, headers?: Record<string, string>) =>
-    (entry.audience === 'admin' ? adminCall : call)(entry.method, pathOf(entry), body, headers)
+    (entry.audience === 'admin' ? asAdmin : call)(entry.method, pathOf(entry), body, headers)
 
   it('is refused when it is no JSON, or not in UTF-8', async () => {
     for (const body of [
@@ -99,11 +99,11 @@ describe.each(bodied)('the body of %s', (_name, entry) => {
   })
 
   it('is refused when it, or a part of it, is of a wrong type', async () => {
-    // A reset takes whatever stands in `force_delete`; a user without a change is one that stays as it is.
-    // So does root with nothing that concerns it, and a limit may be -1, or null to be skipped.
+    // A reset takes whatever stands in `force_delete`; a user without a change is one that stays as it is; an active
+    // version is none that is wrong. Root takes nothing that concerns it, and a limit may be -1, or null to be skipped.
     const fine = entry.optionalBody
       ? /^(null|\{"a":1\}|\{"password":null\})$/
-      : /force_delete|"user":\{"a"|"instances":(null|-1)/
+      : /force_delete|"user":\{"a"|"active":true|"instances":(null|-1)/
     const taken = (body: unknown) => fine.test(JSON.stringify(body))
     for (const wrong of [null, true, 1.5, -1, 1e308, [[]], ['x', 7], { a: 1 }]) {
       for (const body of replaced(bodyOf(entry), wrong).filter(each => !taken(each)))

@@ -1,5 +1,6 @@
 import { type DatabaseSpec, Refused, type UserSpec } from '../driver.ts'
 import { ANYWHERE } from './hosts.ts'
+import { badLocale } from './locales.ts'
 import { postgresql } from './manifest.ts'
 
 const { reserved } = postgresql
@@ -14,10 +15,10 @@ export function checkDatabaseName(name: string): void {
   refuseIf(reserved.databases.includes(name) ? `Database ${JSON.stringify(name)} is reserved.` : undefined)
 }
 
-/** As checkDatabaseName, and the locale. */
-export function checkDatabase({ name, character_set, collate }: DatabaseSpec): void {
+/** As checkDatabaseName, and a locale that the server's major version does not have. */
+export function checkDatabase({ name, character_set, collate }: DatabaseSpec, major: number): void {
   checkDatabaseName(name)
-  refuseIf(postgresql.badLocale(character_set, collate))
+  refuseIf(badLocale(character_set, collate, major))
 }
 
 /** Refuses a user's name that the engine would not take, or that is the agent's. */

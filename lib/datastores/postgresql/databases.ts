@@ -9,24 +9,26 @@ import { identifier, literal } from './sql.ts'
 type Verbs = Pick<Driver, 'create_database' | 'delete_database' | 'list_databases'>
 
 /** Only template0 is sure to hold nothing that depends on another locale. */
-function localeClause(collate: string): string {
-  const locale = localeOf(collate)
+function localeClause(collate: string, major: number): string {
+  const locale = localeOf(collate, major)
   if (!locale) return ''
-  const provider = locale.provider === 'icu' ? 'icu ICU_LOCALE' : 'builtin BUILTIN_LOCALE'
-  return ` TEMPLATE template0 LOCALE_PROVIDER ${provider} ${literal(locale.name)}`
+  return ` TEMPLATE template0 LOCALE_PROVIDER ${BY_PROVIDER[locale.provider]} ${literal(locale.name)}`
 }
 
-const creation = ({ name, collate }: DatabaseSpec) =>
-  `CREATE DATABASE ${identifier(name)}${collate === undefined ? '' : localeClause(collate)}`
+const BY_PROVIDER = { builtin: 'builtin BUILTIN_LOCALE', icu: 'icu ICU_LOCALE', libc: 'libc LOCALE' }
+
+const creation = ({ name, collate }: DatabaseSpec, major: number) =>
+  `CREATE DATABASE ${identifier(name)}${collate === undefined ? '' : localeClause(collate, major)}`
 
 // Everyone may connect to a new database; only then does a grant mean something.
 const closing = ({ name }: DatabaseSpec) => `REVOKE ALL ON DATABASE ${identifier(name)} FROM PUBLIC`
 
-/** The verbs of databases. */
-export function databaseVerbs(sessions: Sessions): Verbs {
+/** The verbs of databases, on a server of the major version that `majorOf` tells. */
+export function databaseVerbs(sessions: Sessions, majorOf: () => Promise<number>): Verbs {
   return {
     async create_database(databases) {
-      for (const database of databases) checkDatabase(database)
+      const major = await majorOf()
+      for (const database of databases) checkDatabase(database, major)
       const wanted = [...new Map(databases.map(database => [database.name, database])).values()]
       const there = await databasesNamed(
         sessions,
@@ -34,7 +36,7 @@ export function databaseVerbs(sessions: Sessions): Verbs {
       )
       const statements = wanted.flatMap(database => {
         const row = there.get(database.name)
-        if (!row) return [creation(database), closing(database)]
+        if (!row) return [creation(database, major), closing(database)]
         // Made by us just before a crash, and not closed yet.
         return row.ours && row.bare ? [closing(database)] : []
       })

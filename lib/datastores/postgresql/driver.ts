@@ -4,6 +4,7 @@ import { admission, admitFrom } from './admission.ts'
 import { checkDatabase, checkUser } from './checks.ts'
 import { databaseVerbs } from './databases.ts'
 import { diagnosticsOf } from './diagnostics.ts'
+import { majorIn } from './engine.ts'
 import { bytesUnder, type Owner } from './files.ts'
 import { rootVerbs } from './root.ts'
 import { SALT_BYTES, scramVerifier } from './scram.ts'
@@ -50,7 +51,7 @@ export function postgresqlDriver(site: Site, owner?: Owner): Driver {
   const sessions = postgresqlSessions(site)
   const admit = admission(site.volume, sessions, server, owner)
   const verifier = (password: string) => scramVerifier(password, site.random.bytes(SALT_BYTES))
-  const databases = databaseVerbs(sessions)
+  const databases = databaseVerbs(sessions, () => majorIn(site.volume))
   const tools = { sessions, admit, verifier }
 
   return {
@@ -66,7 +67,8 @@ export function postgresqlDriver(site: Site, owner?: Owner): Driver {
     diagnostics: () => diagnosticsOf(site.volume, server),
 
     async prepare(input) {
-      for (const database of input.databases) checkDatabase(database)
+      const major = await majorIn(site.volume)
+      for (const database of input.databases) checkDatabase(database, major)
       for (const user of input.users) checkUser(user)
       await server.start()
       await setUp(sessions, site.volume, site.random, owner)

@@ -1,10 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chown, mkdir, open, realpath, writeFile } from 'node:fs/promises'
 import { setPriority } from 'node:os'
 import { join } from 'node:path'
-import type { Owner } from './files.ts'
+import { promisify } from 'node:util'
+import { type Owner, textOf } from './files.ts'
+import { majorOf } from './major.ts'
 
 /** Where things stand in a volume. */
 export const layout = (volume: string) => ({
@@ -16,6 +18,19 @@ export const layout = (volume: string) => ({
 
 // Nothing is inherited: no PGDATA, no locale, no secrets of the one who starts it.
 const ENVIRONMENT = { PATH: '/usr/local/bin:/usr/bin:/bin', TZ: 'UTC' }
+
+/** The major version of a volume's cluster, as its initdb wrote it down. */
+export async function majorIn(volume: string): Promise<number> {
+  const text = await textOf(join(layout(volume).data, 'PG_VERSION'))
+  if (text === undefined) throw new Error('there is no cluster in the volume')
+  return majorOf(text)
+}
+
+/** The major version of the programs in `<engine>/bin`. */
+async function engineMajor(engine: string): Promise<number> {
+  const { stdout } = await promisify(execFile)(join(engine, 'bin', 'initdb'), ['--version'], { env: ENVIRONMENT })
+  return majorOf(stdout)
+}
 
 /** Where a new cluster is made, with which programs, and as whom. */
 export interface ClusterOptions {
@@ -46,11 +61,14 @@ function finished(child: ChildProcess): Promise<void> {
   })
 }
 
-function initdbArguments(data: string, passwordFile: string): string[] {
+// The built-in provider sorts the same on every machine, whatever C library a restored volume meets there. Before 17
+// there was none; the C library's C.UTF-8 sorts by code point too.
+const BUILTIN_LOCALE = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+
+function initdbArguments(major: number, data: string, passwordFile: string): string[] {
   return [
     ...['-D', data, '-U', 'os_maint', `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
-    // The built-in provider sorts the same on every machine, whatever C library a restored volume meets there.
-    ...['-E', 'UTF8', '--locale=C.UTF-8', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+    ...['-E', 'UTF8', '--locale=C.UTF-8', ...(major < 17 ? [] : BUILTIN_LOCALE)],
     // --no-sync would save 0.1 to 0.5 s, but nothing would ever write these files to the disk before the tenant's first
     // commit relies on them: a machine that dies soon after would come back with a broken catalogue.
     ...['--data-checksums', '--no-instructions'],
@@ -73,7 +91,7 @@ export async function initCluster({ engine, dir, uid, gid, signal, idle }: Clust
     await chown(dir, owner.uid, owner.gid)
   }
   const stdio: 'pipe'[] = ['pipe', 'pipe', 'pipe']
-  const child = spawn(join(engine, 'bin', 'initdb'), initdbArguments(data, file), {
+  const child = spawn(join(engine, 'bin', 'initdb'), initdbArguments(await engineMajor(engine), data, file), {
     ...owner,
     ...(signal && { signal }),
     stdio,

@@ -1,6 +1,8 @@
+import { NEWEST } from './major.ts'
+
 /** How PostgreSQL names a collation: who provides it, and under which name. */
 export interface Locale {
-  provider: 'builtin' | 'icu'
+  provider: 'builtin' | 'icu' | 'libc'
   name: string
 }
 
@@ -17,6 +19,10 @@ const BUILTIN = new Map([
   ['pg_unicode_fast', 'PG_UNICODE_FAST'],
 ])
 
+// Before its own provider, PostgreSQL asked the C library for these, which sorts them the same way.
+const BUILTIN_SINCE = 17
+const UNICODE_FAST_SINCE = 18
+
 // The languages in pg_collation (ICU 60). ICU takes any other for the root locale, which would be a silent surprise.
 const LANGUAGES = new Set(
   `af agq ak am ar as asa ast az bas be bem bez bg bm bn bo br brx bs ca ccp ce cgg chr ckb cs cy da dav de dje dsb dua
@@ -30,10 +36,11 @@ const LANGUAGES = new Set(
 // de, de_AT, de-AT, sr-Latn-RS, de_DE.UTF-8 (what operating systems say), de-AT-x-icu (what pg_collation says).
 const LANGUAGE_TAG = /^([a-z]{2,3})(?:[-_]([a-z]{4}))?(?:[-_]([a-z]{2}|\d{3}))?(?:\.utf-?8|-x-icu)?$/i
 
-/** The locale that a collation's name stands for, or undefined if this PostgreSQL has none of that name. */
-export function localeOf(collate: string): Locale | undefined {
+/** The locale that a collation's name stands for, or undefined if that major version has none of that name. */
+export function localeOf(collate: string, major = NEWEST): Locale | undefined {
   const builtin = BUILTIN.get(collate.toLowerCase())
-  if (builtin) return { provider: 'builtin', name: builtin }
+  if (builtin === 'PG_UNICODE_FAST' && major < UNICODE_FAST_SINCE) return undefined
+  if (builtin) return { provider: major < BUILTIN_SINCE ? 'libc' : 'builtin', name: builtin }
   const [, language = '', script, region] = LANGUAGE_TAG.exec(collate) ?? []
   if (!LANGUAGES.has(language.toLowerCase())) return undefined
   const script1 = script && script.charAt(0).toUpperCase() + script.slice(1).toLowerCase()
@@ -41,13 +48,18 @@ export function localeOf(collate: string): Locale | undefined {
   return { provider: 'icu', name: parts.filter(part => part).join('-') }
 }
 
-/** Why a database of this character set and collation cannot be had, or undefined. */
-export function badLocale(characterSet: string | undefined, collate: string | undefined): string | undefined {
+/** Why a database of this character set and collation cannot be had in that major version, or undefined. */
+export function badLocale(
+  characterSet: string | undefined,
+  collate: string | undefined,
+  major = NEWEST,
+): string | undefined {
   if (characterSet !== undefined && !CHARACTER_SETS.has(characterSet.toLowerCase())) {
     return `Character set ${JSON.stringify(characterSet)} is not offered: every database here is UTF8.`
   }
-  if (collate !== undefined && !localeOf(collate)) {
-    const offered = 'C, C.UTF-8, PG_UNICODE_FAST, or a language with or without its country, such as de or en_US.UTF-8'
+  if (collate !== undefined && !localeOf(collate, major)) {
+    const builtin = `C, C.UTF-8,${major < UNICODE_FAST_SINCE ? '' : ' PG_UNICODE_FAST,'}`
+    const offered = `${builtin} or a language with or without its country, such as de or en_US.UTF-8`
     return `Collation ${JSON.stringify(collate)} is not one of PostgreSQL's: ${offered}.`
   }
   return undefined

@@ -1,6 +1,7 @@
 import type { Manifest } from '../manifest.ts'
 import { badHost } from './hosts.ts'
 import { badLocale } from './locales.ts'
+import { majorOf, NEWEST } from './major.ts'
 import { badName, badRoleName } from './names.ts'
 import { shownSettings } from './settings.ts'
 import { badUpgrade } from './upgrades.ts'
@@ -11,7 +12,14 @@ export const postgresql: Manifest = {
   name: 'postgresql',
   manager: 'postgresql',
   defaultVersion: '18',
-  versions: [{ id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b18', name: '18', version: '18.4', active: true }],
+  versions: [
+    { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b15', name: '15', version: '15.18', active: true },
+    { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b16', name: '16', version: '16.14', active: true },
+    { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b17', name: '17', version: '17.10', active: true },
+    // An older minor, to come from when minor versions are changed.
+    { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1183', name: '18.3', version: '18.3', active: true },
+    { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b18', name: '18', version: '18.4', active: true },
+  ],
   port: 5432,
   reserved: {
     databases: ['postgres', 'template0', 'template1', 'os_admin'],
@@ -20,7 +28,8 @@ export const postgresql: Manifest = {
   },
   badDatabaseName: badName,
   badUserName: badRoleName,
-  badLocale,
+  badLocale: (characterSet, collate, version) =>
+    badLocale(characterSet, collate, version === undefined ? NEWEST : majorOf(version)),
   badUpgrade,
   badHost,
   rootUser: 'postgres',

@@ -1,9 +1,9 @@
-import { copyFile, realpath, rm, stat, truncate } from 'node:fs/promises'
+import { chown, copyFile, mkdir, realpath, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
 import { alive, type Running, runningAs } from '../../kit/process.ts'
 import type { Site } from '../driver.ts'
-import { layout, spawnServer } from './engine.ts'
+import { layout, majorIn, spawnServer } from './engine.ts'
 import { type Owner, textOf, unlessMissing, writePrivate } from './files.ts'
 import { hbaText } from './hba.ts'
 import { knowsProcesses, serverAs, serversIn } from './process.ts'
@@ -82,13 +82,23 @@ export function postgresqlServer(site: Site, owner?: Owner) {
   }
 
   async function configure(): Promise<void> {
-    await writePrivate(join(data, 'coffer.conf'), settingsText(settingsFor(site)), owner)
+    const major = await majorIn(volume)
+    await writePrivate(join(data, 'coffer.conf'), settingsText(settingsFor(site, major)), owner)
+    if (major < 17) await forbidAlterSystem()
     const main = join(data, 'postgresql.conf')
     const text = (await textOf(main)) ?? ''
     if (!text.endsWith(`${INCLUDE}\n`)) await writePrivate(main, `${text}\n${INCLUDE}\n`, owner)
     // Later ones are written as users' hosts change, and stay over restarts.
     const hba = join(data, 'pg_hba.conf')
     if (!(await textOf(hba))?.startsWith('# Written by Coffer')) await writePrivate(hba, hbaText([]), owner)
+  }
+
+  /** Before the setting for it: a folder where ALTER SYSTEM writes its draft. What it wrote before is forgotten. */
+  async function forbidAlterSystem(): Promise<void> {
+    const written = join(data, 'postgresql.auto.conf')
+    await writePrivate(written, '# Not used.\n', owner)
+    await mkdir(`${written}.tmp`, { recursive: true, mode: 0o700 })
+    if (owner) await chown(`${written}.tmp`, owner.uid, owner.gid)
   }
 
   async function lastLines(from: number): Promise<string> {

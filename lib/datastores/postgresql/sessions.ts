@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Client, type ClientConfig, DatabaseError, type QueryResultRow } from 'pg'
 import type { Site } from '../driver.ts'
-import { layout } from './engine.ts'
+import { layout, majorIn } from './engine.ts'
 import { textOf } from './files.ts'
 
 /** The agent's roles: the limited one for daily work, and the superuser it is made by. */
@@ -15,11 +15,16 @@ const INSUFFICIENT_PRIVILEGE = '42501'
 /** A question is asked by someone who waits at most 25 s. */
 const QUESTION_LIMIT = 15_000
 
-// A tenant's schema must not stand in for the catalogue, nor a tenant's trigger run as superuser.
-const OPTIONS: Record<Role, string> = {
-  os_admin: '-c search_path=pg_catalog,pg_temp',
-  os_maint: '-c search_path=pg_catalog,pg_temp -c event_triggers=off',
-}
+const TOO_MANY_CONNECTIONS = '53300'
+
+// A tenant's schema must not stand in for the catalogue.
+const OPTIONS = '-c search_path=pg_catalog,pg_temp'
+
+/** Nor may a tenant's trigger run as superuser: before 17, only those are held back that are not set to fire always. */
+const optionsOf = (role: Role, major: number) =>
+  role === 'os_admin'
+    ? OPTIONS
+    : `${OPTIONS} -c ${major < 17 ? 'session_replication_role=replica' : 'event_triggers=off'}`
 
 /** The SQLSTATE of a server's error, or undefined if it is another kind of error. */
 export const sqlState = (error: unknown) => (error instanceof DatabaseError ? error.code : undefined)
@@ -35,6 +40,17 @@ export function postgresqlSessions(site: Site) {
   let reader: Promise<Client> | undefined
 
   async function connect(role: Role, database: string, more: ClientConfig = {}): Promise<Client> {
+    const major = await majorIn(site.volume)
+    try {
+      return await connectAs(role, database, { options: optionsOf(role, major), ...more })
+    } catch (error) {
+      if (role !== 'os_admin' || sqlState(error) !== TOO_MANY_CONNECTIONS) throw error
+      // Tenants use all others; those that are left are for superusers, one of whom becomes the limited role at once.
+      return connectAs('os_maint', database, { options: `${optionsOf('os_maint', major)} -c role=os_admin`, ...more })
+    }
+  }
+
+  async function connectAs(role: Role, database: string, more: ClientConfig): Promise<Client> {
     const password = await textOf(layout(site.volume).password(role))
     if (password === undefined) throw new Error(`there is no password of ${role} in the volume`)
     const client = new Client({
@@ -43,7 +59,6 @@ export function postgresqlSessions(site: Site) {
       user: role,
       password,
       database,
-      options: OPTIONS[role],
       application_name: 'coffer',
       connectionTimeoutMillis: 5_000,
       statement_timeout: 300_000,

@@ -1,4 +1,5 @@
 import type { Site } from '../driver.ts'
+import { NEWEST } from './major.ts'
 
 /** Names of PostgreSQL's settings and their values. */
 export type Settings = Record<string, string | number>
@@ -58,9 +59,24 @@ const ALWAYS: Settings = {
   random_page_cost: 1.1,
 }
 
-/** PostgreSQL's settings for an instance of this flavor at this address. */
-export function settingsFor({ flavor, address, port }: Pick<Site, 'flavor' | 'address' | 'port'>): Settings {
-  return { listen_addresses: address, port, ...ALWAYS, ...memory(flavor.ramMb), ...processors(flavor.vcpus) }
+/** The major version with which a setting came; a server refuses to start with one that it does not know. */
+const SINCE: Record<string, number> = { reserved_connections: 16, allow_alter_system: 17, io_method: 18 }
+
+/** PostgreSQL's settings for an instance of this flavor at this address, as far as its major version knows them. */
+export function settingsFor(
+  { flavor, address, port }: Pick<Site, 'flavor' | 'address' | 'port'>,
+  major = NEWEST,
+): Settings {
+  const all: Settings = {
+    listen_addresses: address,
+    port,
+    ...ALWAYS,
+    ...memory(flavor.ramMb),
+    ...processors(flavor.vcpus),
+  }
+  // Where none can be reserved for the limited role, it comes in as a superuser.
+  if (major < 16) all.superuser_reserved_connections = 6
+  return Object.fromEntries(Object.entries(all).filter(([name]) => (SINCE[name] ?? 0) <= major))
 }
 
 function line([name, value]: [string, string | number]): string {

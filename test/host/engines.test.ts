@@ -1,0 +1,75 @@
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from '@jest/globals'
+import { engineFor, provide } from '../../host/engines.ts'
+
+let base: string
+let from: string
+let to: string
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), 'coffer-engines-'))
+  from = join(base, 'installed')
+  to = join(base, 'runtime-18')
+  mkdirSync(join(from, 'bin'), { recursive: true })
+  mkdirSync(join(from, 'lib'))
+  writeFileSync(join(from, 'bin', 'postgres'), 'program')
+  chmodSync(join(from, 'bin', 'postgres'), 0o755)
+  writeFileSync(join(from, 'lib', 'libpq.so.5.18'), 'library')
+  symlinkSync('libpq.so.5.18', join(from, 'lib', 'libpq.so'))
+})
+afterEach(() => rmSync(base, { recursive: true, force: true }))
+
+it('puts an engine where everybody can reach it, without a copy, whatever the umask', async () => {
+  const before = process.umask(0o077)
+  await provide({ from, stamp: '1' }, to).finally(() => process.umask(before))
+  for (const folder of [to, join(to, 'bin'), join(to, 'lib')]) expect(statSync(folder).mode & 0o777).toBe(0o755)
+  const program = statSync(join(to, 'bin', 'postgres'))
+  expect([program.mode & 0o777, program.ino]).toEqual([0o755, statSync(join(from, 'bin', 'postgres')).ino])
+  expect(readlinkSync(join(to, 'lib', 'libpq.so'))).toBe('libpq.so.5.18')
+  expect(readFileSync(join(to, 'lib', 'libpq.so'), 'utf8')).toBe('library')
+})
+
+it('does so once, for everyone who waits, and again when the stamp is another', async () => {
+  const source = { from, stamp: '1' }
+  await Promise.all([provide(source, to), provide(source, to), provide(source, to)])
+  const made = lstatSync(to).ino
+  await provide(source, to)
+  expect(lstatSync(to).ino).toBe(made)
+  writeFileSync(join(from, 'bin', 'initdb'), 'new')
+  await provide({ from, stamp: '2' }, to)
+  expect(readFileSync(join(to, 'bin', 'initdb'), 'utf8')).toBe('new')
+  // What an end in the middle left is no engine.
+  rmSync(`${to}.stamp`)
+  mkdirSync(`${to}.new`)
+  await provide({ from, stamp: '2' }, to)
+  expect([existsSync(join(to, 'bin', 'initdb')), existsSync(`${to}.new`)]).toEqual([true, false])
+})
+
+it('says of an engine that is not there', async () => {
+  const runtime = { node: '', agent: '', engines: { postgresql: { '18': to } } }
+  expect(await engineFor({ runtime }, { manager: 'postgresql', version: '18' })).toBe(to)
+  for (const [manager, version] of [
+    ['postgresql', '9'],
+    ['mysql', '8'],
+  ] as const) {
+    await expect(engineFor({ runtime }, { manager, version })).rejects.toThrow(`this host has no ${manager} ${version}`)
+  }
+  const missing = { ...runtime, sources: { postgresql: { '18': { from: join(base, 'nowhere'), stamp: '1' } } } }
+  await expect(engineFor({ runtime: missing }, { manager: 'postgresql', version: '18' })).rejects.toThrow('ENOENT')
+  const back = { ...runtime, sources: { postgresql: { '18': { from, stamp: '1' } } } }
+  await engineFor({ runtime: back }, { manager: 'postgresql', version: '18' })
+  expect(existsSync(join(to, 'bin', 'postgres'))).toBe(true)
+})
