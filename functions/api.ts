@@ -19,6 +19,7 @@ import { router } from '../lib/kit/http/route.ts'
 import { routes as limits } from '../lib/limits/routes.ts'
 import { routes as operations } from '../lib/operations/routes.ts'
 import type { Platform } from '../lib/platform/platform.ts'
+import { routes as ssl } from '../lib/ssl/routes.ts'
 import { routes as users } from '../lib/users/routes.ts'
 import { routes as versions } from '../lib/versions/routes.ts'
 import { wired } from '../lib/wiring/current.ts'
@@ -38,6 +39,7 @@ export const routes = [
   ...flavors,
   ...datastores,
   ...limits,
+  ...ssl,
 ]
 
 /** API Gateway REST proxy events: `/`, and behind the authorizer `/v1.0/{project_id}/…`. */

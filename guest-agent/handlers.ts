@@ -20,6 +20,9 @@ export const handlers: Handlers<GuestMethods, Driver> = {
   grant_access: async ({ name, host, databases }, driver) => done(driver.grant_access(name, host, databases)),
   revoke_access: async ({ name, host, database }, driver) => done(driver.revoke_access(name, host, database)),
   get_filesystem_stats: async (_, driver) => ({ used: await driver.used_bytes() }),
+  ssl_show: async (_, driver) => driver.ssl_show(),
+  ssl_action: async ({ enable, mode = 'basic' }, driver) => driver.ssl_action(enable ? mode : undefined),
+  ssl_rollback: async (_, driver) => driver.ssl_rollback(),
 }
 
 /** Commands that have nothing to say answer null. */

@@ -47,6 +47,12 @@ export interface PageRequest {
   include_marker?: boolean | undefined
 }
 
+/** What a server does about TLS: off (the mode is null), offered, or nothing else is taken. */
+export interface SslState {
+  status: 'on' | 'off'
+  mode: 'basic' | 'enforced' | null
+}
+
 /** Trove's words for what the server on a machine is doing. */
 export type ServiceStatus =
   | 'new'
@@ -109,4 +115,14 @@ export interface Driver {
 
   /** Bytes that the volume's files take, truly counted. */
   used_bytes(): Promise<number>
+
+  /** The public half (SPKI, DER, base64) of the volume's TLS key, which is made at the first call and never leaves it. */
+  tls_key(): Promise<string>
+  /** Serves this certificate for that key (PEM, as `ca`) from the next connection on; sessions go on. */
+  use_certificate(tls: { certificate: string; ca: string }): Promise<void>
+  ssl_show(): Promise<SslState & { certificate?: string | undefined; ca?: string | undefined }>
+  /** Takes TLS into use in a mode, or out of use; `enforced` ends the sessions that came without. */
+  ssl_action(mode: SslState['mode'] | undefined): Promise<SslState & { restart_required: boolean }>
+  /** Goes back to before the last ssl_action; there is nothing to go back to twice. */
+  ssl_rollback(): Promise<SslState & { restart_required: boolean }>
 }

@@ -135,3 +135,17 @@ export function assertServing(instance: Instance): void {
     instance.task === 'NONE' ? `instance status was ${status ?? 'unknown'}` : `task status was ${instance.task}`
   throw unprocessable(`Instance ${instance.id} is not currently available for an action to be performed (${why}).`)
 }
+
+const ACTIONABLE: ServiceStatus[] = ['running', 'shutdown', 'crashed', 'healthy']
+
+/** Actions need a live server and nothing else going on. Throws 422. */
+export function assertActionable({ id, task, server, service }: Instance): void {
+  if (!server) throw unprocessable(`Instance ${id} is not ready.`)
+  const status = service?.status
+  if (server.status === 'ACTIVE' && task === 'NONE' && status && ACTIONABLE.includes(status)) return
+  const why =
+    task === 'NONE'
+      ? `instance status was ${server.status === 'ACTIVE' ? (status ?? 'unknown') : server.status}`
+      : `task status was ${task}`
+  throw unprocessable(`Instance ${id} is not currently available for an action to be performed (${why}).`)
+}

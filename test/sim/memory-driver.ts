@@ -1,10 +1,12 @@
-import { type Driver, Refused, type UserView } from '../../lib/datastores/driver.ts'
+import { type Driver, Refused, type SslState, type UserView } from '../../lib/datastores/driver.ts'
 
 /** A database server that is only its catalogue. `executed` tells which changes it was asked for, in order. */
 export function memoryDriver(): Driver & { executed: string[] } {
   const databases = new Set<string>()
   const users = new Map<string, UserView>()
   const executed: string[] = []
+  let ssl: SslState[] = [{ status: 'on', mode: 'basic' }]
+  const sslNow = () => ({ ...(ssl.at(-1) ?? { status: 'off' as const, mode: null }), restart_required: false })
   const user = (name: string) => {
     const found = users.get(name)
     if (!found) throw new Refused(404, `no user ${name}`)
@@ -57,6 +59,19 @@ export function memoryDriver(): Driver & { executed: string[] } {
       users.set(name, { ...kept, databases: before.filter(database => database.name !== revoked) })
     },
     used_bytes: async () => 1_000_000,
+    tls_key: async () => 'none',
+    use_certificate: async () => {},
+    ssl_show: async () => sslNow(),
+    async ssl_action(mode) {
+      executed.push(`ssl_action ${mode}`)
+      ssl = [...ssl.slice(-1), mode ? { status: 'on', mode } : { status: 'off', mode: null }]
+      return sslNow()
+    },
+    async ssl_rollback() {
+      executed.push('ssl_rollback')
+      ssl = ssl.slice(0, 1)
+      return sslNow()
+    },
   }
   return driver
 }

@@ -162,11 +162,11 @@ export async function handled<D>({ trip }: ApiEvent<D>): Promise<APIGatewayProxy
   return proxyResult(await found.handle(call as Call<never, D>))
 }
 
-function proxyResult({ status, body, headers }: Reply): APIGatewayProxyResult {
+function proxyResult({ status, body, text, headers }: Reply): APIGatewayProxyResult {
   return {
     statusCode: status,
     headers: { 'Content-Type': 'application/json', ...headers },
-    body: body === undefined ? '' : JSON.stringify(body),
+    body: text ?? (body === undefined ? '' : JSON.stringify(body)),
   }
 }
 
