@@ -119,7 +119,7 @@ export const BODIES: Record<string, unknown> = {
   'PUT /instances/{id}/users': { users: [{ name: 'ann', password: 'theirs1' }] },
   'PUT /instances/{id}/users/{user}': { user: { name: 'theirs' } },
   'PUT /instances/{id}/users/{user}/databases': { databases: [{ name: 'cart' }] },
-  'POST /instances/{id}/ssl': { ssl: { enable: true, mode: 'enforced' } },
+  'POST /instances/{id}/ssl': { ssl: { disable: true } },
 }
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
 
