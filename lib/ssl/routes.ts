@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { z } from 'zod'
 import { ended, guestClient } from '../guests/guest.ts'
-import { assertActionable, findInstance } from '../instances/instance.ts'
+import { assertAvailable, findInstance } from '../instances/instance.ts'
 import { badRequest, notImplemented } from '../kit/errors.ts'
 import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
 import { timestamp } from '../kit/time.ts'
@@ -25,7 +25,7 @@ const Body = z
 /** The path's instance and its agent. Throws 404, or 422 while nothing can be done with it. */
 async function actionable(call: Call<unknown, Platform>) {
   const { body: instance } = await findInstance(call.deps, call, call.params['id'] ?? '')
-  assertActionable(instance)
+  assertAvailable(instance)
   return guestClient(call.deps, { project: instance.project, instance: instance.id, requestId: call.requestId })
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import type { TaskmanagerMethods } from '../../lib/contracts/taskmanager.ts'
 import { sagas } from '../../lib/instances/index.ts'
+import { ramOf } from '../../lib/instances/parts.ts'
 import { Permanent } from '../../lib/kit/errors.ts'
 import { SagaRunner } from '../../lib/kit/saga/runner.ts'
 import { isOver, type Saga, type SagaRecord } from '../../lib/kit/saga/saga.ts'
@@ -9,6 +10,7 @@ import { type CrashPoint, World } from '../sim/world.ts'
 import {
   expectBareMachine,
   expectErased,
+  expectItsMachine,
   expectNoSecrets,
   expectNothingLeft,
   remove,
@@ -59,11 +61,13 @@ async function expectSettled(world: World): Promise<void> {
   if (!instance) return expectNothingLeft(world)
   expect(instance.operation).toBeUndefined()
   await expectNoSecrets(world)
-  if (instance.task !== 'NONE') {
+  if (instance.gaveBack) {
     expectBareMachine(world)
     expect(await usedQuota(world)).toEqual({ instances: 1, ram: 0, volumes: 0 })
   } else {
-    expect(await usedQuota(world)).toEqual({ instances: 1, ram: 512, volumes: 1 })
+    const { volume } = instance
+    expect(await usedQuota(world)).toEqual({ instances: 1, ram: ramOf(instance), volumes: volume.sizeGb })
+    expectItsMachine(world, instance)
   }
 }
 

@@ -127,11 +127,18 @@ export class SagaRunner<D> {
     return 'on'
   }
 
-  async #back(held: Held, step: Step<unknown, D> | undefined, run: Running<unknown, D>): Promise<'on' | 'over'> {
+  async #back(
+    held: Held,
+    step: Saga<unknown, D>['steps'][number] | undefined,
+    run: Running<unknown, D>,
+  ): Promise<'on' | 'over'> {
     const record = held.record
     try {
       await step?.undo?.(run)
-      if (step?.undone && !(await step.undone(run))) return await held.nap()
+      if (step?.undone && !(await step.undone(run))) {
+        if (this.#options.clock.now() < record.entered + (step.undoDeadlineMs ?? Infinity)) return await held.nap()
+        run.log.error({ step: step.name }, 'saga undo given up')
+      }
     } catch (error) {
       const parked = record.tries > MOST_TRIES
       run.log[parked ? 'error' : 'warn']({ step: record.step, error: reason(error), parked }, 'saga undo failed')

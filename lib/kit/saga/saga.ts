@@ -66,6 +66,8 @@ export interface Step<R, D> {
   undone?(run: Running<R, D>): Promise<boolean>
   /** Milliseconds from entering the step to turning round. Default 10 minutes. */
   deadlineMs?: number
+  /** Milliseconds after which `undone` is waited for no longer: what it waits for may be dead. Left out where it must come. */
+  undoDeadlineMs?: number
 }
 
 export type Outcome = 'done' | 'failed' | 'preempted'
