@@ -128,10 +128,13 @@ describe('TLS', () => {
     expect((await cluster.driver.list_users({ limit: 5 })).items).toHaveLength(2)
   })
 
-  it('stays enforced when users’ hosts change, and over restarts of server and agent', async () => {
+  it('stays enforced when users’ hosts and networks change, and over restarts of server and agent', async () => {
     await cluster.driver.update_attributes('bob', '%', { host: '127.0.0.0/8' })
     await expect(cluster.connect('bob', 'pw', 'app')).rejects.toThrow(/rejects connection/)
     expect(await protocolOf(await cluster.connect('bob', 'pw', 'app', { ssl: { ca } }))).toMatchObject({ ssl: true })
+    await cluster.driver.update_access(['127.0.0.0/8'])
+    await expect(alice()).rejects.toThrow(/rejects connection/)
+    expect(await protocolOf(await safely())).toMatchObject({ ssl: true })
     await cluster.driver.stop()
     const agent = cluster.again()
     await agent.start()
