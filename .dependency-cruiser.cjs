@@ -12,6 +12,7 @@ const MODELS = [
   '^lib/quotas/quota\\.ts$',
   '^lib/operations/operation\\.ts$',
   '^lib/identity/account\\.ts$',
+  '^lib/ssl/ssl\\.ts$',
 ]
 const BACKENDS = '^lib/platform/([^/]+)/(?!\\1\\.ts$|facts\\.ts$)'
 

@@ -22,6 +22,7 @@ import { routes as operations } from '../lib/operations/routes.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import { routes as quotas } from '../lib/quotas/routes.ts'
 import { routes as root } from '../lib/root/routes.ts'
+import { routes as ssl } from '../lib/ssl/routes.ts'
 import { routes as users } from '../lib/users/routes.ts'
 import { routes as versions } from '../lib/versions/routes.ts'
 import { wired } from '../lib/wiring/current.ts'
@@ -44,6 +45,7 @@ export const routes = [
   ...root,
   ...quotas,
   ...mgmt,
+  ...ssl,
 ]
 
 const find = router(routes)

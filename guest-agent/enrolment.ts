@@ -17,6 +17,8 @@ const Credentials = z.object({
   kid: z.string(),
   keys: z.object({ down: z.string(), up: z.string() }),
   issued: z.int(),
+  /** A certificate for the database server. */
+  tls: z.object({ certificate: z.string(), ca: z.string(), expires: z.number() }).optional(),
 })
 export type Credentials = z.infer<typeof Credentials>
 
@@ -32,22 +34,30 @@ export interface Enrolment {
 const TRY_AGAIN_MS = { first: 100, most: 5_000 }
 const ANSWER_MS = 10_000
 
-export async function enrolment(dir: string, config: AgentConfig, clock: Clock, log: Log): Promise<Enrolment> {
+/** `tlsKey`: the public half of the database server's key, to be certified. */
+export async function enrolment(
+  dir: string,
+  config: AgentConfig,
+  clock: Clock,
+  log: Log,
+  tlsKey: () => Promise<string>,
+): Promise<Enrolment> {
   const path = join(dir, 'enrolment.json')
   const stored = await readJson(path)
   let kept = stored === undefined ? { privateKey: await newKey() } : Kept.parse(stored)
   // The key is on the disk before the secret is traded with it: the trade can then be repeated.
-  if (stored === undefined) await writeAtomically(path, JSON.stringify(kept))
+  const written = stored === undefined && writeAtomically(path, JSON.stringify(kept))
+  await Promise.all([written, tlsKey()])
   const { instance, generation, secret } = config.userData
 
   const request = async () => {
     const key = await importPKCS8(kept.privateKey, 'EdDSA', { extractable: true })
     if (!('credentials' in kept) || !kept.credentials) {
       const { kty, crv, x } = await exportJWK(key)
-      return { instance, generation, secret, publicKey: { kty, crv, x } }
+      return { instance, generation, secret, publicKey: { kty, crv, x }, tlsKey: await tlsKey() }
     }
     const at = Math.floor(clock.now() / 1000)
-    const proof = await new SignJWT()
+    const proof = await new SignJWT({ tls: await tlsKey() })
       .setProtectedHeader({ alg: 'EdDSA' })
       .setIssuedAt(at)
       .setAudience('enrol')
@@ -69,18 +79,27 @@ export async function enrolment(dir: string, config: AgentConfig, clock: Clock, 
     return credentials
   }
 
+  async function tried(signal: AbortSignal): Promise<Credentials> {
+    for (let wait = TRY_AGAIN_MS.first; ; wait = Math.min(TRY_AGAIN_MS.most, wait * 2)) {
+      try {
+        return await trade()
+      } catch (error) {
+        log.warn({ error: reason(error) }, 'not enrolled yet')
+        if (signal.aborted) throw error
+      }
+      await clock.sleep(wait, signal)
+    }
+  }
+
+  /** Who asks while a trade is on its way gets what it gives. */
+  let running: Promise<Credentials> | undefined
   return {
     current: () => ('credentials' in kept ? kept.credentials : undefined),
-    async renewed(signal) {
-      for (let wait = TRY_AGAIN_MS.first; ; wait = Math.min(TRY_AGAIN_MS.most, wait * 2)) {
-        try {
-          return await trade()
-        } catch (error) {
-          log.warn({ error: reason(error) }, 'not enrolled yet')
-          if (signal.aborted) throw error
-        }
-        await clock.sleep(wait, signal)
-      }
+    renewed(signal) {
+      running ??= tried(signal).finally(() => {
+        running = undefined
+      })
+      return running
     },
   }
 }

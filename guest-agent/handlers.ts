@@ -33,6 +33,9 @@ export const handlers: Handlers<GuestMethods, Driver & Service> = {
   is_root_enabled: async (_, driver) => driver.is_root_enabled(),
   get_hwinfo: async () => hardware(),
   get_diagnostics: async (_, driver) => driver.diagnostics(),
+  ssl_show: async (_, driver) => driver.ssl_show(),
+  ssl_action: async ({ enable, mode = 'basic' }, driver) => driver.ssl_action(enable ? mode : undefined),
+  ssl_rollback: async (_, driver) => driver.ssl_rollback(),
 }
 
 /** Commands that have nothing to say answer null. */

@@ -10,6 +10,7 @@ import type { Queue } from '../lib/platform/queue/queue.ts'
 import { socketQueue } from '../lib/platform/queue/socket-client.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { Agent } from './agent.ts'
+import { keepCertificate } from './certificate.ts'
 import { AgentConfig, AgentSite } from './config.ts'
 import { startedEarly } from './early-start.ts'
 import { enrolment } from './enrolment.ts'
@@ -51,8 +52,17 @@ void watchFolder(dir)
 
 // A database that was prepared before comes back whether or not the control plane is there.
 if (prepared) void machine.resume().catch(error => log.error({ error: reason(error) }, 'not resumed'))
-const enrolled = await enrolment(dir, config, clock, log)
+const enrolled = await enrolment(dir, config, clock, log, () => driver.tls_key())
 let credentials = enrolled.current() ?? (await enrolled.renewed(stopping.signal))
+
+const { served } = keepCertificate({
+  driver,
+  clock,
+  log,
+  signal: stopping.signal,
+  current: () => enrolled.current()?.tls,
+  renew: () => enrolled.renewed(stopping.signal),
+})
 
 queue = socketQueue({
   path: () => credentials.access.address,
@@ -74,7 +84,7 @@ agent = new Agent({
   queue,
   sealer: sealer({ kid: async () => credentials.kid, key }),
   journal: done,
-  driver: { ...driver, ...service },
+  driver: { ...certified(driver), ...service },
   clock,
   random: systemRandom,
   log,
@@ -89,6 +99,17 @@ agent = new Agent({
 })
 log.info({ pid: process.pid }, 'agent ready')
 await agent.run(stopping.signal)
+
+/** The driver; an instance is not said to be prepared before its clients can come by TLS. */
+function certified(plain: Driver): Driver {
+  return {
+    ...plain,
+    async prepare(input) {
+      await plain.prepare(input)
+      await served
+    },
+  }
+}
 
 async function finish(): Promise<void> {
   if (stopping.signal.aborted) return

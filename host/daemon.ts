@@ -165,6 +165,8 @@ export class Daemon {
       const { port } = manifestOf(wish.datastore.manager)
       const endpoint = await this.#endpoints.choose(port, () => this.#state.servers.all())
       const server: ServerState = { ...spec, ...endpoint, ...(volume.uid !== undefined && { uid: volume.uid }) }
+      // The agent's certificate is for this address: it has to be known before the agent asks.
+      await this.#tell('update_server', server, { ...factsOf(server), status: 'BUILD' })
       await writeAgentFiles(this.#parts.config, server, userData)
       await this.#state.servers.put(server)
       await this.#run(server)

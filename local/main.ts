@@ -50,6 +50,10 @@ async function start(options: Options): Promise<void> {
     clock: systemClock,
     log,
   })
+  // The certificate that clients of databases trust is no secret.
+  const ca = join(dataDir, 'ca.pem')
+  writeFileSync(ca, await cloud.platform.authority.bundle())
+  chmodSync(ca, 0o644)
   if (cloud.platform.identityService)
     await writeAccounts(dataDir, cloud.platform.identityService, localUrl(host, portOf(served, port)))
   const daemon = await hostDaemon(dataDir, cloud, machine, isRoot, log)

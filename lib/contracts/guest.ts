@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { DatabaseName, DatabaseSpec } from '../databases/database.ts'
 import { command, contract, query } from '../kit/contract.ts'
 import { secret } from '../kit/secret.ts'
+import { SslMode, SslOutcome, SslView } from '../ssl/ssl.ts'
 import { UserId, UserSpec, UserView } from '../users/user.ts'
 
 const PageRequest = z.object({
@@ -77,6 +78,11 @@ export const guest = contract('guest', {
   is_root_enabled: query(z.object({}), z.boolean()),
   get_hwinfo: query(z.object({}), HardwareInfo),
   get_diagnostics: query(z.object({}), Diagnostics),
+  ssl_show: query(z.object({}), SslView),
+  /** Turns TLS on in this mode, or off. */
+  ssl_action: command(z.object({ enable: z.boolean(), mode: SslMode.optional() }), SslOutcome),
+  /** Takes the last ssl_action back. */
+  ssl_rollback: command(z.object({}), SslOutcome),
 })
 export type GuestMethods = (typeof guest)['methods']
 

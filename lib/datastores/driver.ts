@@ -48,6 +48,12 @@ export interface PageRequest {
   include_marker?: boolean | undefined
 }
 
+/** What a server does about TLS: off (the mode is null), offered, or nothing else is taken. */
+export interface SslState {
+  status: 'on' | 'off'
+  mode: 'basic' | 'enforced' | null
+}
+
 /** Trove's words for what the server on a machine is doing. */
 export type ServiceStatus =
   | 'new'
@@ -126,6 +132,15 @@ export interface Driver {
   is_root_enabled(): Promise<boolean>
   /** Of the server's process. Refused 422 if none runs, or if this system does not tell. */
   diagnostics(): Promise<Diagnostics>
+  /** The public half (SPKI, DER, base64) of the volume's TLS key, which is made at the first call and never leaves it. */
+  tls_key(): Promise<string>
+  /** Serves this certificate for that key (PEM, as `ca`) from the next connection on; sessions go on. */
+  use_certificate(tls: { certificate: string; ca: string }): Promise<void>
+  ssl_show(): Promise<SslState & { certificate?: string | undefined; ca?: string | undefined }>
+  /** Takes TLS into use in a mode, or out of use; `enforced` ends the sessions that came without. */
+  ssl_action(mode: SslState['mode'] | undefined): Promise<SslState & { restart_required: boolean }>
+  /** Goes back to before the last ssl_action; there is nothing to go back to twice. */
+  ssl_rollback(): Promise<SslState & { restart_required: boolean }>
 }
 
 /** What is done to the server itself on purpose; the agent adds it to a driver, for its watch has to know. */

@@ -2,12 +2,16 @@ import { timingSafeEqual } from 'node:crypto'
 import { jwtVerify } from 'jose'
 import { z } from 'zod'
 import { CONDUCTOR_TOPIC, guestSubject, guestTopic } from '../contracts/conductor.ts'
-import { pointers } from '../instances/instance.ts'
+import { pointers, serverName } from '../instances/instance.ts'
+import type { Issued } from '../kit/ca.ts'
 import { Fault } from '../kit/errors.ts'
 import { retrying } from '../kit/records.ts'
 import { dateOf } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
 import { enrolSecret, type Guest, guests } from './guest.ts'
+
+/** The public half of the database server's key (SPKI, DER, base64); agents of before have none. */
+const TlsKey = z.string().max(200)
 
 const PublicKey = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().max(64) })
 
@@ -18,11 +22,12 @@ export const EnrolRequest = z.union([
     generation: z.int(),
     secret: z.string().max(100),
     publicKey: PublicKey,
+    tlsKey: TlsKey.optional(),
   }),
   z.object({
     instance: z.string().max(64),
     generation: z.int(),
-    /** A JWT with audience `enrol`, at most a minute old, signed with the agent's key. */
+    /** A JWT with audience `enrol`, at most a minute old, signed with the agent's key; its claim `tls` is the TLS key. */
     proof: z.string().max(2_000),
   }),
 ])
@@ -32,10 +37,26 @@ export type EnrolRequest = z.infer<typeof EnrolRequest>
 const CREDENTIALS_MS = 3_600_000
 const PROOF_AGE = '60s'
 
-/** Trades the secret, or a signature, for addresses, keys and credentials. Throws Fault 401 whatever is wrong. */
+/**
+ * Trades the secret, or a signature, for addresses, keys, credentials and a certificate. Throws Fault 401 whatever is
+ * wrong; 503 while the machine has not told where it is: the trade can then be repeated.
+ */
 export async function enrol(platform: Platform, request: EnrolRequest) {
-  const guest = 'secret' in request ? await firstTrade(platform, request) : await renewal(platform, request)
-  return credentials(platform, guest)
+  const { guest, tlsKey } =
+    'secret' in request
+      ? { guest: await firstTrade(platform, request), tlsKey: request.tlsKey }
+      : await renewal(platform, request)
+  const tls = tlsKey === undefined ? undefined : await certificate(platform, guest, tlsKey)
+  return { ...(await credentials(platform, guest)), ...(tls && { tls }) }
+}
+
+/** A certificate for where the instance is by what its machine says of it, never by what its agent says. */
+async function certificate(platform: Platform, guest: Guest, publicKey: string): Promise<Issued> {
+  const { project, instance, generation } = guest
+  const { addresses = [] } = (await platform.compute.server(project, serverName(instance, generation))) ?? {}
+  if (addresses.length === 0) throw new Fault(503, 'Where the instance is, is not known yet.')
+  const dns = `${instance}.coffer.internal`
+  return platform.authority.issue({ publicKey, dns, addresses: addresses.map(({ address }) => address) })
 }
 
 async function firstTrade(platform: Platform, request: Extract<EnrolRequest, { secret: string }>): Promise<Guest> {
@@ -53,22 +74,22 @@ async function firstTrade(platform: Platform, request: Extract<EnrolRequest, { s
   })
 }
 
-async function renewal(platform: Platform, request: Extract<EnrolRequest, { proof: string }>): Promise<Guest> {
+async function renewal(platform: Platform, request: Extract<EnrolRequest, { proof: string }>) {
   const item = await guestOf(platform, request.instance, request.generation)
   const { publicKey, instance } = item.body
   if (!publicKey) throw refused()
   try {
-    await jwtVerify(request.proof, publicKey, {
+    const { payload } = await jwtVerify(request.proof, publicKey, {
       algorithms: ['EdDSA', 'Ed25519'],
       audience: 'enrol',
       subject: guestSubject(instance),
       maxTokenAge: PROOF_AGE,
       currentDate: dateOf(platform.clock.now()),
     })
+    return { guest: item.body, tlsKey: TlsKey.optional().parse(payload['tls']) }
   } catch {
     throw refused()
   }
-  return item.body
 }
 
 async function guestOf({ store }: Platform, instance: string, generation: number) {

@@ -157,7 +157,8 @@ async function observed(
     name.startsWith('server-') && now.task === 'NONE' && facts.status !== 'GONE' ? withServer(now, facts) : undefined,
   )
   const item = instance ?? (await instances.get(platform.store, project, id))?.body
-  if (item) await ringOf(platform, item)
+  // Nothing waits for a machine that is still being made.
+  if (item && facts.status !== 'BUILD') await ringOf(platform, item)
 }
 
 function withServer(instance: Instance, { status, addresses = instance.server?.addresses, fault }: Facts): Instance {

@@ -1,5 +1,6 @@
 import type { IdentityService } from '../identity/account.ts'
 import type { Bells } from '../kit/bells.ts'
+import type { Authority } from '../kit/ca.ts'
 import type { Clock, Log, Random } from '../kit/clock.ts'
 import type { Keys } from '../kit/keys.ts'
 import type { Sealer } from '../kit/seal.ts'
@@ -41,4 +42,6 @@ export interface Platform {
   access(grant: Grant): Promise<QueueAccess>
   /** Base of every link, or undefined to take the request's own scheme and host. */
   publicUrl: string | undefined
+  /** Certifies the TLS keys of instances. */
+  authority: Authority
 }

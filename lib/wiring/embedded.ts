@@ -6,6 +6,7 @@ import { CONDUCTOR_TOPIC, guestTopic, hostSubject, hostTopic } from '../contract
 import { TASKMANAGER_TOPIC } from '../contracts/taskmanager.ts'
 import { guests } from '../guests/guest.ts'
 import { bells } from '../kit/bells.ts'
+import { authority } from '../kit/ca.ts'
 import type { Log } from '../kit/clock.ts'
 import { derivedKeys, type Keys } from '../kit/keys.ts'
 import { derivedEnd, sealer } from '../kit/seal.ts'
@@ -79,6 +80,7 @@ export async function embedded({ dataDir, log, enrolUrl, publicUrl }: EmbeddedOp
       token: await queueToken(keys, grant),
     }),
     publicUrl,
+    authority: authority({ keys, store, clock, random }),
   }
   await declareTopics(platform)
   return {

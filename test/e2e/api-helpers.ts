@@ -125,6 +125,7 @@ export const BODIES: Record<string, unknown> = {
     version: { name: 'theirs', datastore_name: 'theirs', datastore_manager: 'postgresql', image: '18', active: false },
   },
   'PATCH /mgmt/datastore-versions/{id}': { name: 'theirs' },
+  'POST /instances/{id}/ssl': { ssl: { disable: true } },
 }
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
 

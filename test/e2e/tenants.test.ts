@@ -29,7 +29,7 @@ afterAll(async () => {
 
 /** All that the API shows of the instance, in one text. Times and figures that move by themselves are left out. */
 async function everythingOf(session: Session): Promise<string> {
-  const paths = ['', '/databases', '/users', '/users/ann/databases', '/operations'].map(
+  const paths = ['', '/databases', '/users', '/users/ann/databases', '/operations', '/ssl'].map(
     path => `/instances/${shop.id}${path}`,
   )
   const answers = await Promise.all([...paths, '/instances'].map(path => session.call('GET', path)))

@@ -1,7 +1,9 @@
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { beforeEach, describe, expect, it } from '@jest/globals'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { enrol } from '../../lib/guests/enrol.ts'
 import { enrolSecret } from '../../lib/guests/guest.ts'
+import { observe } from '../../lib/platform/compute/facts.ts'
 import { scenarios, theInstance } from '../laws/scenarios.ts'
 import { World } from '../sim/world.ts'
 
@@ -80,5 +82,79 @@ describe('enrolment', () => {
     await expect(renewal(proofOf(own, 'guest:other', 'enrol', now))).rejects.toMatchObject(refused)
     await expect(renewal(proofOf(own, subject, 'queue', now))).rejects.toMatchObject(refused)
     await expect(renewal(proofOf(own, subject, 'enrol', now - 600))).rejects.toMatchObject(refused)
+  })
+
+  describe('with a TLS key', () => {
+    const tlsKey = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+      .publicKey.export({ type: 'spki', format: 'der' })
+      .toString('base64')
+    const told = (name: string, address: string, sent: number) =>
+      observe(world.store, world.clock.now(), {
+        project: 'p1',
+        instance,
+        name,
+        facts: { status: 'BUILD', addresses: [{ address, port: 5432, type: 'private' }] },
+        sent,
+      })
+    const first = async (own: Awaited<ReturnType<typeof keyPair>>, more = {}) =>
+      enrol(world.platform, { instance, generation: 1, secret, publicKey: await publicOf(own), tlsKey, ...more })
+    const renewed = async (own: Awaited<ReturnType<typeof keyPair>>, claims: Record<string, unknown>, more = {}) => {
+      const proof = await new SignJWT(claims)
+        .setProtectedHeader({ alg: 'EdDSA' })
+        .setIssuedAt(Math.floor(world.clock.now() / 1000))
+        .setAudience('enrol')
+        .setSubject(`guest:${instance}`)
+        .sign(own.privateKey)
+      return enrol(world.platform, { instance, generation: 1, proof, ...more })
+    }
+
+    it('is answered with a certificate for the instance where its machine says that it is', async () => {
+      await told(`server-${instance}-1`, '127.9.9.9', 1)
+      const { tls } = await first(await keyPair())
+      const read = new X509Certificate(tls?.certificate ?? '')
+      expect(read.subjectAltName).toBe(`DNS:${instance}.coffer.internal, IP Address:127.9.9.9`)
+      expect(read.verify(new X509Certificate(tls?.ca ?? '').publicKey)).toBe(true)
+      expect(tls?.ca).toBe(await world.platform.authority.bundle())
+      expect(tls?.expires).toBe(world.clock.now() + 30 * 86_400_000)
+    })
+
+    it('takes no address, name or instance of the agent’s own claim', async () => {
+      await told(`server-${instance}-1`, '127.9.9.9', 1)
+      await told('server-other-1', '127.1.1.1', 1)
+      const claims = { addresses: ['127.1.1.1'], dns: 'other.coffer.internal', address: '127.1.1.1' }
+      const own = await keyPair()
+      const answers = [await first(own, claims), await renewed(own, { tls: tlsKey, ...claims }, claims)]
+      for (const { tls } of answers) {
+        const { subjectAltName } = new X509Certificate(tls?.certificate ?? '')
+        expect(subjectAltName).toBe(`DNS:${instance}.coffer.internal, IP Address:127.9.9.9`)
+      }
+    })
+
+    it('is to be asked again while nobody knows where the instance is, with the same secret', async () => {
+      const own = await keyPair()
+      await expect(first(own)).rejects.toMatchObject({ status: 503 })
+      await told(`server-${instance}-1`, '127.9.9.9', 1)
+      expect((await first(own)).tls).toBeDefined()
+    })
+
+    it('is certified again at a renewal, as the signature says, and only so', async () => {
+      await told(`server-${instance}-1`, '127.9.9.9', 1)
+      const own = await keyPair()
+      await first(own)
+      await world.clock.advance(60_000)
+      const { tls } = await renewed(own, { tls: tlsKey })
+      expect(tls?.expires).toBe(world.clock.now() + 30 * 86_400_000)
+      // Beside the signature anybody could have written it.
+      expect((await renewed(own, {}, { tlsKey })).tls).toBeUndefined()
+      await expect(renewed(await keyPair(), { tls: tlsKey })).rejects.toMatchObject(refused)
+      await expect(renewed(own, { tls: 'x'.repeat(300) })).rejects.toMatchObject(refused)
+    })
+
+    it('is refused when it is none, and the secret stays good', async () => {
+      await told(`server-${instance}-1`, '127.9.9.9', 1)
+      const own = await keyPair()
+      await expect(first(own, { tlsKey: 'AAAA' })).rejects.toMatchObject({ status: 400 })
+      expect((await first(own)).tls).toBeDefined()
+    })
   })
 })

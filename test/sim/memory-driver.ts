@@ -1,4 +1,4 @@
-import { type Driver, Refused, type Service, type UserView } from '../../lib/datastores/driver.ts'
+import { type Driver, Refused, type Service, type SslState, type UserView } from '../../lib/datastores/driver.ts'
 
 /** A database server that is only its catalogue. `executed` tells which changes it was asked for, in order. */
 export function memoryDriver(): Driver & Service & { executed: string[] } {
@@ -6,6 +6,8 @@ export function memoryDriver(): Driver & Service & { executed: string[] } {
   const users = new Map<string, UserView>()
   const executed: string[] = []
   let root = false
+  let ssl: SslState[] = [{ status: 'on', mode: 'basic' }]
+  const sslNow = () => ({ ...(ssl.at(-1) ?? { status: 'off' as const, mode: null }), restart_required: false })
   const user = (name: string) => {
     const found = users.get(name)
     if (!found) throw new Refused(404, `no user ${name}`)
@@ -74,6 +76,19 @@ export function memoryDriver(): Driver & Service & { executed: string[] } {
     },
     is_root_enabled: async () => root,
     diagnostics: async () => ({ version: '0', threads: 1, fdSize: 64, vmSize: 4, vmPeak: 4, vmRss: 2, vmHwm: 2 }),
+    tls_key: async () => 'none',
+    use_certificate: async () => {},
+    ssl_show: async () => sslNow(),
+    async ssl_action(mode) {
+      executed.push(`ssl_action ${mode}`)
+      ssl = [...ssl.slice(-1), mode ? { status: 'on', mode } : { status: 'off', mode: null }]
+      return sslNow()
+    },
+    async ssl_rollback() {
+      executed.push('ssl_rollback')
+      ssl = ssl.slice(0, 1)
+      return sslNow()
+    },
   }
   return driver
 }

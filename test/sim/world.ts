@@ -3,6 +3,7 @@ import { runnerOf } from '../../functions/taskmanager.ts'
 import { TASKMANAGER_TOPIC, Task } from '../../lib/contracts/taskmanager.ts'
 import { receive } from '../../lib/guests/reports.ts'
 import { bells } from '../../lib/kit/bells.ts'
+import { authority } from '../../lib/kit/ca.ts'
 import { BadMessage } from '../../lib/kit/contract.ts'
 import { derivedKeys } from '../../lib/kit/keys.ts'
 import type { SagaRunner } from '../../lib/kit/saga/runner.ts'
@@ -191,6 +192,7 @@ export class World {
       enrolUrl: () => 'http://127.0.0.1/enrol',
       access: async () => ({ kind: 'socket', address: '', token: '' }),
       publicUrl: undefined,
+      authority: authority({ keys: this.#keys, store, clock, random }),
     }
   }
 

@@ -2,10 +2,11 @@ import { join } from 'node:path'
 import { pinnedUsers } from './catalog.ts'
 import { layout } from './engine.ts'
 import { type Owner, textOf, writePrivate } from './files.ts'
-import { hbaText, type Pinned } from './hba.ts'
+import { enforcing, hbaText, type Pinned } from './hba.ts'
 import { ANYWHERE } from './hosts.ts'
 import type { Server } from './server.ts'
 import type { Sessions } from './sessions.ts'
+import { sslState } from './ssl-state.ts'
 
 /**
  * Makes the server admit users from their hosts only, as the catalogue has them and, over that, as `coming` says.
@@ -40,10 +41,11 @@ export function admission(volume: string, sessions: Sessions, server: Server, ow
   return async coming => {
     const changes = coming.filter(({ host }) => host !== ANYWHERE)
     const hosts = new Map([...(await pinnedUsers(sessions)), ...changes].map(({ name, host }) => [name, host]))
-    const text = hbaText(
+    const rules = hbaText(
       [...hosts].map(([name, host]) => ({ name, host })),
       await networksOf(volume),
     )
+    const text = enforcing(rules, (await sslState(volume)).mode === 'enforced')
     if (text === (await textOf(file))) return
     await writePrivate(file, text, owner)
     // The server looks at its signals before it takes the next connection: from here on the new rules hold.

@@ -11,6 +11,7 @@ import { SALT_BYTES, scramVerifier } from './scram.ts'
 import { postgresqlServer, type Server } from './server.ts'
 import { postgresqlSessions, type Sessions } from './sessions.ts'
 import { setUp } from './setup.ts'
+import { sslVerbs } from './ssl.ts'
 import { grantUsers, makeUsers, userVerbs } from './users.ts'
 
 const ANSWER_LIMIT = 5_000
@@ -58,6 +59,7 @@ export function postgresqlDriver(site: Site, owner?: Owner): Driver {
     ...databases,
     ...userVerbs(tools),
     ...accessVerbs(sessions),
+    ...sslVerbs({ volume: site.volume, server, sessions, owner }),
     start: server.start,
     ended: server.ended,
     status: statusOf(site, server, sessions),

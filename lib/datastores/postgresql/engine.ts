@@ -14,6 +14,11 @@ export const layout = (volume: string) => ({
   log: join(volume, 'server.log'),
   access: join(volume, 'access.json'),
   password: (role: string) => join(volume, `${role}.pw`),
+  // Beside the data, not in it: a copy of the data has no key.
+  tlsKey: join(volume, 'server.key'),
+  certificate: join(volume, 'server.crt'),
+  ca: join(volume, 'ca.crt'),
+  ssl: join(volume, 'ssl.json'),
 })
 
 // Nothing is inherited: no PGDATA, no locale, no secrets of the one who starts it.

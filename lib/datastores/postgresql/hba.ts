@@ -11,6 +11,17 @@ const AGENT = '"os_maint","os_admin"'
 // A name in quotes is taken as it stands (`all`, `+group`, `@file` mean nothing there); a quote is doubled.
 const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`
 
+/** Refuses everybody without TLS but the agent, whose lines come before and who is on the server's own machine. */
+const ENCRYPTED_ONLY = 'hostnossl all all all reject'
+const AGENTS_LAST = `host all ${AGENT} all reject`
+
+/** The text with, or without, the line that refuses what is not encrypted. */
+export function enforcing(text: string, enforced: boolean): string {
+  const lines = text.split('\n').filter(line => line !== ENCRYPTED_ONLY)
+  if (enforced) lines.splice(lines.indexOf(AGENTS_LAST) + 1, 0, ENCRYPTED_ONLY)
+  return lines.join('\n')
+}
+
 function pinnedLines({ name, host }: Pinned, networks: string[]): string[] {
   const network = networkOf(host)
   if (!network || /[\r\n]/.test(name)) throw new Error('a host that cannot be written into pg_hba.conf')
@@ -29,7 +40,7 @@ export function hbaText(pinned: Pinned[], networks: string[] = []): string {
   const lines = [
     '# Written by Coffer; changes are lost.',
     ...['127.0.0.0/8', 'samehost'].map(address => `host all ${AGENT} ${address} scram-sha-256`),
-    `host all ${AGENT} all reject`,
+    AGENTS_LAST,
     ...byName.flatMap(each => pinnedLines(each, networks.length > 0 ? networks : [EVERYWHERE])),
     ...(networks.length > 0 ? networks : ['all']).map(network => `host all all ${network} scram-sha-256`),
   ]

@@ -5,9 +5,10 @@ import { alive, type Running, runningAs } from '../../kit/process.ts'
 import type { Site } from '../driver.ts'
 import { layout, majorIn, spawnServer } from './engine.ts'
 import { type Owner, textOf, unlessMissing, writePrivate } from './files.ts'
-import { hbaText } from './hba.ts'
+import { enforcing, hbaText } from './hba.ts'
 import { knowsProcesses, serverAs, serversIn } from './process.ts'
 import { settingsFor, settingsText } from './settings.ts'
+import { sslSettings, sslState } from './ssl-state.ts'
 
 const TICK = 5
 const ENDED_TICK = 200
@@ -81,16 +82,27 @@ export function postgresqlServer(site: Site, owner?: Owner) {
     await truncate(log)
   }
 
-  async function configure(): Promise<void> {
+  let configuring = Promise.resolve()
+  /** Writes the server's files for how things are now: one writer at a time. */
+  function configure(): Promise<void> {
+    configuring = configuring.catch(() => {}).then(writeFiles)
+    return configuring
+  }
+
+  async function writeFiles(): Promise<void> {
     const major = await majorIn(volume)
-    await writePrivate(join(data, 'coffer.conf'), settingsText(settingsFor(site, major)), owner)
+    const settings = { ...settingsFor(site, major), ...(await sslSettings(volume)) }
+    await writePrivate(join(data, 'coffer.conf'), settingsText(settings), owner)
     if (major < 17) await forbidAlterSystem()
     const main = join(data, 'postgresql.conf')
     const text = (await textOf(main)) ?? ''
     if (!text.endsWith(`${INCLUDE}\n`)) await writePrivate(main, `${text}\n${INCLUDE}\n`, owner)
     // Later ones are written as users' hosts change, and stay over restarts.
     const hba = join(data, 'pg_hba.conf')
-    if (!(await textOf(hba))?.startsWith('# Written by Coffer')) await writePrivate(hba, hbaText([]), owner)
+    const rules = await textOf(hba)
+    const known = rules?.startsWith('# Written by Coffer') ? rules : hbaText([])
+    const wanted = enforcing(known, (await sslState(volume)).mode === 'enforced')
+    if (wanted !== rules) await writePrivate(hba, wanted, owner)
   }
 
   /** Before the setting for it: a folder where ALTER SYSTEM writes its draft. What it wrote before is forgotten. */
@@ -116,7 +128,13 @@ export function postgresqlServer(site: Site, owner?: Owner) {
     if (!up || (await gone())) throw new Error(`the server did not start:\n${await lastLines(logged)}`)
   }
 
-  async function start(): Promise<void> {
+  let starting = Promise.resolve()
+  function start(): Promise<void> {
+    starting = begin()
+    return starting
+  }
+
+  async function begin(): Promise<void> {
     const running = await find()
     if (running) {
       const decided = async () => (await phase()) === 'ready' || !(await alive(running))
@@ -146,8 +164,9 @@ export function postgresqlServer(site: Site, owner?: Owner) {
     while (running && !aborted.aborted && (await alive(running))) await clock.sleep(ENDED_TICK, aborted)
   }
 
-  /** Makes the server read its files again. */
+  /** Makes the server read its files again; one that is starting, once it has: it may have read them already. */
   async function reload(): Promise<void> {
+    await starting.catch(() => {})
     const running = await find()
     if (running) await signal(running, 'SIGHUP')
   }
@@ -157,5 +176,5 @@ export function postgresqlServer(site: Site, owner?: Owner) {
   /** A clean stop removes the pid file, a violent end leaves it. */
   const crashed = async () => (await pidLines()).length > 0
 
-  return { start, stop, ended, reload, find, phase, configured, crashed, boundLog }
+  return { start, stop, ended, configure, reload, find, phase, configured, crashed, boundLog }
 }

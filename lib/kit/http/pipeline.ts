@@ -168,9 +168,9 @@ export async function handled<D>({ trip }: ApiEvent<D>): Promise<APIGatewayProxy
   return proxyResult(await found.handle(call as Call<never, D>), form)
 }
 
-function proxyResult({ status, body, headers }: Reply, form: Form = 'json'): APIGatewayProxyResult {
-  const text = written(body, form, status)
-  return { statusCode: status, headers: { 'Content-Type': text.type, ...headers }, body: text.body }
+function proxyResult({ status, body, text, headers }: Reply, form: Form = 'json'): APIGatewayProxyResult {
+  const shown = text === undefined ? written(body, form, status) : { type: 'text/plain', body: text }
+  return { statusCode: status, headers: { 'Content-Type': shown.type, ...headers }, body: shown.body }
 }
 
 /** A request header by its lower-case name. */

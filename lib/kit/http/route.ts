@@ -26,6 +26,8 @@ export interface Call<B = unknown, D = unknown> {
 export interface Reply {
   status: number
   body?: unknown
+  /** In place of a body: as it is, with its own Content-Type among the headers. */
+  text?: string
   headers?: Record<string, string>
 }
 
