@@ -2,7 +2,9 @@ import type { IdentityService } from '../identity/account.ts'
 import type { Bells } from '../kit/bells.ts'
 import type { Clock, Log, Random } from '../kit/clock.ts'
 import type { Keys } from '../kit/keys.ts'
+import type { Metrics } from '../kit/metrics.ts'
 import type { Sealer } from '../kit/seal.ts'
+import type { Throttle } from '../kit/throttle/throttle.ts'
 import type { Vault } from '../kit/vault.ts'
 import type { Compute } from './compute/compute.ts'
 import type { Identity } from './identity/identity.ts'
@@ -41,4 +43,8 @@ export interface Platform {
   access(grant: Grant): Promise<QueueAccess>
   /** Base of every link, or undefined to take the request's own scheme and host. */
   publicUrl: string | undefined
+  /** The limit of requests for each project and verb. */
+  throttle: Throttle
+  /** What happens, counted as it happens. */
+  metrics: Metrics
 }

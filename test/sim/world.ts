@@ -5,8 +5,10 @@ import { receive } from '../../lib/guests/reports.ts'
 import { bells } from '../../lib/kit/bells.ts'
 import { BadMessage } from '../../lib/kit/contract.ts'
 import { derivedKeys } from '../../lib/kit/keys.ts'
+import { uncounted } from '../../lib/kit/metrics.ts'
 import type { SagaRunner } from '../../lib/kit/saga/runner.ts'
 import { BadSeal, derivedEnd, sealer } from '../../lib/kit/seal.ts'
+import { unlimited } from '../../lib/kit/throttle/throttle.ts'
 import { vault } from '../../lib/kit/vault.ts'
 import { hostCompute } from '../../lib/platform/compute/host.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
@@ -191,6 +193,8 @@ export class World {
       enrolUrl: () => 'http://127.0.0.1/enrol',
       access: async () => ({ kind: 'socket', address: '', token: '' }),
       publicUrl: undefined,
+      throttle: unlimited,
+      metrics: uncounted,
     }
   }
 

@@ -137,7 +137,7 @@ export function faults<D>(): Middleware<D> {
       const { requestId: id = 'unknown', log } = event.trip?.call ?? {}
       if (!fault) log?.error({ error: reason(error), stack: error?.stack }, 'request failed')
       const answer = fault ?? new Fault(500, `An unexpected error happened: ${id}.`)
-      request.response = proxyResult({ status: answer.status, body: answer.body() })
+      request.response = proxyResult({ status: answer.status, body: answer.body(), headers: answer.headers })
     },
   }
 }
@@ -149,7 +149,9 @@ export function logged<D extends PipelineDeps>(deps: () => D): Middleware<D> {
     if (!trip) return
     const { method, project, user, log } = trip.call
     const ms = deps().clock.now() - trip.started
-    log.info({ method, route: trip.match?.route.path, project, user, status: response?.statusCode, ms }, 'request')
+    const bytes = Buffer.byteLength(response?.body ?? '')
+    const route = trip.match?.route.path
+    log.info({ method, route, project, user, status: response?.statusCode, ms, bytes }, 'request')
   }
   return { after: line, onError: line }
 }
