@@ -10,7 +10,7 @@ export interface Admission {
 }
 
 export interface AdmissionOptions {
-  clock: Pick<Clock, 'sleep'>
+  clock: Clock
   /** Places: how much runs at once. */
   width: number
   /** What runs for longer waits for something (an agent's answer) and gives its place to the next; milliseconds. */
@@ -21,65 +21,76 @@ export interface AdmissionOptions {
 
 /** One that waits for a place, in its key's chain. */
 interface Waiting {
-  enter(): void
+  enter(place: Place): void
   next?: Waiting
+}
+
+/** A place that somebody has, and since when. */
+interface Place {
+  since: number
 }
 
 export function admission({ clock, width, placeMs, most }: AdmissionOptions): Admission {
   /** Who waits, by key, in the order of the keys' turns; none is empty. */
   const queues = new Map<string, { first: Waiting; last: Waiting; size: number }>()
-  let running = 0
+  /** The places taken, the oldest first. */
+  const places = new Set<Place>()
   let waiting = 0
+  let watching = false
 
-  /** Hands a place over, so that `running` changes only when nobody waits. */
-  function next(): void {
+  function taken(): Place {
+    const place = { since: clock.now() }
+    places.add(place)
+    return place
+  }
+
+  /** Frees a place, once, and gives it to whose turn it is. */
+  function free(place: Place): void {
+    if (!places.delete(place)) return
     const turn = queues.entries().next().value
-    if (!turn) {
-      running--
-      return
-    }
+    if (!turn) return
     const [key, queue] = turn
     const { first } = queue
     queues.delete(key)
     if (first.next) queues.set(key, { first: first.next, last: queue.last, size: queue.size - 1 }) // behind the others
     waiting--
-    first.enter()
+    first.enter(taken())
   }
 
-  async function entered(key: string): Promise<void> {
-    if (running < width) {
-      running++
-      return
-    }
+  function queued(key: string): Promise<Place> {
     const queue = queues.get(key)
     if (queue && queue.size >= most) throw new Fault(503, 'Too many requests are waiting.')
     waiting++
-    await new Promise<void>(enter => {
+    if (!watching) void watch()
+    return new Promise(enter => {
       const last: Waiting = { enter }
       if (queue) queue.last.next = last
       queues.set(key, { first: queue?.first ?? last, last, size: (queue?.size ?? 0) + 1 })
     })
   }
 
+  /** While somebody waits, takes places from those who have had them for too long. */
+  async function watch(): Promise<void> {
+    watching = true
+    while (waiting > 0) {
+      const [oldest] = places
+      const left = oldest ? oldest.since + placeMs - clock.now() : placeMs
+      if (oldest && left <= 0) free(oldest)
+      else await clock.sleep(left)
+    }
+    watching = false
+  }
+
   return {
     async run(key, work) {
-      await entered(key)
-      const over = new AbortController()
-      let left = false
-      const leave = () => {
-        if (left) return
-        left = true
-        next()
-      }
-      void clock.sleep(placeMs, over.signal).then(leave)
+      const place = places.size < width ? taken() : await queued(key)
       try {
         return await work()
       } finally {
-        leave()
-        over.abort('over') // without a reason it would make an Error with its stack
+        free(place)
       }
     },
-    depth: () => ({ waiting, running }),
+    depth: () => ({ waiting, running: places.size }),
   }
 }
 
