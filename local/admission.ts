@@ -1,3 +1,4 @@
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import type { Clock } from '../lib/kit/clock.ts'
 import { Fault } from '../lib/kit/errors.ts'
 
@@ -37,6 +38,7 @@ export function admission({ clock, width, placeMs, most }: AdmissionOptions): Ad
   const places = new Set<Place>()
   let waiting = 0
   let watching = false
+  let handing = false
 
   function taken(): Place {
     const place = { since: clock.now() }
@@ -44,9 +46,24 @@ export function admission({ clock, width, placeMs, most }: AdmissionOptions): Ad
     return place
   }
 
-  /** Frees a place, once, and gives it to whose turn it is. */
+  /** Frees a place, once. */
   function free(place: Place): void {
-    if (!places.delete(place)) return
+    if (places.delete(place)) void handOver()
+  }
+
+  /**
+   * Gives free places to those who wait, in a turn of the loop of its own: handlers that wait for nothing outside would
+   * else follow each other without end, and what arrives meanwhile (another's first request) would not even be read.
+   */
+  async function handOver(): Promise<void> {
+    if (handing || waiting === 0) return
+    handing = true
+    await turnOfLoop()
+    handing = false
+    while (places.size < width && waiting > 0) next()
+  }
+
+  function next(): void {
     const turn = queues.entries().next().value
     if (!turn) return
     const [key, queue] = turn
@@ -75,15 +92,18 @@ export function admission({ clock, width, placeMs, most }: AdmissionOptions): Ad
     while (waiting > 0) {
       const [oldest] = places
       const left = oldest ? oldest.since + placeMs - clock.now() : placeMs
-      if (oldest && left <= 0) free(oldest)
-      else await clock.sleep(left)
+      if (!oldest || left > 0) await clock.sleep(left)
+      else {
+        free(oldest)
+        await turnOfLoop()
+      }
     }
     watching = false
   }
 
   return {
     async run(key, work) {
-      const place = places.size < width ? taken() : await queued(key)
+      const place = places.size < width && waiting === 0 ? taken() : await queued(key)
       try {
         return await work()
       } finally {

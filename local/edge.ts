@@ -16,8 +16,8 @@ export interface Edge {
   metrics(): Promise<string>
 }
 
-/** Requests at work at once; one that takes longer than PLACE_MS waits for an agent, and another goes on meanwhile. */
-const WIDTH = 16
+/** Requests at work at once: of one loop, so that more would only make each turn of it longer. One that takes longer than PLACE_MS waits for an agent, and another goes on meanwhile. */
+const WIDTH = 8
 const PLACE_MS = 50
 /** As many as one project may have waiting; about 100 MB. */
 const MOST_WAITING = 20_000

@@ -1,3 +1,4 @@
+import { setImmediate as turnOfLoop } from 'node:timers/promises'
 import { describe, expect, it } from '@jest/globals'
 import { type AdmissionOptions, admission, owners } from '../../local/admission.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
@@ -61,6 +62,14 @@ describe('admission', () => {
     await clock.advance(15_000)
     await Promise.all(slow)
     expect(gate.depth()).toEqual({ waiting: 0, running: 0 })
+  })
+
+  it('lets the loop turn between what it lets in, so that what arrives is read', async () => {
+    const { order, brief } = setUp()
+    const flood = Array.from({ length: 1_000 }, () => brief('flood'))
+    for (let turns = 0; turns < 3; turns++) await turnOfLoop()
+    expect(order.length).toBeLessThanOrEqual(4 * 5)
+    await Promise.all(flood)
   })
 
   it('gives a place back when the work fails', async () => {
