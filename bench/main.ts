@@ -20,6 +20,7 @@ import {
   until,
   wipe,
 } from '../test/e2e/coffer.ts'
+import { benchFairness } from './fairness.ts'
 
 /** `npm run bench`: medians over repetitions, as a table and as JSON. Compares; asserts no time. */
 interface Row {
@@ -226,6 +227,7 @@ const demo = await coffer.login()
 await benchCreate(coffer, demo)
 await benchQuestions(demo)
 await benchIdle(coffer, demo)
+await benchFairness(coffer, demo, await coffer.login('openrc-alt'), note)
 await coffer.stop()
 await benchStart(coffer.dataDir)
 await benchFloor(coffer.dataDir)

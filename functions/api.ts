@@ -16,6 +16,7 @@ import {
   schemaCheck,
 } from '../lib/kit/http/pipeline.ts'
 import { router } from '../lib/kit/http/route.ts'
+import { throttling } from '../lib/kit/throttle/middleware.ts'
 import { routes as limits } from '../lib/limits/routes.ts'
 import { routes as mgmt } from '../lib/mgmt/routes.ts'
 import { routes as operations } from '../lib/operations/routes.ts'
@@ -57,6 +58,7 @@ export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof handl
   .use(faults())
   .use(negotiation(find))
   .use(projectCheck())
+  .use(throttling())
   .use(routing(find))
   .use(schemaCheck())
   .handler(event => handled(event))

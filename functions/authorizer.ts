@@ -1,5 +1,6 @@
 import middy from '@middy/core'
 import type { APIGatewayAuthorizerResult, APIGatewayRequestAuthorizerEvent } from 'aws-lambda'
+import { usageKey } from '../lib/limits/plans.ts'
 import { wired } from '../lib/wiring/current.ts'
 
 /** A REQUEST authorizer on `X-Auth-Token`: allows every route of the API (route checks are the pipeline's), or throws Unauthorized. */
@@ -16,6 +17,8 @@ export const handler = middy<APIGatewayRequestAuthorizerEvent, APIGatewayAuthori
       Version: '2012-10-17',
       Statement: [{ Action: 'execute-api:Invoke', Effect: 'Allow', Resource: `${arn}/*` }],
     },
+    // The usage plan's key, which API Gateway takes from here (`apiKeySourceType: AUTHORIZER`).
+    usageIdentifierKey: usageKey({ project: caller.project.id, roles: caller.roles }),
     context: { user_id: caller.user.id, project_id: caller.project.id, roles: caller.roles.join(',') },
   }
 })

@@ -1,5 +1,6 @@
 import middy from '@middy/core'
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda'
+import { CONDUCTOR_TOPIC } from '../lib/contracts/conductor.ts'
 import { receive } from '../lib/guests/reports.ts'
 import { batch } from '../lib/kit/batch.ts'
 import { BadMessage } from '../lib/kit/contract.ts'
@@ -14,6 +15,7 @@ export const handler = middy<SQSEvent, SQSBatchResponse>().handler(event => {
       await receive(platform, body)
     } catch (error) {
       if (!(error instanceof BadSeal || error instanceof BadMessage)) throw error
+      platform.metrics.count('coffer_messages_dropped_total', { topic: CONDUCTOR_TOPIC, why: error.name })
       platform.log.warn({ dropped: error.name, why: error.message }, 'message dropped')
     }
   })

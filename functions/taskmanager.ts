@@ -24,7 +24,10 @@ export const runnerOf = (platform: Platform) =>
     deps: platform,
     sagas: every,
     leaseMs: LEASE_MS,
-    ended: record => ringNext(platform, record),
+    ended: record => {
+      platform.metrics.count('coffer_operations_ended_total', { name: record.name, status: record.status })
+      return ringNext(platform, record)
+    },
   })
 
 /** Whoever waits for an operation to end goes on at once. */

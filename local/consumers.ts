@@ -9,11 +9,12 @@ import type { Platform } from '../lib/platform/platform.ts'
 import type { Message } from '../lib/platform/queue/queue.ts'
 import { contextOf, sqsEvent } from './events.ts'
 
+type Consuming = Pick<Platform, 'queue' | 'clock' | 'log' | 'metrics'>
 type Consumer = (event: SQSEvent, context: ReturnType<typeof contextOf>) => Promise<SQSBatchResponse>
 
 const TIMEOUT_MS = 60_000
 /** Messages handled at once by one function, and how often one is tried before it is dropped: what the DLQ is elsewhere. */
-const CONCURRENCY = 64
+export const CONCURRENCY = 64
 const MOST_ATTEMPTS = 5
 const PERIOD_MS = 1_000
 const SWEEP_EVERY = 60
@@ -30,17 +31,19 @@ export async function consume(
   ])
 }
 
-async function pull(platform: Platform, topic: string, handler: Consumer, signal: AbortSignal): Promise<void> {
+/** Never more than CONCURRENCY at once, taken as places become free: what is not taken yet, the queue hands out in turns. */
+export async function pull(platform: Consuming, topic: string, handler: Consumer, signal: AbortSignal): Promise<void> {
   const { queue, clock, log } = platform
   const running = new Set<Promise<void>>()
   while (!signal.aborted) {
     try {
-      const messages = await queue.receive(topic, { max: 10, waitMs: 20_000, signal })
+      if (running.size >= CONCURRENCY) await Promise.race(running)
+      const max = Math.min(10, CONCURRENCY - running.size)
+      const messages = await queue.receive(topic, { max, waitMs: 20_000, signal })
       for (const message of messages) {
         const work = one(platform, topic, handler, message).finally(() => running.delete(work))
         running.add(work)
       }
-      if (running.size >= CONCURRENCY) await Promise.race(running)
     } catch (error) {
       log.error({ topic, error: reason(error) }, 'queue failed')
       await clock.sleep(500, signal)
@@ -49,12 +52,15 @@ async function pull(platform: Platform, topic: string, handler: Consumer, signal
   await Promise.all(running)
 }
 
-async function one({ queue, log }: Platform, topic: string, handler: Consumer, message: Message): Promise<void> {
+async function one(platform: Consuming, topic: string, handler: Consumer, message: Message): Promise<void> {
+  const { queue, log, metrics } = platform
   try {
     const { batchItemFailures } = await handler(sqsEvent(topic, [message]), contextOf(topic, TIMEOUT_MS))
     if (batchItemFailures.length === 0) return await queue.ack(topic, [message.receipt])
+    metrics.count('coffer_messages_failed_total', { topic })
     if (message.attempt < MOST_ATTEMPTS)
       return await queue.release(topic, [message.receipt], 500 * 2 ** message.attempt)
+    metrics.count('coffer_messages_dropped_total', { topic, why: 'given up' })
     log.error({ topic, message: message.id }, 'message given up')
     await queue.ack(topic, [message.receipt])
   } catch (error) {

@@ -8,10 +8,11 @@ import { handler as authorizer } from '../functions/authorizer.ts'
 import { handler as enrol } from '../functions/enrol.ts'
 import { handler as identity } from '../functions/identity.ts'
 import type { Log } from '../lib/kit/clock.ts'
-import { type Fault, FilterFault, overLimit } from '../lib/kit/errors.ts'
+import { Fault, FilterFault, overLimit } from '../lib/kit/errors.ts'
 import { acceptedForm, type Form, written } from '../lib/kit/http/form.ts'
 import type { ApiEvent } from '../lib/kit/http/pipeline.ts'
 import type { Platform } from '../lib/platform/platform.ts'
+import { type Edge, isLocal } from './edge.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from './events.ts'
 
 const MAX_BODY = 1024 * 1024
@@ -35,12 +36,12 @@ export interface Gateway {
   close(): Promise<void>
 }
 
-export async function gateway(options: { host: string; port: number; log: Log }): Promise<Gateway> {
-  const { host, port, log } = options
+export async function gateway(options: { host: string; port: number; log: Log; edge: Edge }): Promise<Gateway> {
+  const { host, port, log, edge } = options
   const server = createServer(
     { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, maxHeaderSize: 16_384 },
     (request, response) => {
-      serveRequest(request, response).catch(error => {
+      serveRequest(request, response, edge).catch(error => {
         log.error({ error: String(error) }, 'gateway failed')
         send(response, result(500, FAILED, acceptedForm(request.headers.accept)))
       })
@@ -62,7 +63,7 @@ export async function gateway(options: { host: string; port: number; log: Log })
   }
 }
 
-async function serveRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serveRequest(request: IncomingMessage, response: ServerResponse, edge: Edge): Promise<void> {
   const form = acceptedForm(request.headers.accept)
   const bytes = await bodyOf(request)
   if (bytes === undefined) {
@@ -79,27 +80,81 @@ async function serveRequest(request: IncomingMessage, response: ServerResponse):
     body: bytes.toString('utf8'),
     remote: request.socket.remoteAddress ?? '',
   }
-  send(response, await answer(incoming))
+  const started = performance.now()
+  const { result, route } = await admitted(incoming, edge)
+  send(response, result)
+  count(edge, incoming.method, route, result, (performance.now() - started) / 1_000)
 }
 
-/** Which function answers a path; all below `/v1.0/` are behind the authorizer. */
-async function answer(incoming: Incoming): Promise<APIGatewayProxyResult> {
+/** An answer, and which route gave it. */
+interface Answered {
+  result: APIGatewayProxyResult
+  route: string
+}
+
+/** The answer, once it is the request's turn: projects take turns, and who is not known yet does by where it comes from. */
+async function admitted(incoming: Incoming, edge: Edge): Promise<Answered> {
+  const { path, headers, remote } = incoming
+  if (path === '/metrics' && isLocal(incoming)) return { result: await metrics(edge), route: '/metrics' }
+  if (path === '/healthz') return answer(incoming, edge)
+  try {
+    const owner = edge.owners.of(headers['x-auth-token']) ?? `remote ${remote}`
+    return await edge.admission.run(owner, () => answer(incoming, edge))
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error
+    return { result: refusal(error, acceptedForm(headers['accept'])), route: 'none' }
+  }
+}
+
+async function metrics(edge: Edge): Promise<APIGatewayProxyResult> {
+  const headers = { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' }
+  return { statusCode: 200, headers, body: await edge.metrics() }
+}
+
+function count(
+  { registry }: Edge,
+  method: string,
+  route: string,
+  result: APIGatewayProxyResult,
+  seconds: number,
+): void {
+  const { statusCode: status, headers } = result
+  registry.count('coffer_requests_total', { method, route, status })
+  registry.observe('coffer_request_seconds', { method, route }, seconds)
+  if (headers?.['Retry-After'] !== undefined && (status === 413 || status === 429)) {
+    registry.count('coffer_requests_throttled_total', { status })
+  }
+}
+
+/** Which function answers a path; all below `/v1.0/` are behind the authorizer and the usage plans. Throws Fault 429. */
+async function answer(incoming: Incoming, edge: Edge): Promise<Answered> {
   const { path } = incoming
   const context = contextOf('api', TIMEOUT_MS)
-  if (path === '/identity' || path.startsWith('/identity/')) return identity(proxyEvent(incoming, undefined), context)
-  if (path === '/enrol') return enrol(proxyEvent(incoming, undefined), context)
+  if (path === '/identity' || path.startsWith('/identity/')) {
+    return { result: await identity(proxyEvent(incoming, undefined), context), route: '/identity' }
+  }
+  if (path === '/enrol') return { result: await enrol(proxyEvent(incoming, undefined), context), route: '/enrol' }
   const behind = path.startsWith('/v1.0')
-  const told = behind ? await authorized(incoming, context) : undefined
-  if (behind && !told) return unauthorized(incoming)
-  return api(apiEvent(proxyEvent(incoming, told)), context)
+  const told = behind ? await authorized(incoming, context, edge) : undefined
+  if (behind && !told) return { result: unauthorized(incoming), route: 'none' }
+  const event = apiEvent(proxyEvent(incoming, told))
+  const result = await api(event, context)
+  return { result, route: event.trip?.match?.route.path ?? 'none' }
 }
 
 /** The pipeline's first middleware adds the trip. */
 const apiEvent = (event: APIGatewayProxyEvent) => event as ApiEvent<Platform>
 
-async function authorized(incoming: Incoming, context: Context): Promise<Record<string, unknown> | undefined> {
+/** What the authorizer tells of the caller; undefined = 401. Throws Fault 429 over the usage plan of its key. */
+async function authorized(
+  incoming: Incoming,
+  context: Context,
+  { owners, plans }: Edge,
+): Promise<Record<string, unknown> | undefined> {
   try {
-    const { context: told, principalId } = await authorizer(authorizerEvent(incoming), context)
+    const { context: told, principalId, usageIdentifierKey } = await authorizer(authorizerEvent(incoming), context)
+    owners.learn(incoming.headers['x-auth-token'] ?? '', String(told?.['project_id']))
+    plans.take(usageIdentifierKey ?? '')
     return { ...told, principalId }
   } catch (error) {
     if (error instanceof Error && error.message === 'Unauthorized') return undefined
@@ -126,7 +181,10 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
   return size > MAX_BODY ? undefined : Buffer.concat(chunks)
 }
 
-const refusal = (fault: Fault, form: Form) => result(fault.status, fault.body(), form)
+const refusal = (fault: Fault, form: Form): APIGatewayProxyResult => {
+  const answer = result(fault.status, fault.body(), form)
+  return { ...answer, headers: { ...answer.headers, ...fault.headers } }
+}
 
 function result(statusCode: number, told: Record<string, unknown>, form: Form): APIGatewayProxyResult {
   const { type, body } = written(told, form, statusCode)

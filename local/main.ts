@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ringAll } from '../functions/periodic.ts'
+import type { Log } from '../lib/kit/clock.ts'
 import { reason } from '../lib/kit/errors.ts'
 import { serveQueue } from '../lib/platform/queue/socket-server.ts'
 import { BadKeyFile } from '../lib/platform/secrets/keyfile.ts'
@@ -10,12 +11,14 @@ import { embedded } from '../lib/wiring/embedded.ts'
 import { systemClock, systemLog } from '../lib/wiring/system.ts'
 import { writeAccounts } from './accounts.ts'
 import { consume } from './consumers.ts'
+import { type Edge, edge } from './edge.ts'
 import { type Gateway, gateway } from './gateway.ts'
 import { hostDaemon } from './host-daemon.ts'
 import { type Options, readOptions, Unfit } from './options.ts'
 import { runtime } from './runtime.ts'
 import { onSignals } from './shutdown.ts'
 import { checkNode, codeOf, lock, prepareDataDir } from './surroundings.ts'
+import { told } from './told.ts'
 
 /** `npm start`: the cloud on one machine. */
 const isRoot = process.getuid?.() === 0
@@ -33,14 +36,17 @@ async function start(options: Options): Promise<void> {
   process.umask(0o077)
   let served: Gateway | undefined
   const url = () => `http://${address(host)}:${portOf(served, port)}`
+  const edges = edge(options.rate, systemClock)
   const cloud = await embedded({
     dataDir,
     log,
     enrolUrl: () => `${localUrl(host, portOf(served, port))}/enrol`,
     publicUrl: process.env['PUBLIC_URL'],
+    rate: options.rate,
+    metrics: edges.registry,
   })
   wire(cloud.platform)
-  served = await listen(options, log)
+  served = await listen(options, log, { ...edges, metrics: edges.metricsOf(cloud.platform) })
   const endpoint = join(dataDir, 'endpoint')
   writeFileSync(endpoint, cloud.platform.enrolUrl())
   chmodSync(endpoint, 0o644)
@@ -72,13 +78,14 @@ async function start(options: Options): Promise<void> {
     await cloud.platform.store.close()
   })
   void watchLock(dataDir)
+  if (!quiet) process.stdout.write(told({ url: url(), dataDir, socket: cloud.socket, rate: options.rate }))
   if (!isRoot && !quiet) console.log('note: without root all instances run as one user: no boundary between tenants')
   console.log(`ready ${url()}`)
 }
 
-async function listen({ host, port }: Options, log: Parameters<typeof gateway>[0]['log']): Promise<Gateway> {
+async function listen({ host, port }: Options, log: Log, edges: Edge): Promise<Gateway> {
   try {
-    return await gateway({ host, port, log })
+    return await gateway({ host, port, log, edge: edges })
   } catch (error) {
     const why = codeOf(error) === 'EADDRINUSE' ? 'is taken' : `cannot be used (${codeOf(error)})`
     throw new Unfit(`port ${port} on ${host} ${why}; choose another with --port`)

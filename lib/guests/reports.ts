@@ -80,6 +80,7 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
   async heartbeat(input, { platform, guest, sent }) {
     if (!guest) return
     const at = platform.clock.now()
+    platform.metrics.heard(guest.instance, at)
     const { service_status: status, used, message } = input
     const known = await changeInstance(platform, guest.project, guest.instance, instance => {
       if ((instance.service?.sent ?? 0) >= sent) return undefined

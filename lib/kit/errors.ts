@@ -9,6 +9,7 @@ const NAMES: Record<number, string> = {
   413: 'overLimit',
   415: 'unsupportedMediaType',
   422: 'unprocessableEntity',
+  429: 'overLimit',
   500: 'instanceFault',
   501: 'notImplemented',
   503: 'serviceUnavailable',
@@ -19,6 +20,8 @@ const NAMES: Record<number, string> = {
 export class Fault extends Error {
   override name = 'Fault'
   readonly status: number
+  /** What the answer has besides its body. */
+  readonly headers: Record<string, string> = {}
   constructor(status: number, message: string) {
     super(message)
     this.status = status
@@ -72,4 +75,19 @@ export function reason(error: unknown): string {
 export function codeOf(error: unknown): string | undefined {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
   return typeof code === 'string' ? code : undefined
+}
+
+/** Too many requests: 413 by Trove's own limit, 429 by a usage plan; the client may come again after `waitMs`. */
+export class RateLimited extends Fault {
+  readonly #details: string
+  override readonly headers: Record<string, string>
+  constructor(status: 413 | 429, details: string, waitMs: number) {
+    super(status, 'This request was rate-limited.')
+    this.#details = details
+    this.headers = { 'Retry-After': String(Math.ceil(waitMs / 1_000)) }
+  }
+  override body(): Record<string, unknown> {
+    const { status: code, message } = this
+    return { overLimit: { code, message, details: this.#details, retryAfter: this.headers['Retry-After'] } }
+  }
 }

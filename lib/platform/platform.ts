@@ -3,7 +3,9 @@ import type { Bells } from '../kit/bells.ts'
 import type { Authority } from '../kit/ca.ts'
 import type { Clock, Log, Random } from '../kit/clock.ts'
 import type { Keys } from '../kit/keys.ts'
+import type { Metrics } from '../kit/metrics.ts'
 import type { Sealer } from '../kit/seal.ts'
+import type { Throttle } from '../kit/throttle/throttle.ts'
 import type { Vault } from '../kit/vault.ts'
 import type { Compute } from './compute/compute.ts'
 import type { Identity } from './identity/identity.ts'
@@ -44,4 +46,8 @@ export interface Platform {
   publicUrl: string | undefined
   /** Certifies the TLS keys of instances. */
   authority: Authority
+  /** The limit of requests for each project and verb. */
+  throttle: Throttle
+  /** What happens, counted as it happens. */
+  metrics: Metrics
 }

@@ -9,7 +9,9 @@ import { bells } from '../kit/bells.ts'
 import { authority } from '../kit/ca.ts'
 import type { Log } from '../kit/clock.ts'
 import { derivedKeys, type Keys } from '../kit/keys.ts'
+import type { Metrics } from '../kit/metrics.ts'
 import { derivedEnd, sealer } from '../kit/seal.ts'
+import { memoryThrottle } from '../kit/throttle/memory.ts'
 import { vault } from '../kit/vault.ts'
 import { hostCompute } from '../platform/compute/host.ts'
 import { builtinIdentity } from '../platform/identity/builtin.ts'
@@ -25,6 +27,9 @@ export interface EmbeddedOptions {
   log: Log
   enrolUrl(): string
   publicUrl: string | undefined
+  /** Requests a minute for each project and verb; 0 = no limit. */
+  rate: number
+  metrics: Metrics
 }
 
 /** The cloud on one machine: everything embedded, in one process and its data directory. */
@@ -48,7 +53,8 @@ export const HOST_ID = 'local'
 /** A host's credentials are written anew at each start. */
 const HOST_ACCESS_MS = 365 * 86_400_000
 
-export async function embedded({ dataDir, log, enrolUrl, publicUrl }: EmbeddedOptions): Promise<Embedded> {
+export async function embedded(options: EmbeddedOptions): Promise<Embedded> {
+  const { dataDir, log, enrolUrl, publicUrl, rate, metrics } = options
   const secrets = keyfileSecrets(join(dataDir, 'master.key'), random)
   const keys = derivedKeys(secrets)
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock })
@@ -81,6 +87,9 @@ export async function embedded({ dataDir, log, enrolUrl, publicUrl }: EmbeddedOp
     }),
     publicUrl,
     authority: authority({ keys, store, clock, random }),
+    // One process serves here.
+    throttle: memoryThrottle(clock, rate),
+    metrics,
   }
   await declareTopics(platform)
   return {

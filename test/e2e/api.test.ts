@@ -143,16 +143,8 @@ describe('flavors, datastores and limits', () => {
   it('lists limits', async () => {
     const { limits } = (await demo.call('GET', '/limits')).body
     expect(limits[0]).toEqual({ verb: 'ABSOLUTE', max_instances: 10, max_ram: -1, max_volumes: 40, max_backups: 50 })
-    expect(limits.map(({ verb }: { verb: string }) => verb)).toEqual([
-      'ABSOLUTE',
-      'POST',
-      'PUT',
-      'DELETE',
-      'GET',
-      'POST',
-    ])
-    expect(limits[1]).toMatchObject({ uri: '*', regex: '.*', value: 200, unit: 'MINUTE' })
-    expect(limits[1].nextAvailable).toMatch(/Z$/)
+    // Without a limit of requests, as here, it shows none; throttle.test.ts has one.
+    expect(limits).toHaveLength(1)
   })
 })
 

@@ -77,7 +77,7 @@ with psycopg.connect('${address(shop)} ${login}', autocommit=True) as connection
     const limits = await run('database limit list')
     expect(limits).toMatch(/\| max_instances \| 10 +\|/)
     expect(limits).toMatch(/\| max_volumes +\| 40 +\|/)
-    expect(limits).toMatch(/\| +200 \| POST +\|/)
+    expect(limits).toMatch(/\| +20000 \| POST +\|/)
   })
 
   it('creates, lists and deletes databases', async () => {

@@ -114,7 +114,8 @@ export interface World extends Clients {
 }
 
 export async function startWorld(): Promise<World> {
-  const coffer = await startCoffer()
+  // A limit, so that clients have one to show, and far above what they ask.
+  const coffer = await startCoffer(undefined, ['--rate', '20000'])
   const clients = startClients()
   const login = (file: string) => readLogin(join(coffer.dataDir, file))
   return {

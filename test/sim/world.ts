@@ -6,8 +6,10 @@ import { bells } from '../../lib/kit/bells.ts'
 import { authority } from '../../lib/kit/ca.ts'
 import { BadMessage } from '../../lib/kit/contract.ts'
 import { derivedKeys } from '../../lib/kit/keys.ts'
+import { uncounted } from '../../lib/kit/metrics.ts'
 import type { SagaRunner } from '../../lib/kit/saga/runner.ts'
 import { BadSeal, derivedEnd, sealer } from '../../lib/kit/seal.ts'
+import { unlimited } from '../../lib/kit/throttle/throttle.ts'
 import { vault } from '../../lib/kit/vault.ts'
 import { hostCompute } from '../../lib/platform/compute/host.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
@@ -193,6 +195,8 @@ export class World {
       access: async () => ({ kind: 'socket', address: '', token: '' }),
       publicUrl: undefined,
       authority: authority({ keys: this.#keys, store, clock, random }),
+      throttle: unlimited,
+      metrics: uncounted,
     }
   }
 

@@ -143,7 +143,8 @@ export function faults<D>(): Middleware<D> {
       const { requestId: id = 'unknown', log } = event.trip?.call ?? {}
       if (!fault) log?.error({ error: reason(error), stack: error?.stack }, 'request failed')
       const answer = fault ?? new Fault(500, `An unexpected error happened: ${id}.`)
-      request.response = proxyResult({ status: answer.status, body: answer.body() }, event.trip?.form)
+      const shown = { status: answer.status, body: answer.body(), headers: answer.headers }
+      request.response = proxyResult(shown, event.trip?.form)
     },
   }
 }
@@ -155,7 +156,9 @@ export function logged<D extends PipelineDeps>(deps: () => D): Middleware<D> {
     if (!trip) return
     const { method, project, user, log } = trip.call
     const ms = deps().clock.now() - trip.started
-    log.info({ method, route: trip.match?.route.path, project, user, status: response?.statusCode, ms }, 'request')
+    const bytes = Buffer.byteLength(response?.body ?? '')
+    const route = trip.match?.route.path
+    log.info({ method, route, project, user, status: response?.statusCode, ms, bytes }, 'request')
   }
   return { after: line, onError: line }
 }

@@ -1,0 +1,53 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { raw } from '../test/e2e/api-helpers.ts'
+import type { Coffer, Session } from '../test/e2e/coffer.ts'
+import { until } from '../test/e2e/coffer.ts'
+
+const ASKS = 100
+const QUEUED = 10_000
+
+/** How a table's row is noted: what, values, unit. */
+type Note = (what: string, values: number[], unit?: string) => void
+
+/** A connection for each: one that is kept would now and then meet the server ending it. */
+async function asked({ base }: Coffer, { project, token }: Session, count: number): Promise<number[]> {
+  const times: number[] = []
+  for (let run = 0; run < count; run++) {
+    const start = performance.now()
+    const { status } = await raw('GET', base, `/v1.0/${project}/instances`, { 'x-auth-token': token })
+    if (status !== 200) throw new Error(`answered ${status}`)
+    times.push(performance.now() - start)
+  }
+  return times
+}
+
+const p99 = (times: number[]) => [...times].sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0
+
+/** What a project's requests take alone, and while another has 10,000 requests queued. `--rate 0`: else these are refused. */
+export async function benchFairness(coffer: Coffer, flooding: Session, other: Session, note: Note): Promise<void> {
+  await asked(coffer, other, 50)
+  const alone = await asked(coffer, other, ASKS)
+  const url = `${coffer.base}/v1.0/${flooding.project}/instances`
+  const program = join(import.meta.dirname, 'flood.ts')
+  const flood = fork(program, [url, flooding.token, String(QUEUED)])
+  await once(flood, 'message')
+  const waiting = async () => Number(/^coffer_requests_waiting (\d+)$/m.exec(await metricsOf(coffer))?.[1])
+  await until('queue', async () => (await waiting()) > QUEUED * 0.9)
+  const start = performance.now()
+  const crowded = await asked(coffer, other, ASKS)
+  const seconds = (performance.now() - start) / 1_000
+  note('fairness: requests that another project has queued meanwhile', [await waiting()], 'requests')
+  flood.send('end')
+  const [{ answered }] = await once(flood, 'message')
+  note('fairness: GET instances, alone', alone)
+  note('fairness: the same, with 10,000 requests of another project queued', crowded)
+  note('fairness: p99 crowded / p99 alone', [p99(crowded) / p99(alone)], '×')
+  note('fairness: requests of the other project answered', [answered / seconds], '/s')
+  await until('end of the queue', async () => (await waiting()) === 0)
+}
+
+async function metricsOf({ base }: Coffer): Promise<string> {
+  return (await raw('GET', base, '/metrics')).text
+}

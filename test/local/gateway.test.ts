@@ -1,0 +1,139 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect } from 'node:net'
+import { afterEach, describe, expect, it } from '@jest/globals'
+import type { Log, LogFields } from '../../lib/kit/clock.ts'
+import type { Identity } from '../../lib/platform/identity/identity.ts'
+import { wire } from '../../lib/wiring/current.ts'
+import { systemClock } from '../../lib/wiring/system.ts'
+import { admission } from '../../local/admission.ts'
+import { edge } from '../../local/edge.ts'
+import { type Gateway, gateway } from '../../local/gateway.ts'
+import { usagePlans } from '../../local/usage-plans.ts'
+import { request, until } from '../e2e/coffer.ts'
+import { virtualClock } from '../kit/virtual-clock.ts'
+import { World } from '../sim/world.ts'
+
+/** Lines of requests, as the API's own log has them. */
+function recorder(lines: LogFields[], more: LogFields = {}): Log {
+  const line = (fields: LogFields, message: string) => {
+    if (message === 'request') lines.push({ ...more, ...fields })
+  }
+  const child = (fields: LogFields) => recorder(lines, { ...more, ...fields })
+  return { debug: line, info: line, warn: line, error: line, child }
+}
+
+let served: Gateway | undefined
+afterEach(() => served?.close())
+
+/** A gateway whose tokens are the names of projects. */
+async function setUp(plans?: Parameters<typeof usagePlans>[0]) {
+  const lines: LogFields[] = []
+  const hold = { for: Promise.resolve() }
+  const identity: Identity = {
+    async verify(token) {
+      await hold.for
+      if (token === 'forged') return undefined
+      const named = { id: token, name: token }
+      return { user: named, project: named, roles: ['member'], expires: 0 }
+    },
+  }
+  const log = recorder(lines)
+  const { platform } = new World()
+  wire({ ...platform, identity, log })
+  const made = edge(0, systemClock)
+  // On a clock that stands still nobody gives a place up for having it long.
+  const admitted = admission({ clock: virtualClock(), width: 16, placeMs: 50, most: 20_000 })
+  const parts = { ...made, admission: admitted, ...(plans && { plans: usagePlans(plans, systemClock) }) }
+  const metrics = async () => parts.registry.text()
+  served = await gateway({ host: '127.0.0.1', port: 0, log, edge: { ...parts, metrics } })
+  const { port } = served.server.address() as AddressInfo
+  const base = `http://127.0.0.1:${port}`
+  const ask = (project: string, path = '/flavors') =>
+    request('GET', `${base}/v1.0/${project}${path}`, undefined, { 'x-auth-token': project })
+  return { base, port, ask, lines, hold, depth: () => admitted.depth().waiting + admitted.depth().running }
+}
+
+const lineOf = (project: string) =>
+  `GET /v1.0/${project}/flavors HTTP/1.1\r\nHost: x\r\nX-Auth-Token: ${project}\r\n\r\n`
+
+describe('the gateway', () => {
+  it('answers 429 over a usage plan, with Trove’s body, and counts it', async () => {
+    const tiny = { name: 'default', rate: 0.001, burst: 2 }
+    const { ask, base } = await setUp([tiny])
+    expect((await ask('demo')).status).toBe(200)
+    expect((await ask('demo')).status).toBe(200)
+    const over = await ask('demo')
+    expect(over.status).toBe(429)
+    expect(over.headers.get('retry-after')).toMatch(/^(999|1000)$/)
+    expect(over.headers.get('content-type')).toBe('application/json')
+    expect(over.body).toEqual({
+      overLimit: {
+        code: 429,
+        message: 'This request was rate-limited.',
+        details: "More requests than the usage plan 'default' allows.",
+        retryAfter: over.headers.get('retry-after'),
+      },
+    })
+    const { text } = await request('GET', `${base}/metrics`)
+    expect(text).toContain('coffer_requests_throttled_total{status="429"} 1\n')
+    expect(text).toContain('coffer_requests_total{method="GET",route="/flavors",status="200"} 2\n')
+  })
+
+  it('counts a request without a good token on no plan', async () => {
+    const { ask } = await setUp([{ name: 'default', rate: 0.001, burst: 1 }])
+    for (let tries = 0; tries < 3; tries++) expect((await ask('forged')).status).toBe(401)
+    expect((await ask('demo')).status).toBe(200)
+  })
+
+  it('answers a project after a handful of the 10,000 requests that another has queued', async () => {
+    const { ask, port, lines, hold, depth } = await setUp()
+    // From the first request on the gateway knows whose a token is.
+    await ask('flood')
+    await ask('few')
+    lines.length = 0
+    let release = () => {}
+    hold.for = new Promise(resolve => {
+      release = resolve
+    })
+    const sockets = Array.from({ length: 100 }, () => connect(port, '127.0.0.1'))
+    for (const socket of sockets) {
+      socket.resume()
+      socket.write(lineOf('flood').repeat(100))
+    }
+    await until('flood', async () => depth() === 10_000)
+    const few = ask('few')
+    await until('all', async () => depth() === 10_001)
+    release()
+    expect((await few).status).toBe(200)
+    // Sixteen have places, and what is let in after them is taken in turns.
+    expect(lines.findIndex(({ project }) => project === 'few')).toBeLessThanOrEqual(16 + 16 + 1)
+    await until('end of the flood', async () => lines.length === 10_001)
+    for (const socket of sockets) socket.destroy()
+    await Promise.all(sockets.map(socket => socket.closed || once(socket, 'close')))
+  }, 60_000)
+
+  it('shows /metrics to this machine only', async () => {
+    const { base } = await setUp()
+    const own = await request('GET', `${base}/metrics`)
+    expect([own.status, own.headers.get('content-type')]).toEqual([200, 'text/plain; version=0.0.4; charset=utf-8'])
+    const proxied = await request('GET', `${base}/metrics`, undefined, { 'x-forwarded-for': '10.0.0.1' })
+    expect([proxied.status, Object.keys(proxied.body)]).toEqual([404, ['itemNotFound']])
+  })
+
+  it('logs one line for each request: who, what, how it ended, how long, how much', async () => {
+    const { ask, lines } = await setUp()
+    const { headers, text } = await ask('demo')
+    expect(lines).toEqual([
+      {
+        requestId: headers.get('x-openstack-request-id'),
+        method: 'GET',
+        route: '/flavors',
+        project: 'demo',
+        user: 'demo',
+        status: 200,
+        ms: expect.any(Number),
+        bytes: Buffer.byteLength(text),
+      },
+    ])
+  })
+})
