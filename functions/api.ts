@@ -16,6 +16,7 @@ import {
   schemaCheck,
 } from '../lib/kit/http/pipeline.ts'
 import { router } from '../lib/kit/http/route.ts'
+import type { Saga } from '../lib/kit/saga/saga.ts'
 import { routes as limits } from '../lib/limits/routes.ts'
 import { routes as operations } from '../lib/operations/routes.ts'
 import type { Platform } from '../lib/platform/platform.ts'
@@ -23,10 +24,8 @@ import { routes as users } from '../lib/users/routes.ts'
 import { routes as versions } from '../lib/versions/routes.ts'
 import { wired } from '../lib/wiring/current.ts'
 
-const stepsOf = (name: string) =>
-  Object.values(sagas)
-    .find(saga => saga.name === name)
-    ?.steps.map(step => step.name) ?? []
+const sagaOf = (name: string): Saga<unknown, Platform> | undefined =>
+  Object.values(sagas).find(saga => saga.name === name)
 
 /** Every route of the API. */
 export const routes = [
@@ -34,7 +33,7 @@ export const routes = [
   ...instances,
   ...databases,
   ...users,
-  ...operations(stepsOf),
+  ...operations(sagaOf),
   ...flavors,
   ...datastores,
   ...limits,

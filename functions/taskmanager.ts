@@ -1,6 +1,7 @@
 import middy from '@middy/core'
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda'
 import { Task, type TaskmanagerMethods, taskmanager } from '../lib/contracts/taskmanager.ts'
+import { cancelCommands } from '../lib/guests/cancel.ts'
 import { instances, sagas } from '../lib/instances/index.ts'
 import { batch } from '../lib/kit/batch.ts'
 import { forEvery, serve } from '../lib/kit/contract.ts'
@@ -25,6 +26,7 @@ export const runnerOf = (platform: Platform) =>
     sagas: every,
     leaseMs: LEASE_MS,
     ended: record => ringNext(platform, record),
+    turned: record => cancelCommands(platform, record),
   })
 
 /** Whoever waits for an operation to end goes on at once. */

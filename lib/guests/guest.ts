@@ -212,6 +212,7 @@ export async function ended(platform: Platform, row: CommandRow): Promise<unknow
     return now && now.body.status !== 'issued' ? now.body : undefined
   })
   if (!done) throw new Fault(504, `The agent of instance ${instance} has not done it yet; it stays asked for.`)
+  if (done.status === 'cancelled') throw new Fault(409, 'The operation was cancelled.')
   if (done.status === 'failed') throw new Fault(done.error?.code ?? 500, done.error?.message ?? 'failed')
   return done.result
 }

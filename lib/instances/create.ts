@@ -14,6 +14,7 @@ import { Conflict } from '../platform/store/store.ts'
 import { exceeded, MAX_VOLUME_GB, quotaChanges, type Resource, resources } from '../quotas/quota.ts'
 import { checkedDatabases, checkedUsers } from '../users/names.ts'
 import { UserSpec } from '../users/user.ts'
+import { createAgain } from './create-again.ts'
 import type { CreateBody } from './create-body.ts'
 import {
   changeInstance,
@@ -186,6 +187,7 @@ const ERROR_OF: Record<string, Task> = { volume: 'BUILDING_ERROR_VOLUME', server
 
 /** A failed create gives back server and volume and leaves the record in ERROR, with the reason. */
 export const createInstance = saga<CreateRequest, Platform>('create_instance', CreateRequest, {
+  again: (deps, ended, next) => createAgain(deps, ended, next, ENROL_MS),
   async settled(run, outcome) {
     const item = await instances.get(run.deps.store, run.project, run.instance)
     if (!item) return []
