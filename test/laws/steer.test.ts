@@ -7,7 +7,7 @@ import { sagas } from '../../lib/instances/index.ts'
 import { statusOf } from '../../lib/instances/instance.ts'
 import { Permanent } from '../../lib/kit/errors.ts'
 import { SagaRunner } from '../../lib/kit/saga/runner.ts'
-import { isOver, type Saga } from '../../lib/kit/saga/saga.ts'
+import { isOver, type Saga, type SagaRecord } from '../../lib/kit/saga/saga.ts'
 import { operationView } from '../../lib/operations/operation.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { silentLog } from '../kit/random.ts'
@@ -38,7 +38,8 @@ function tampered(world: World, name: Name, step: string, first: () => void): vo
   })
   world.runWith(platform => {
     const all: Record<string, Saga<unknown, Platform>> = { ...sagas, [name]: { ...saga, steps } }
-    return new SagaRunner({ ...platform, deps: platform, sagas: all, leaseMs: 90_000 })
+    const turned = (record: SagaRecord) => cancelCommands(platform, record)
+    return new SagaRunner({ ...platform, deps: platform, sagas: all, leaseMs: 90_000, turned })
   })
 }
 
@@ -134,6 +135,46 @@ describe('a retry of a waiting operation', () => {
     await world.until('parking', async () => (await recordOf(world, id)).parked === true)
     await world.until('end', async () => (await theInstance(world)) === undefined, 120 * MINUTE)
     await expectNothingLeft(world)
+  })
+})
+
+describe('a cancel', () => {
+  it('while the agent has not been reached yet cancels its command', async () => {
+    const world = await new World().open()
+    tampered(world, 'create_instance', 'prepared', () => {
+      world.faults = { ...NO_FAULTS, lost: 100 }
+    })
+    await world.request(platform => scenarios.create_instance.begin(platform))
+    const id = await operationId(world, 'create_instance')
+    await world.until('command', async () => (await commands.all(world.store, { limit: 1 })).items.length > 0)
+    expect((await steered(world.platform, 'cancel', id))[0]).toBe(202)
+    world.faults = NO_FAULTS
+    await world.until('end', async () => isOver(await recordOf(world, id)))
+    const [row] = (await commands.all(world.store, { limit: 9 })).items
+    expect(['cancelled', 'failed']).toContain(row?.body.status)
+    await expectErased(world)
+  })
+
+  it('at the very last moment still turns it round', async () => {
+    const world = await new World().open()
+    let told: Promise<[number, string]> | undefined
+    const saga: Saga<unknown, Platform> = sagas.create_instance
+    const settled: typeof saga.settled = async (run, outcome) => {
+      const changes = await saga.settled?.(run, outcome)
+      told ??= steered(world.platform, 'cancel', run.id)
+      await told
+      return changes ?? []
+    }
+    world.runWith(platform => {
+      const all = { ...sagas, create_instance: { ...saga, settled } }
+      return new SagaRunner({ ...platform, deps: platform, sagas: all, leaseMs: 90_000 })
+    })
+    await world.request(create)
+    const id = await operationId(world, 'create_instance')
+    await world.until('end', async () => isOver(await recordOf(world, id)))
+    expect([(await told)?.[0], (await recordOf(world, id)).status]).toEqual([202, 'CANCELLED'])
+    expect(await usedQuota(world)).toEqual({ instances: 1, ram: 0, volumes: 0 })
+    expect(await scenarios.create_instance.failed?.(world)).toBe(true)
   })
 })
 
