@@ -1,5 +1,7 @@
 import middy from '@middy/core'
 import type { Context } from 'aws-lambda'
+import { recorder } from '../lib/audit/audit.ts'
+import { routes as audit } from '../lib/audit/routes.ts'
 import { routes as databases } from '../lib/databases/routes.ts'
 import { routes as datastores } from '../lib/datastores/routes.ts'
 import { routes as flavors } from '../lib/flavors/routes.ts'
@@ -16,6 +18,7 @@ import {
   schemaCheck,
 } from '../lib/kit/http/pipeline.ts'
 import { router } from '../lib/kit/http/route.ts'
+import { safely, watched } from '../lib/kit/http/safe.ts'
 import type { Saga } from '../lib/kit/saga/saga.ts'
 import { routes as limits } from '../lib/limits/routes.ts'
 import { routes as operations } from '../lib/operations/routes.ts'
@@ -37,15 +40,20 @@ export const routes = [
   ...flavors,
   ...datastores,
   ...limits,
+  ...audit,
 ]
+
+const record = recorder()
 
 /** API Gateway REST proxy events: `/`, and behind the authorizer `/v1.0/{project_id}/…`. */
 export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof handled>>, Error, Context>()
   .use(logged(wired))
   .use(requestId(wired))
+  .use(watched(record))
   .use(faults())
   .use(negotiation())
   .use(projectCheck())
   .use(routing(router(routes)))
   .use(schemaCheck())
+  .use(safely(record))
   .handler(event => handled(event))

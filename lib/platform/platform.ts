@@ -41,4 +41,6 @@ export interface Platform {
   access(grant: Grant): Promise<QueueAccess>
   /** Base of every link, or undefined to take the request's own scheme and host. */
   publicUrl: string | undefined
+  /** While a request is handled: the platform as it is, for what has no effect, and whether its changes are only checked. */
+  unit?: { direct: Pick<Platform, 'store' | 'queue'>; dry: boolean }
 }
