@@ -104,7 +104,7 @@ async function oneTry<D extends SafeDeps>(
     if (unit.failure) throw unit.failure
     thrown = { error }
     // It broke: what was not carried out yet shall not be.
-    if (!(error instanceof Fault)) unit.drop()
+    if (faultOf(error, '').status >= 500) unit.drop()
   }
   const outcome: Outcome = reply ? { reply } : { fault: faultOf(thrown?.error, call.requestId) }
   const early = unit.committed
