@@ -81,15 +81,17 @@ it('a failure of ours that changed nothing is no answer: the request is made aga
 
 it('a failure after something was changed is the answer, and nothing is done twice', async () => {
   const half =
-    (error: Error): Work =>
+    (error: Error, id = 'a#1'): Work =>
     async call => {
-      await store(call).transact([put('a#1', 0)])
-      await store(call).get({ project: 'p', id: 'a#1' })
+      await store(call).transact([put(id, 0)])
+      await store(call).get({ project: 'p', id })
       throw error
     }
   expect(await told(sent(half(new Fault(504, 'not yet'))))).toEqual([504, 'not yet'])
   expect(await told(sent(half(new Fault(504, 'again'))))).toEqual([504, 'not yet'])
-  expect(await told(sent(half(new Error('broken')), 'k2'))).toEqual(['broken', 'broken'])
+  expect(await told(sent(half(new Error('broken'), 'a#2'), 'k2'))).toEqual(['broken', 'broken'])
+  const unexpected = 'An unexpected error happened: req-1.'
+  expect(await told(sent(half(new Error('broken'), 'a#3'), 'k2'))).toEqual([500, unexpected])
   expect(runs).toBe(2)
 })
 
