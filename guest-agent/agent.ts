@@ -1,6 +1,6 @@
 import { type ConductorMethods, conductor } from '../lib/contracts/conductor.ts'
 import { type GuestAnswer, GuestMessage, type GuestMethods, guest } from '../lib/contracts/guest.ts'
-import { type Driver, Refused } from '../lib/datastores/driver.ts'
+import { type Driver, Refused, type Service } from '../lib/datastores/driver.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import { BadMessage, type Client, client, serve } from '../lib/kit/contract.ts'
 import { reason } from '../lib/kit/errors.ts'
@@ -18,7 +18,7 @@ export interface AgentParts {
   queue: Queue
   sealer: Sealer
   journal: Journal
-  driver: Driver
+  driver: Driver & Service
   clock: Clock
   random: Random
   log: Log
@@ -161,6 +161,8 @@ export class Agent {
     )
     const body = await sealer.seal({ subject, generation, direction: 'up', kind: 'answer', id, expires }, answer)
     await queue.send(this.#parts.conductor, [{ body }])
+    // Who asks whether it lives wants to know how it is.
+    if (method === 'rpc_ping') void this.heartbeat()
   }
 
   #repeated(id: string, expires: number): boolean {

@@ -1,18 +1,24 @@
 import { z } from 'zod'
 
-/** What an agent is started with: `config.json` in its folder, made from the user-data and what its machine adds. */
+/**
+ * What an agent is started with: `config.json` in its folder, made from the user-data and what its machine adds. Beside
+ * the folder stands `<folder>.site.json`, its `AgentSite`.
+ */
 export const AgentConfig = z.object({
   userData: z.object({ instance: z.string(), generation: z.int(), secret: z.string(), enrolUrl: z.string() }),
   /** A file with the current address for enrolment, where it may change. */
   endpointFile: z.string().optional(),
   datastore: z.object({ manager: z.string(), version: z.string() }),
-  site: z.object({
-    volume: z.string(),
-    engine: z.string(),
-    address: z.string(),
-    port: z.int(),
-    flavor: z.object({ ramMb: z.number(), vcpus: z.number() }),
-  }),
   logLevel: z.string(),
 })
 export type AgentConfig = z.infer<typeof AgentConfig>
+
+/** Where the agent's database lives on its machine, and what it may use there. */
+export const AgentSite = z.object({
+  volume: z.string(),
+  engine: z.string(),
+  address: z.string(),
+  port: z.int(),
+  flavor: z.object({ ramMb: z.number(), vcpus: z.number() }),
+})
+export type AgentSite = z.infer<typeof AgentSite>

@@ -14,6 +14,10 @@ export function startedEarly(driver: Driver, clock: Clock, log: Log): Driver {
   const early = driver.start().catch(error => log.warn({ error: reason(error) }, 'the server did not start yet'))
   return {
     ...driver,
+    async start() {
+      await early
+      await driver.start()
+    },
     async prepare(input) {
       await early
       for (let attempt = 1; ; attempt++) {

@@ -1,5 +1,5 @@
 import type { ServiceStatus } from '../lib/contracts/conductor.ts'
-import type { Driver } from '../lib/datastores/driver.ts'
+import type { Driver, Service } from '../lib/datastores/driver.ts'
 import type { Clock, Log } from '../lib/kit/clock.ts'
 import { reason } from '../lib/kit/errors.ts'
 
@@ -21,7 +21,10 @@ export class Machine {
   readonly #changed: (health: Health) => void
   readonly #stopping = new AbortController()
   #health: Health = { status: 'building' }
-  #watching = false
+  /** Ends the watch over the server. */
+  #watching: AbortController | undefined
+  /** What is done to the server on purpose, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve()
 
   constructor(driver: Driver, clock: Clock, log: Log, changed: (health: Health) => void) {
     this.#driver = driver
@@ -38,19 +41,84 @@ export class Machine {
   serving(): void {
     this.set({ status: 'healthy' })
     if (this.#watching) return
-    this.#watching = true
-    void this.#watch()
+    this.#watching = new AbortController()
+    void this.#watch(AbortSignal.any([this.#stopping.signal, this.#watching.signal]))
+  }
+
+  /** What is done to the server on purpose; `refresh` has the driver take on what the machine has become. */
+  service(refresh: () => Promise<void>): Service {
+    const again = (change?: () => Promise<void>) => this.#deliberately(() => this.#startAgain(change))
+    return {
+      restart: () => again(),
+      stop_db: () =>
+        this.#deliberately(async () => {
+          await this.#driver.stop()
+          this.set({ status: 'shutdown' })
+        }),
+      start_db_with_conf_changes: () => again(refresh),
+      upgrade: () => again(refresh),
+      rebuild: () =>
+        this.#deliberately(async () => {
+          await this.#driver.start()
+          this.serving()
+        }),
+    }
+  }
+
+  async #startAgain(change?: () => Promise<void>): Promise<void> {
+    this.set({ status: 'restarting' })
+    await this.#driver.stop()
+    await change?.()
+    try {
+      await this.#driver.start()
+    } catch (error) {
+      this.set({ status: 'crashed', message: reason(error) })
+      // Whoever asked is told; the server is tried to be started all the same.
+      this.#keepTrying()
+      throw error
+    }
+    this.serving()
+  }
+
+  #keepTrying(): void {
+    const trying = new AbortController()
+    this.#watching = trying
+    void this.#inTurn(() => this.#started(AbortSignal.any([this.#stopping.signal, trying.signal]))).then(started => {
+      if (!started || this.#watching !== trying) return
+      this.#watching = undefined
+      this.serving()
+    })
+  }
+
+  /** The watch looks away meanwhile: an end of the server is meant. */
+  #deliberately(work: () => Promise<void>): Promise<void> {
+    this.#watching?.abort()
+    this.#watching = undefined
+    return this.#inTurn(async () => {
+      if (this.#stopping.signal.aborted) throw new Error('the agent is ending')
+      await work()
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => undefined)
+    return mine
   }
 
   /** Starts a prepared server after a restart of the agent, or adopts the one that runs. */
   async resume(): Promise<void> {
     this.set({ status: 'restarting' })
-    if (await this.#started()) this.serving()
+    await this.#deliberately(async () => {
+      if (await this.#started(this.#stopping.signal)) this.serving()
+    })
   }
 
   /** Stops the server cleanly. */
   async stop(): Promise<void> {
     this.#stopping.abort()
+    this.#watching?.abort()
+    // Not in turn: a start that takes long is ended by it.
     await this.#driver.stop()
     this.set({ status: 'shutdown' })
   }
@@ -61,8 +129,7 @@ export class Machine {
     if (!same) this.#changed(health)
   }
 
-  async #watch(): Promise<void> {
-    const { signal } = this.#stopping
+  async #watch(signal: AbortSignal): Promise<void> {
     let failures: number[] = []
     while (!signal.aborted) {
       await this.#driver.ended(signal)
@@ -71,14 +138,15 @@ export class Machine {
       this.set({ status: 'crashed', message: 'The database server ended unexpectedly; it is being started again.' })
       failures = [...failures.filter(at => at > this.#clock.now() - STARTS.withinMs), this.#clock.now()]
       if (failures.length >= STARTS.most) return this.#giveUp('it keeps ending')
-      if (!(await this.#started())) return
+      // A restart that is asked for meanwhile waits for this try, and then does its own.
+      if (!(await this.#inTurn(() => this.#started(signal)))) return
       this.set({ status: 'healthy' })
     }
   }
 
   /** Whether the server could be started, within a bounded number of tries. */
-  async #started(): Promise<boolean> {
-    for (let attempt = 1; !this.#stopping.signal.aborted; attempt++) {
+  async #started(signal: AbortSignal): Promise<boolean> {
+    for (let attempt = 1; !signal.aborted; attempt++) {
       try {
         await this.#driver.start()
         return true
@@ -89,7 +157,7 @@ export class Machine {
           return false
         }
         this.set({ status: 'crashed', message: `The database server does not start: ${reason(error)}` })
-        await this.#clock.sleep(BACK_OFF_MS * 2 ** attempt, this.#stopping.signal)
+        await this.#clock.sleep(BACK_OFF_MS * 2 ** attempt, signal)
       }
     }
     return false

@@ -10,7 +10,7 @@ import type { Queue } from '../lib/platform/queue/queue.ts'
 import { socketQueue } from '../lib/platform/queue/socket-client.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { Agent } from './agent.ts'
-import { AgentConfig } from './config.ts'
+import { AgentConfig, AgentSite } from './config.ts'
 import { startedEarly } from './early-start.ts'
 import { enrolment } from './enrolment.ts'
 import { journal } from './journal.ts'
@@ -36,10 +36,14 @@ const stopping = new AbortController()
 let agent: Agent | undefined
 let queue: Queue | undefined
 const done = await journal(join(dir, 'journal'))
-const plain = makeDriver({ ...config.site, clock, random: systemRandom, log })
+const readSite = () => AgentSite.parse(JSON.parse(readFileSync(`${dir}.site.json`, 'utf8')))
+// The driver looks at it anew whenever it starts the server.
+const site = { ...readSite(), clock, random: systemRandom, log }
+const plain = makeDriver(site)
 const prepared = done.last() > 0 && !done.find(1)?.failed
 const driver = prepared ? plain : startedEarly(plain, clock, log)
 const machine = new Machine(driver, clock, log, () => void agent?.heartbeat())
+const service = machine.service(async () => void Object.assign(site, readSite()))
 
 process.on('SIGTERM', () => void finish())
 process.on('SIGINT', () => void finish())
@@ -70,7 +74,7 @@ agent = new Agent({
   queue,
   sealer: sealer({ kid: async () => credentials.kid, key }),
   journal: done,
-  driver,
+  driver: { ...driver, ...service },
   clock,
   random: systemRandom,
   log,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdir, open, readdir, readFile, readlink, realpath, symlink } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, readdir, readFile, readlink, realpath, rename, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
 import { serversIn } from '../lib/datastores/postgresql/process.ts'
@@ -8,20 +8,16 @@ import type { Clock } from '../lib/kit/clock.ts'
 import { writeAtomically } from '../lib/kit/files.ts'
 import { alive, type Running, runningAs } from '../lib/kit/process.ts'
 import { AGENT_FLAGS, type HostConfig } from './config.ts'
-import { logFile, type ServerState, serverDir, volumeDir } from './state.ts'
+import { logFile, type ServerState, serverDir, siteFile, volumeDir } from './state.ts'
 
 /** Writes what an agent reads at its start. */
 export async function writeAgentFiles(config: HostConfig, server: ServerState, userData: string): Promise<void> {
   const dir = serverDir(config.dataDir, server.name)
-  const engine = config.runtime.engines[server.datastore.manager]?.[server.datastore.version]
   await mkdir(dir, { recursive: true, mode: 0o700 })
-  const { address, port, flavor, datastore } = server
-  const site = { volume: volumeDir(config.dataDir, server.volume), engine, address, port, flavor }
   const content = {
     userData: JSON.parse(userData),
     endpointFile: config.endpointFile,
-    datastore,
-    site,
+    datastore: server.datastore,
     logLevel: config.logLevel,
   }
   const path = join(dir, 'config.json')
@@ -30,6 +26,19 @@ export async function writeAgentFiles(config: HostConfig, server: ServerState, u
     await chown(path, server.uid, server.uid)
     await chown(dir, server.uid, server.uid)
   }
+}
+
+/** Writes what the server is to its agent: outside of its folder, so that the instance's uid can read it, and not change it. */
+export async function writeSite(config: HostConfig, server: ServerState): Promise<void> {
+  const { address, port, flavor, datastore, volume, name, uid } = server
+  const engine = config.runtime.engines[datastore.manager]?.[datastore.version]
+  if (!engine) throw new Error(`this host has no ${datastore.manager} ${datastore.version}`)
+  const site = { volume: volumeDir(config.dataDir, volume), engine, address, port, flavor }
+  const draft = `${siteFile(config.dataDir, name)}.new`
+  await writeAtomically(draft, JSON.stringify(site))
+  await chmod(draft, 0o640)
+  if (uid !== undefined) await chown(draft, 0, uid)
+  await rename(draft, siteFile(config.dataDir, name))
 }
 
 /** Starts an agent in a session of its own, so that it outlives this daemon. */

@@ -7,10 +7,10 @@ import { removeAll } from '../lib/kit/files.ts'
 import { alive } from '../lib/kit/process.ts'
 import type { Facts } from '../lib/platform/compute/compute.ts'
 import { Endpoints } from './addresses.ts'
-import { agentIn, endServer, startAgent, stopServer, writeAgentFiles } from './agents.ts'
+import { agentIn, endServer, startAgent, stopServer, writeAgentFiles, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import { Spares } from './spares.ts'
-import { type HostState, hostState, logFile, type ServerState, serverDir, volumeDir } from './state.ts'
+import { type HostState, hostState, logFile, type ServerState, serverDir, siteFile, volumeDir } from './state.ts'
 
 type Owned = { name: string; instance: string; project: string }
 
@@ -88,12 +88,16 @@ export class Daemon {
     delete_volume: wish => this.#locked(wish.instance, () => this.#deleteVolume(wish)),
     create_server: wish => this.#locked(wish.instance, () => this.#createServer(wish)),
     delete_server: wish => this.#locked(wish.instance, () => this.#deleteServer(wish)),
+    resize_volume: wish => this.#locked(wish.instance, () => this.#resizeVolume(wish)),
+    change_server: wish => this.#locked(wish.instance, () => this.#changeServer(wish)),
+    reboot_server: wish => this.#locked(wish.instance, () => this.#rebootServer(wish)),
   }
 
   async #createVolume(wish: Parameters<(typeof this.handlers)['create_volume']>[0]): Promise<void> {
     const { config } = this.#parts
     if (await this.#state.deleted.get(wish.name)) return this.#tell('update_volume', wish, { status: 'GONE' })
-    if (!(await this.#state.volumes.get(wish.name))) {
+    const known = await this.#state.volumes.get(wish.name)
+    if (!known) {
       try {
         const uid = await this.#spares.take(
           wish.datastore.manager,
@@ -106,7 +110,7 @@ export class Daemon {
       }
       this.#spares.fill(REFILL_AFTER_MS)
     }
-    await this.#tell('update_volume', wish, { status: 'ACTIVE' })
+    await this.#tell('update_volume', wish, { status: 'ACTIVE', ...(known?.wish && { wish: known.wish }) })
   }
 
   async #deleteVolume(wish: Owned): Promise<void> {
@@ -114,6 +118,39 @@ export class Daemon {
     await removeAll(volumeDir(this.#parts.config.dataDir, wish.name))
     await this.#state.volumes.remove(wish.name)
     await this.#tell('update_volume', wish, { status: 'GONE' })
+  }
+
+  async #resizeVolume(wish: Parameters<(typeof this.handlers)['resize_volume']>[0]): Promise<void> {
+    const volume = await this.#state.volumes.get(wish.name)
+    if (!volume) return
+    const { sizeGb } = wish
+    if (volume.wish !== wish.wish) await this.#state.volumes.put({ ...volume, sizeGb, wish: wish.wish })
+    await this.#tell('update_volume', volume, { status: 'ACTIVE', wish: wish.wish })
+  }
+
+  async #changeServer(wish: Parameters<(typeof this.handlers)['change_server']>[0]): Promise<void> {
+    const server = await this.#state.servers.get(wish.name)
+    if (!server) return
+    const { flavor = server.flavor, datastore = server.datastore } = wish
+    const changed = { ...server, flavor, datastore, wish: wish.wish }
+    try {
+      if (server.wish !== wish.wish) await writeSite(this.#parts.config, changed)
+      await this.#state.servers.put(changed)
+      await this.#tell('update_server', server, factsOf(changed))
+    } catch (error) {
+      await this.#tell('update_server', server, { ...factsOf(changed), fault: reason(error) })
+    }
+  }
+
+  async #rebootServer(wish: Parameters<(typeof this.handlers)['reboot_server']>[0]): Promise<void> {
+    const server = await this.#state.servers.get(wish.name)
+    if (!server) return
+    if (server.wish !== wish.wish) {
+      await stopServer(this.#parts.config, server, this.#parts.clock)
+      this.#starts.delete(server.name)
+      await this.#run({ ...server, wish: wish.wish })
+    }
+    await this.#tell('update_server', server, factsOf({ ...server, wish: wish.wish }))
   }
 
   async #createServer(wish: Parameters<(typeof this.handlers)['create_server']>[0]): Promise<void> {
@@ -144,6 +181,7 @@ export class Daemon {
     if (server) await endServer(config, server, clock)
     await removeAll(serverDir(config.dataDir, wish.name))
     await removeAll(logFile(config.dataDir, wish.name))
+    await removeAll(siteFile(config.dataDir, wish.name))
     await this.#state.servers.remove(wish.name)
     if (server) this.#endpoints.release(server)
     this.#starts.delete(wish.name)
@@ -156,6 +194,7 @@ export class Daemon {
   }
 
   async #run(server: ServerState): Promise<void> {
+    await writeSite(this.#parts.config, server)
     const { running, child } = await startAgent(this.#parts.config, server)
     child.once('exit', () => void this.#lookAfter(server))
     await this.#state.servers.put({ ...server, agent: running })
@@ -234,6 +273,6 @@ export class Daemon {
   }
 }
 
-function factsOf({ address, port }: ServerState): Facts {
-  return { status: 'ACTIVE', addresses: [{ address, port, type: 'private' }] }
+function factsOf({ address, port, wish }: ServerState): Facts {
+  return { status: 'ACTIVE', addresses: [{ address, port, type: 'private' }], ...(wish !== undefined && { wish }) }
 }

@@ -9,6 +9,8 @@ const Datastore = z.object({ manager: z.string(), version: z.string() })
 export const VolumeState = z.object({
   ...Owned,
   sizeGb: z.number(),
+  /** The last change of it. */
+  wish: z.string().optional(),
   datastore: Datastore,
   /** Who owns its files; undefined = the daemon's own user. */
   uid: z.int().optional(),
@@ -23,6 +25,8 @@ export const ServerState = z.object({
   uid: z.int().optional(),
   address: z.string(),
   port: z.int(),
+  /** The last change of it. */
+  wish: z.string().optional(),
   /** Its agent: a pid may be another process's later, so its start belongs to it. */
   agent: z.object({ pid: z.int(), started: z.string() }).optional(),
 })
@@ -70,4 +74,5 @@ export type HostState = ReturnType<typeof hostState>
 export const volumeDir = (dataDir: string, name: string) => join(dataDir, 'volumes', name)
 export const serverDir = (dataDir: string, name: string) => join(dataDir, 'servers', name)
 /** Beside the server's folder: in it, the instance's uid could put a link in its place. */
+export const siteFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.site.json`)
 export const logFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.log`)

@@ -19,6 +19,8 @@ export const MachineFacts = z.object({
   status: z.enum(['BUILD', 'ACTIVE', 'ERROR', 'SHUTDOWN', 'GONE']),
   addresses: z.array(z.object({ address: z.string(), port: z.int(), type: z.enum(['private', 'public']) })).optional(),
   fault: z.string().optional(),
+  /** The last change that was carried out, by the name its asker gave it. */
+  wish: z.string().optional(),
 })
 export type MachineFacts = z.infer<typeof MachineFacts>
 

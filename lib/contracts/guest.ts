@@ -16,7 +16,12 @@ const Nothing = z.null()
 export const guest = contract('guest', {
   rpc_ping: query(z.object({}), z.literal(true)),
   prepare: command(
-    z.object({ databases: z.array(DatabaseSpec), users: z.array(UserSpec), datastore_version: z.string() }),
+    z.object({
+      databases: z.array(DatabaseSpec),
+      users: z.array(UserSpec),
+      datastore_version: z.string(),
+      allowed_cidrs: z.array(z.string()).optional(),
+    }),
     Nothing,
   ),
   create_database: command(z.object({ databases: z.array(DatabaseSpec) }), Nothing),
@@ -40,6 +45,18 @@ export const guest = contract('guest', {
   list_access: query(UserId, z.array(DatabaseName)),
   grant_access: command(UserId.extend({ databases: z.array(z.string()) }), Nothing),
   revoke_access: command(UserId.extend({ database: z.string() }), Nothing),
+  /** The database server stops and starts again. */
+  restart: command(z.object({}), Nothing),
+  /** It stays stopped until it is restarted, or its machine is. */
+  stop_db: command(z.object({}), Nothing),
+  /** Takes on what its machine has become (memory, processors), and restarts. */
+  start_db_with_conf_changes: command(z.object({}), Nothing),
+  /** Takes on the engine that its machine has now, and restarts. */
+  upgrade: command(z.object({ datastore_version: z.string() }), Nothing),
+  /** The first command on a new server that got an older one's volume: serves what is on it. */
+  rebuild: command(z.object({ datastore_version: z.string() }), Nothing),
+  /** From where the database can be reached: IPv4 networks; none named = from everywhere. */
+  update_access: command(z.object({ allowed_cidrs: z.array(z.string()) }), Nothing),
   get_filesystem_stats: query(z.object({}), z.object({ used: z.number() })),
 })
 export type GuestMethods = (typeof guest)['methods']

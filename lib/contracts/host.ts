@@ -8,6 +8,7 @@ const Owned = z.object({
   project: z.string(),
   generation: z.int(),
 })
+const Flavor = z.object({ ramMb: z.number(), vcpus: z.number() })
 const Datastore = z.object({ manager: z.string(), version: z.string() })
 
 /**
@@ -20,12 +21,18 @@ export const host = contract('host', {
   create_server: cast(
     Owned.extend({
       volume: z.string(),
-      flavor: z.object({ ramMb: z.number(), vcpus: z.number() }),
+      flavor: Flavor,
       datastore: Datastore,
       userData: secret(z.string()),
     }),
   ),
   delete_server: cast(Owned),
+  /** Volumes grow while they are used. */
+  resize_volume: cast(Owned.extend({ wish: z.string(), sizeGb: z.number() })),
+  /** What the server is from now on; its agent is told apart to take it on. */
+  change_server: cast(Owned.extend({ wish: z.string(), flavor: Flavor.optional(), datastore: Datastore.optional() })),
+  /** Database and agent stop, and start again. */
+  reboot_server: cast(Owned.extend({ wish: z.string() })),
 })
 export type HostMethods = (typeof host)['methods']
 

@@ -8,6 +8,14 @@ const Operation = z.object({ project: z.string(), instance_id: z.string(), opera
 export const taskmanager = contract('taskmanager', {
   create_instance: cast(Operation),
   delete_instance: cast(Operation),
+  restart: cast(Operation),
+  reboot: cast(Operation),
+  stop_db: cast(Operation),
+  resize_volume: cast(Operation),
+  resize_flavor: cast(Operation),
+  upgrade: cast(Operation),
+  rebuild: cast(Operation),
+  update_access: cast(Operation),
 })
 export type TaskmanagerMethods = (typeof taskmanager)['methods']
 

@@ -74,7 +74,7 @@ export class Refused extends Error {
  */
 export interface Driver {
   /** Writes the configuration for the flavor, starts the server (or adopts a running one) and makes what is asked for. */
-  prepare(input: { databases: DatabaseSpec[]; users: UserSpec[] }): Promise<void>
+  prepare(input: { databases: DatabaseSpec[]; users: UserSpec[]; networks?: string[] }): Promise<void>
   /** Starts the server, or adopts one of this volume that already runs; resolves once it accepts connections. */
   start(): Promise<void>
   /** Ends every session and stops the server cleanly; nothing happens if none runs. */
@@ -107,6 +107,20 @@ export interface Driver {
   /** Refused 404 if the user has no grant on it. */
   revoke_access(name: string, host: string | undefined, database: string): Promise<void>
 
+  /** Admits users from these IPv4 networks only (none named: from everywhere), and ends the sessions of others. */
+  update_access(networks: string[]): Promise<void>
+
   /** Bytes that the volume's files take, truly counted. */
   used_bytes(): Promise<number>
+}
+
+/** What is done to the server itself on purpose; the agent adds it to a driver, for its watch has to know. */
+export interface Service {
+  restart(): Promise<void>
+  stop_db(): Promise<void>
+  /** Takes on what the machine has become (flavor, engine), and restarts. Throws if the server does not start with it. */
+  start_db_with_conf_changes(): Promise<void>
+  upgrade(): Promise<void>
+  /** Starts what is on the volume. */
+  rebuild(): Promise<void>
 }

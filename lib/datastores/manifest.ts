@@ -22,6 +22,8 @@ export interface Manifest {
   badUserName(name: string): string | undefined
   /** Why character_set/collate cannot be had, or undefined. */
   badLocale(characterSet: string | undefined, collate: string | undefined): string | undefined
+  /** Why data of one exact version cannot be served by another, or undefined. */
+  badUpgrade(from: string, to: string): string | undefined
   /** Why this host pattern cannot be enforced for that user, or undefined. */
   badHost(user: string, host: string): string | undefined
 }

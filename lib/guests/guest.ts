@@ -26,6 +26,21 @@ export interface Guest {
 }
 export const guests = kind<Guest>('guest')
 
+/** How long an enrolment secret is taken. */
+const ENROL_MS = 30 * 60_000
+
+/** What is known of the agent of an instance's new generation: nothing yet. */
+export const newGuest = (of: { id: string; project: string; generation: number }, now: number): Guest => ({
+  instance: of.id,
+  project: of.project,
+  generation: of.generation,
+  issued: 0,
+  done: 0,
+  issuedAt: now,
+  enrolUntil: now + ENROL_MS,
+  once: {},
+})
+
 /** A command to an agent. Kept until it is done, and a day longer without its secrets. */
 export interface CommandRow {
   instance: string
@@ -54,6 +69,7 @@ export const answerBell = (subject: string, id: string) => `answer ${answerId(su
 /** How long the API waits for an agent's answer to a query, and for a command that it answers for: below API Gateway's 29 s. */
 const QUERY_MS = 15_000
 const COMMAND_MS = 25_000
+const ONCE_KEPT = 30
 /** When a command that nobody reported is sent again at first. */
 export const RESEND_MS = 2_000
 
@@ -94,6 +110,14 @@ async function ask(within: Platform, asking: Asking, method: string, input: unkn
   return opened.result
 }
 
+/** Has the agent say at once how it is, instead of within its minute; nobody waits for that. */
+export async function nudge(platform: Platform, asking: Asking): Promise<void> {
+  const to = (await found(platform, asking)).body
+  const { random, clock } = platform
+  const message = { kind: 'query', method: 'rpc_ping', input: {}, requestId: asking.requestId } as const
+  await deliver(platform, to, message, random.uuid(), clock.now() + QUERY_MS)
+}
+
 /** Stores the command under the next number and rings the agent. */
 async function issue(
   platform: Platform,
@@ -131,7 +155,7 @@ async function issue(
       ...item.body,
       issued: number,
       issuedAt: now,
-      once: once === undefined ? item.body.once : { ...item.body.once, [once]: number },
+      once: once === undefined ? item.body.once : { ...latest(item.body.once), [once]: number },
     }
     const changes = [
       guests.replace(item, next, { due: now + RESEND_MS }),
@@ -142,6 +166,9 @@ async function issue(
   if (asked.status === 'issued') await sendCommand(platform, to, asked)
   return asked
 }
+
+/** Sagas ask again for what they asked for last; what older ones asked for is forgotten. */
+const latest = (once: Guest['once']) => Object.fromEntries(Object.entries(once).slice(-ONCE_KEPT))
 
 const doneLongAgo = (asking: Asking, method: CommandRow['method'], number: number): CommandRow => ({
   ...asking,

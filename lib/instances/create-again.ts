@@ -1,4 +1,4 @@
-import { commands, guests } from '../guests/guest.ts'
+import { commands, guests, newGuest } from '../guests/guest.ts'
 import { conflict } from '../kit/errors.ts'
 import type { SagaRecord } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
@@ -15,7 +15,6 @@ export async function createAgain(
   { store, clock }: Platform,
   { project, instance: id, failedStep }: SagaRecord,
   next: string,
-  enrolMs: number,
 ): Promise<Change[]> {
   const item = await instances.get(store, project, id)
   const guest = await guests.get(store, project, id)
@@ -25,14 +24,13 @@ export async function createAgain(
   const { fault: _, gaveBack: __, service: ___, server: ____, preempted: _____, ...kept } = item.body
   const now = clock.now()
   const generation = kept.generation + 1
+  const volume = { ...kept.volume, generation }
   const operation = { id: next, name: 'create_instance' as const }
-  const { publicKey: ______, ...agent } = guest.body
-  const fresh = { generation, issued: 0, done: 0, issuedAt: now, enrolUntil: now + enrolMs, once: {} }
   const rows = await commands.ofInstance(store, id, { limit: 50 })
   return [
     ...quotaChanges(project, { ram: ramOf(kept), volumes: kept.volume.sizeGb }),
-    instances.replace(item, { ...kept, generation, operation, task: 'BUILDING', updated: now }),
-    guests.replace(guest, { ...agent, ...fresh }, { due: undefined }),
+    instances.replace(item, { ...kept, volume, generation, operation, task: 'BUILDING', updated: now }),
+    guests.replace(guest, newGuest({ id, project, generation }, now), { due: undefined }),
     ...rows.map(row => commands.remove(row)),
   ]
 }

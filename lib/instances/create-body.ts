@@ -7,14 +7,16 @@ export const InstanceName = z
   .refine(name => [...name].length <= 255, 'is too long')
   .regex(/^.*[0-9a-zA-Z].*$/, 'does not have a letter or a digit, or has a line break')
 
-const Uuid = z.string().regex(/^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$/, 'is not a UUID')
+/** As Trove takes them: hyphens may be left out. */
+export const Uuid = z.string().regex(/^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$/, 'is not a UUID')
 
 /** A whole number of at least 1, or its digits: XML has strings only. */
 export const Size = z
   .union([z.int().min(1, 'must be at least 1'), z.string().regex(/^[1-9][0-9]{0,8}$/, 'is not a number of at least 1')])
   .transform(Number)
 
-const Reference = z.union([z.string().min(1), z.int()])
+/** An id, as a number or text. */
+export const Reference = z.union([z.string().min(1), z.int()])
 
 const Nic = z.strictObject({
   'net-id': z.string().optional(),

@@ -1,40 +1,29 @@
 import { z } from 'zod'
-import { guestTopic } from '../contracts/conductor.ts'
 import { DatabaseSpec } from '../databases/database.ts'
 import { chooseVersion } from '../datastores/catalog.ts'
 import { type Flavor, findFlavor } from '../flavors/flavor.ts'
-import { enrolSecret, type Guest, guestClient, guests } from '../guests/guest.ts'
+import { guestClient, guests, newGuest } from '../guests/guest.ts'
 import { badRequest, notFound, notImplemented, overLimit, Permanent } from '../kit/errors.ts'
 import { assertStorable, validated } from '../kit/http/parse.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
 import { beginning, ownerOf, type Running, saga } from '../kit/saga/saga.ts'
 import { ringOperation } from '../operations/operation.ts'
 import type { Platform } from '../platform/platform.ts'
-import { Conflict } from '../platform/store/store.ts'
-import { exceeded, MAX_VOLUME_GB, quotaChanges, type Resource, resources } from '../quotas/quota.ts'
+import { MAX_VOLUME_GB, quotaChanges, quotaFault, type Resource } from '../quotas/quota.ts'
 import { checkedDatabases, checkedUsers } from '../users/names.ts'
 import { UserSpec } from '../users/user.ts'
 import { createAgain } from './create-again.ts'
 import type { CreateBody } from './create-body.ts'
-import {
-  changeInstance,
-  findInstance,
-  type Instance,
-  instances,
-  pointers,
-  serverName,
-  type Task,
-  volumeName,
-} from './instance.ts'
-import { isActive, isGone, ramOf, remove } from './parts.ts'
+import { findInstance, type Instance, instances, pointers, type Task, volumeOf } from './instance.ts'
+import { current, engineOf, isActive, isGone, ramOf, remove } from './parts.ts'
+import { serverStep } from './server.ts'
 import { detail } from './view.ts'
 
 /** What the saga is asked for: what is nowhere else in the store. */
 const CreateRequest = z.object({ databases: z.array(DatabaseSpec), users: z.array(UserSpec) })
 type CreateRequest = z.infer<typeof CreateRequest>
 
-/** How long the enrolment secret is taken, and how long the agent may need until its database serves. */
-const ENROL_MS = 30 * 60_000
+/** How long the agent may need until its database serves. */
 const RUNNING_MS = 10 * 60_000
 
 // ── check ────────────────────────────────────────────────────────────────────
@@ -134,7 +123,7 @@ function newInstance(
     updated: now,
     generation: 1,
     flavor: String(flavor.id),
-    volume: { sizeGb, ...(wanted.volume?.type && { type: wanted.volume.type }) },
+    volume: { sizeGb, generation: 1, ...(wanted.volume?.type && { type: wanted.volume.type }) },
     datastore: {
       type: manifest.name,
       manager: manifest.manager,
@@ -149,17 +138,6 @@ function newInstance(
   }
 }
 
-const newGuest = ({ id, project, generation }: Instance, now: number): Guest => ({
-  instance: id,
-  project,
-  generation,
-  issued: 0,
-  done: 0,
-  issuedAt: now,
-  enrolUntil: now + ENROL_MS,
-  once: {},
-})
-
 /** The changes, with the quota that they take. Throws 413 with the names of what is exceeded. */
 async function transactWithin(
   { store }: Platform,
@@ -170,11 +148,7 @@ async function transactWithin(
   try {
     await store.transact([...quotaChanges(project, amounts), ...changes])
   } catch (error) {
-    if (!(error instanceof Conflict) || error.reason !== 'bound') throw error
-    const over = await exceeded(store, project, amounts)
-    // Another request may have given back meanwhile what this one lacked.
-    const names = over.length > 0 ? over : resources(amounts).slice(error.index, error.index + 1)
-    throw overLimit(`Quota exceeded for resources: [${names.map(name => `'${name}'`).join(', ')}].`)
+    throw await quotaFault(store, project, amounts, error)
   }
 }
 
@@ -187,7 +161,7 @@ const ERROR_OF: Record<string, Task> = { volume: 'BUILDING_ERROR_VOLUME', server
 
 /** A failed create gives back server and volume and leaves the record in ERROR, with the reason. */
 export const createInstance = saga<CreateRequest, Platform>('create_instance', CreateRequest, {
-  again: (deps, ended, next) => createAgain(deps, ended, next, ENROL_MS),
+  again: (deps, ended, next) => createAgain(deps, ended, next),
   async settled(run, outcome) {
     const item = await instances.get(run.deps.store, run.project, run.instance)
     if (!item) return []
@@ -205,48 +179,17 @@ export const createInstance = saga<CreateRequest, Platform>('create_instance', C
   .step('volume', {
     async do(run) {
       const { deps, project, instance } = run
-      const { generation, volume, datastore } = await current(run)
-      const spec = { name: volumeName(instance, generation), instance, project, generation, sizeGb: volume.sizeGb }
+      const now = await current(run)
+      const { generation, volume, datastore } = now
+      const spec = { name: volumeOf(now), instance, project, generation, sizeGb: volume.sizeGb }
       await deps.compute.createVolume({ ...spec, datastore: engineOf(datastore) })
     },
     waitFor: 'update_volume',
-    until: async run =>
-      isActive(await run.deps.compute.volume(run.project, volumeName(run.instance, (await current(run)).generation))),
+    until: async run => isActive(await run.deps.compute.volume(run.project, volumeOf(await current(run)))),
     undo: run => remove(run, 'volume'),
     undone: run => isGone(run, 'volume'),
   })
-  .step('server', {
-    async do(run) {
-      const { deps, project, instance } = run
-      const { generation, flavor, datastore } = await current(run)
-      await deps.queue.declare(guestTopic(instance, generation))
-      const { ram, vcpus } = findFlavor(flavor) ?? { ram: 512, vcpus: 1 }
-      await deps.compute.createServer({
-        name: serverName(instance, generation),
-        volume: volumeName(instance, generation),
-        instance,
-        project,
-        generation,
-        flavor: { ramMb: ram, vcpus },
-        datastore: engineOf(datastore),
-        userData: await userData(run, generation),
-      })
-    },
-    waitFor: 'update_server',
-    async until(run) {
-      const { generation } = await current(run)
-      const facts = await run.deps.compute.server(run.project, serverName(run.instance, generation))
-      if (!isActive(facts)) return false
-      const server = { status: 'ACTIVE' as const, ...(facts?.addresses && { addresses: facts.addresses }) }
-      await changeInstance(run.deps, run.project, run.instance, instance => ({ ...instance, server }))
-      return true
-    },
-    async undo(run) {
-      await remove(run, 'server')
-      await run.deps.queue.remove(guestTopic(run.instance, (await current(run)).generation))
-    },
-    undone: run => isGone(run, 'server'),
-  })
+  .step('server', serverStep)
   .step('prepared', {
     do: async run => {
       await prepare(run)
@@ -266,25 +209,15 @@ export const createInstance = saga<CreateRequest, Platform>('create_instance', C
 
 function prepare({ deps, project, instance, requestId, request, id }: Run) {
   const asking = { project, instance, requestId, once: `${id}/prepare` }
-  return current({ deps, project, instance }).then(({ datastore }) =>
-    guestClient(deps, asking).prepare({ ...request, datastore_version: datastore.versionName }),
+  return current({ deps, project, instance }).then(({ datastore, access }) =>
+    guestClient(deps, asking).prepare({
+      ...request,
+      datastore_version: datastore.versionName,
+      allowed_cidrs: access?.allowed_cidrs ?? [],
+    }),
   )
-}
-
-async function userData({ deps, instance }: Run, generation: number): Promise<string> {
-  const secret = await enrolSecret(deps.keys, instance, generation)
-  return JSON.stringify({ instance, generation, secret, enrolUrl: deps.enrolUrl() })
-}
-
-async function current({ deps, project, instance }: Pick<Run, 'deps' | 'project' | 'instance'>): Promise<Instance> {
-  const item = await instances.get(deps.store, project, instance)
-  if (!item) throw new Permanent('The instance is gone.')
-  return item.body
 }
 
 function failedAt({ failedStep }: Run): Task {
   return ERROR_OF[failedStep ?? ''] ?? 'BUILDING_ERROR_TIMEOUT_GA'
 }
-
-/** What a machine needs to know of the datastore: engines are installed by the version's name. */
-const engineOf = ({ manager, versionName }: Instance['datastore']) => ({ manager, version: versionName })

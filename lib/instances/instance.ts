@@ -11,6 +11,10 @@ export type Task =
   | 'NONE'
   | 'BUILDING'
   | 'DELETING'
+  | 'REBOOTING'
+  | 'RESIZING'
+  | 'UPGRADING'
+  | 'UPDATING'
   | 'BUILDING_ERROR_VOLUME'
   | 'BUILDING_ERROR_SERVER'
   | 'BUILDING_ERROR_TIMEOUT_GA'
@@ -24,7 +28,8 @@ export interface Instance {
   updated: number
   generation: number
   flavor: string
-  volume: { sizeGb: number; type?: string; used?: number }
+  /** `generation` is the one that it was made in; it outlives the servers of later ones. */
+  volume: { sizeGb: number; type?: string; used?: number; generation?: number }
   datastore: { type: string; manager: string; versionId: string; versionName: string; version: string }
   region?: string
   locality?: string
@@ -53,7 +58,17 @@ export const HEARTBEAT_EXPIRY_MS = 150_000
 export const serverName = (id: string, generation: number) => `server-${id}-${generation}`
 export const volumeName = (id: string, generation: number) => `volume-${id}-${generation}`
 
-const BY_TASK: Partial<Record<Task, string>> = { BUILDING: 'BUILD', DELETING: 'SHUTDOWN' }
+export const volumeOf = ({ id, volume }: Pick<Instance, 'id' | 'volume'>) => volumeName(id, volume.generation ?? 1)
+export const serverOf = ({ id, generation }: Pick<Instance, 'id' | 'generation'>) => serverName(id, generation)
+
+/** UPDATING does not show. */
+const BY_TASK: Partial<Record<Task, string>> = {
+  BUILDING: 'BUILD',
+  DELETING: 'SHUTDOWN',
+  REBOOTING: 'REBOOT',
+  RESIZING: 'RESIZE',
+  UPGRADING: 'UPGRADE',
+}
 const BY_SERVER: Record<Facts['status'], string> = {
   ACTIVE: 'ACTIVE',
   BUILD: 'BUILD',
@@ -127,11 +142,33 @@ export async function changeInstance(
   })
 }
 
+/** States of the database in which something may be done with its instance. One that was given up may be restarted. */
+const WORKABLE: (ServiceStatus | undefined)[] = ['running', 'healthy', 'shutdown', 'crashed', 'failed']
+
+/** An action needs an active server, a known database, and that nothing else is being done. Throws 422. */
+export function assertAvailable(instance: Instance): void {
+  if (!instance.server) throw unprocessable(`Instance ${instance.id} is not ready.`)
+  assertIdle(instance)
+  const { server, service, task } = instance
+  if (task !== 'NONE') throw unavailable(instance, `task status was ${task}`)
+  if (server.status !== 'ACTIVE') throw unavailable(instance, `instance status was ${server.status}`)
+  if (!WORKABLE.includes(service?.status)) throw unavailable(instance, `instance status was ${service?.status}`)
+}
+
+/** Nothing else is being done with the instance. Throws 422. */
+export function assertIdle(instance: Instance): void {
+  const { task, operation } = instance
+  if (operation || task === 'DELETING') throw unavailable(instance, `task status was ${task}`)
+}
+
+const unavailable = ({ id }: Instance, why: string) =>
+  unprocessable(`Instance ${id} is not currently available for an action to be performed (${why}).`)
+
 /** Databases, users and root can be managed only while the server runs. Throws 422. */
 export function assertServing(instance: Instance): void {
   const status = instance.service?.status
   if (instance.task === 'NONE' && (status === 'running' || status === 'healthy')) return
   const why =
     instance.task === 'NONE' ? `instance status was ${status ?? 'unknown'}` : `task status was ${instance.task}`
-  throw unprocessable(`Instance ${instance.id} is not currently available for an action to be performed (${why}).`)
+  throw unavailable(instance, why)
 }

@@ -2,7 +2,7 @@ import { findFlavor } from '../flavors/flavor.ts'
 import { Permanent } from '../kit/errors.ts'
 import type { Facts } from '../platform/compute/compute.ts'
 import type { Platform } from '../platform/platform.ts'
-import { type Instance, instances, serverName, volumeName } from './instance.ts'
+import { type Instance, instances, serverOf, volumeOf } from './instance.ts'
 
 /** The saga at work on an instance, as far as its machine parts need to know it. */
 interface Run {
@@ -33,11 +33,19 @@ export async function isGone(run: Run, part: Part): Promise<boolean> {
 }
 
 async function named({ deps, project, instance }: Run, part: Part) {
+  const body = await current({ deps, project, instance })
+  return { generation: body.generation, name: part === 'server' ? serverOf(body) : volumeOf(body) }
+}
+
+/** The instance as it is now. Throws Permanent if it is gone. */
+export async function current({ deps, project, instance }: Run): Promise<Instance> {
   const item = await instances.get(deps.store, project, instance)
   if (!item) throw new Permanent('The instance is gone.')
-  const { generation } = item.body
-  return { generation, name: part === 'server' ? serverName(instance, generation) : volumeName(instance, generation) }
+  return item.body
 }
 
 /** What of the ram quota an instance takes, in MB. */
 export const ramOf = ({ flavor }: Pick<Instance, 'flavor'>): number => findFlavor(flavor)?.ram ?? 0
+
+/** What a machine needs to know of the datastore: engines are installed by the version's name. */
+export const engineOf = ({ manager, versionName }: Instance['datastore']) => ({ manager, version: versionName })

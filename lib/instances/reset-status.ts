@@ -1,3 +1,4 @@
+import { nudge } from '../guests/guest.ts'
 import { forbidden } from '../kit/errors.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
 import { retrying } from '../kit/records.ts'
@@ -7,26 +8,26 @@ import { findInstance, instances } from './instance.ts'
 
 /**
  * `{"reset_status":{}}`: for admins; with `force_delete` inside, for owners too. What runs on the instance turns round;
- * where nothing runs, the task is cleared.
+ * where nothing runs, the task is cleared, and the agent is asked how it is.
  */
 export async function resetStatus(call: Call<{ force_delete?: unknown }, Platform>): Promise<Reply> {
   const { deps, params, body, requestId } = call
-  const ring = await retrying(deps.store, async () => {
+  const { known, at } = await retrying(deps.store, async () => {
     const item = await findInstance(deps, call, params['id'] ?? '')
     if (!call.admin && !('force_delete' in body)) {
       throw forbidden('Policy does not allow instance:reset_status to be performed.')
     }
     const { project, id, operation, task } = item.body
-    const now = deps.clock.now()
-    if (task === 'DELETING')
-      return { changes: [], result: operation && { ...operation, project, instance: id, requestId } }
-    if (operation) {
-      const changes = await preemption(deps, project, operation.id, 'The status was reset.')
-      return { changes, result: { ...operation, project, instance: id, requestId } }
-    }
+    const known = { project, instance: id, requestId }
+    const at = operation && { ...operation, ...known }
+    if (task === 'DELETING') return { changes: [], result: { known, at } }
+    if (operation)
+      return { changes: await preemption(deps, project, operation.id, 'The status was reset.'), result: { known, at } }
     const { fault: _, service: __, ...kept } = item.body
-    return { changes: [instances.replace(item, { ...kept, task: 'NONE', updated: now })], result: undefined }
+    const reset = { ...kept, task: 'NONE' as const, updated: deps.clock.now() }
+    return { changes: [instances.replace(item, reset)], result: { known, at } }
   })
-  if (ring) await ringOperation(deps, ring)
+  if (at) await ringOperation(deps, at)
+  else await nudge(deps, known)
   return { status: 202 }
 }

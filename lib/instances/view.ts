@@ -1,7 +1,7 @@
 import { manifestOf } from '../datastores/catalog.ts'
 import { linksOf } from '../kit/http/paging.ts'
 import { timestamp } from '../kit/time.ts'
-import { type Instance, operatingStatusOf, statusOf } from './instance.ts'
+import { type Instance, operatingStatusOf, serverOf, statusOf, volumeOf } from './instance.ts'
 
 /** For whom an instance is shown. */
 export interface Viewer {
@@ -33,7 +33,7 @@ export function summary(instance: Instance, viewer: Viewer) {
     access: instance.access ?? {},
     ...(addresses.length > 0 && {
       ip: addresses.map(({ address }) => address),
-      addresses: addresses.map(one => addressView(one, instance)),
+      addresses: reachable(addresses, instance.access).map(one => addressView(one, instance)),
     }),
     ...(admin && { tenant_id: instance.project }),
   }
@@ -55,8 +55,8 @@ export function detail(instance: Instance, viewer: Viewer) {
     }),
     ...(instance.locality !== undefined && { locality: instance.locality }),
     ...(viewer.admin && {
-      server_id: `server-${instance.id}-${instance.generation}`,
-      volume_id: `volume-${instance.id}-${instance.generation}`,
+      server_id: serverOf(instance),
+      volume_id: volumeOf(instance),
       encrypted_rpc_messaging: true,
     }),
   }
@@ -68,6 +68,14 @@ function usage({ used, sizeGb }: Instance['volume']) {
 }
 
 const round = (value: number) => Math.round(value * 100) / 100
+
+type Address = NonNullable<NonNullable<Instance['server']>['addresses']>[number]
+
+/** The addresses by the side they are reached from: a public instance's are reached from outside, too. */
+const reachable = (addresses: Address[], access: Instance['access']): Address[] => [
+  ...addresses,
+  ...(access?.is_public ? addresses.map(one => ({ ...one, type: 'public' as const })) : []),
+]
 
 /** The port is shown where it is not the datastore's own. */
 const addressView = (

@@ -1,5 +1,6 @@
+import { overLimit } from '../kit/errors.ts'
 import { kind } from '../kit/records.ts'
-import type { Change, Store } from '../platform/store/store.ts'
+import { type Change, Conflict, type Store } from '../platform/store/store.ts'
 
 /** What a project may have at once; -1 = no limit. `ram` in MB, `volumes` in GB. */
 export const LIMITS = { instances: 10, ram: -1, volumes: 40, backups: 50 }
@@ -37,4 +38,18 @@ export async function exceeded(
     if (LIMITS[resource] >= 0 && used + (amounts[resource] ?? 0) > LIMITS[resource]) over.push(resource)
   }
   return over
+}
+
+/** What is to be thrown for a transaction that failed with `error`: 413 with the names of what is exceeded, if it is that. */
+export async function quotaFault(
+  store: Store,
+  project: string,
+  amounts: Partial<Record<Resource, number>>,
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof Conflict) || error.reason !== 'bound') return error
+  const over = await exceeded(store, project, amounts)
+  // Another request may have given back meanwhile what this one lacked.
+  const names = over.length > 0 ? over : resources(amounts).slice(error.index, error.index + 1)
+  return overLimit(`Quota exceeded for resources: [${names.map(name => `'${name}'`).join(', ')}].`)
 }

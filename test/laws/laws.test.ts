@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import type { TaskmanagerMethods } from '../../lib/contracts/taskmanager.ts'
 import { commands } from '../../lib/guests/guest.ts'
 import { sagas } from '../../lib/instances/index.ts'
+import { ramOf } from '../../lib/instances/parts.ts'
 import { Permanent } from '../../lib/kit/errors.ts'
 import { SagaRunner } from '../../lib/kit/saga/runner.ts'
 import { isOver, type Saga, type SagaRecord } from '../../lib/kit/saga/saga.ts'
@@ -10,6 +11,7 @@ import { type CrashPoint, World } from '../sim/world.ts'
 import {
   expectBareMachine,
   expectErased,
+  expectItsMachine,
   expectNoSecrets,
   expectNothingLeft,
   remove,
@@ -61,11 +63,13 @@ async function expectSettled(world: World): Promise<void> {
   if (!instance) return expectNothingLeft(world)
   expect(instance.operation).toBeUndefined()
   await expectNoSecrets(world)
-  if (instance.task !== 'NONE') {
+  if (instance.gaveBack) {
     expectBareMachine(world)
     expect(await usedQuota(world)).toEqual({ instances: 1, ram: 0, volumes: 0 })
   } else {
-    expect(await usedQuota(world)).toEqual({ instances: 1, ram: 512, volumes: 1 })
+    const { volume } = instance
+    expect(await usedQuota(world)).toEqual({ instances: 1, ram: ramOf(instance), volumes: volume.sizeGb })
+    expectItsMachine(world, instance)
   }
 }
 
@@ -153,7 +157,8 @@ describe.each(NAMES)('%s', name => {
       const { status: outcome } = await recordOf(world, id)
       if (scenario.failed && status === 202) {
         turned += 1
-        expect([effect, outcome, await scenario.failed(world)]).toEqual([effect, 'CANCELLED', true])
+        const clean = await (scenario.cancelled ?? scenario.failed)(world)
+        expect([effect, outcome, clean]).toEqual([effect, 'CANCELLED', true])
       } else {
         // 404: it has ended together with its instance.
         expect([404, 409]).toContain(status)

@@ -1,10 +1,21 @@
 import { expect } from '@jest/globals'
+import { guestTopic } from '../../lib/contracts/conductor.ts'
 import type { TaskmanagerMethods } from '../../lib/contracts/taskmanager.ts'
 import { commands, guests } from '../../lib/guests/guest.ts'
+import { requestAccess } from '../../lib/instances/access.ts'
 import { requestCreate } from '../../lib/instances/create.ts'
 import { CreateBody } from '../../lib/instances/create-body.ts'
 import { requestDelete } from '../../lib/instances/delete.ts'
-import { type Instance, instances, statusOf } from '../../lib/instances/instance.ts'
+import { type Instance, instances, serverOf, statusOf, volumeOf } from '../../lib/instances/instance.ts'
+import { engineOf } from '../../lib/instances/parts.ts'
+import { requestReboot } from '../../lib/instances/reboot.ts'
+import { requestRebuild } from '../../lib/instances/rebuild.ts'
+import { requestResizeFlavor } from '../../lib/instances/resize-flavor.ts'
+import { requestResizeVolume } from '../../lib/instances/resize-volume.ts'
+import { requestRestart } from '../../lib/instances/restart.ts'
+import { sizeOf } from '../../lib/instances/server.ts'
+import { requestStop } from '../../lib/instances/stop.ts'
+import { requestUpgrade } from '../../lib/instances/upgrade.ts'
 import type { Call } from '../../lib/kit/http/route.ts'
 import { isOver, type SagaRecord } from '../../lib/kit/saga/saga.ts'
 import { ERASED } from '../../lib/kit/secret.ts'
@@ -23,6 +34,8 @@ export interface Scenario {
   done(world: World): Promise<boolean>
   /** It turned round; left out where it only runs forward. */
   failed?(world: World): Promise<boolean>
+  /** It was cancelled; left out where that looks like a failure. */
+  cancelled?(world: World): Promise<boolean>
 }
 
 const BODY = {
@@ -56,6 +69,56 @@ async function isActive(world: World): Promise<boolean> {
   return instance !== undefined && statusOf(instance) === 'ACTIVE' && instance.service?.status === 'healthy'
 }
 
+/** Serves, with nothing to complain of. */
+const isWell = async (world: World) => (await isActive(world)) && (await theInstance(world))?.fault === undefined
+
+/** As it was before, and it is told why. */
+const isAsBefore = async (world: World) => {
+  const instance = await theInstance(world)
+  return instance?.task === 'NONE' && instance.fault !== undefined && instance.operation === undefined
+}
+
+/** As it was before, without a word. */
+const isAsWell = async (world: World) => {
+  const instance = await theInstance(world)
+  return instance?.task === 'NONE' && instance.fault === undefined && instance.operation === undefined
+}
+
+const admin = <B>(platform: Platform, body: B, id: string) => ({ ...call(platform, body, { id }), admin: true })
+
+/** Whether the agents were asked for these, in this order and no others, after what made the instance. */
+function didLast(world: World, ...expected: string[]): boolean {
+  const [guest] = world.machine.servers.values()
+  return JSON.stringify(guest?.driver.executed.slice(3)) === JSON.stringify(expected)
+}
+
+/** An action of a running instance. */
+function action(
+  begin: (platform: Platform, id: string) => Promise<unknown>,
+  done: (world: World, instance: Instance) => boolean,
+  body: unknown = BODY,
+): Scenario {
+  return {
+    async before(world) {
+      await requestCreate(call(world.platform, CreateBody.parse(body)))
+      await world.until('instance', () => isActive(world))
+    },
+    async begin(platform) {
+      const [item] = await instances.list(platform.store, PROJECT, { limit: 1 })
+      if (item) await begin(platform, item.body.id)
+    },
+    async done(world) {
+      const instance = await theInstance(world)
+      return instance !== undefined && (await isWell(world)) && done(world, instance)
+    },
+    failed: isAsBefore,
+    // Its user knows why.
+    cancelled: isAsWell,
+  }
+}
+
+const machineSize = (world: World) => [...world.machine.servers.values()][0]?.spec
+
 /** One for every saga that the taskmanager knows: a new one does not compile without. */
 export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
   create_instance: {
@@ -77,6 +140,68 @@ export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
     begin: remove,
     done: async world => (await theInstance(world)) === undefined,
   },
+  restart: action(
+    (platform, id) => requestRestart(call(platform, {}, { id })),
+    world => didLast(world, 'restart'),
+  ),
+  reboot: action(
+    (platform, id) => requestReboot(admin(platform, {}, id)),
+    world => [...world.machine.servers.values()][0]?.wish !== undefined,
+  ),
+  stop_db: {
+    ...action(
+      (platform, id) => requestStop(admin(platform, {}, id)),
+      world => didLast(world, 'stop_db'),
+    ),
+    async done(world) {
+      const instance = await theInstance(world)
+      return instance?.task === 'NONE' && instance.service?.status === 'shutdown' && didLast(world, 'stop_db')
+    },
+  },
+  resize_volume: action(
+    (platform, id) => requestResizeVolume(call(platform, { size: 3 }, { id })),
+    (world, { volume }) => volume.sizeGb === 3 && [...world.machine.volumes.values()][0]?.sizeGb === 3,
+  ),
+  resize_flavor: action(
+    (platform, id) => requestResizeFlavor(call(platform, { flavor: 2 }, { id })),
+    (world, { flavor }) =>
+      flavor === '2' &&
+      Object(machineSize(world)?.flavor).ramMb === 1024 &&
+      didLast(world, 'start_db_with_conf_changes'),
+  ),
+  upgrade: action(
+    (platform, id) => requestUpgrade(call(platform, { version: '18' }, { id })),
+    (world, { datastore }) =>
+      datastore.versionName === '18' &&
+      Object(machineSize(world)?.datastore).version === '18' &&
+      didLast(world, 'upgrade'),
+    { instance: { ...BODY.instance, datastore: { type: 'postgresql', version: '18.3' } } },
+  ),
+  update_access: {
+    ...action(
+      (platform, id) => requestAccess(call(platform, { access: { allowed_cidrs: ['10.0.0.0/8'] } }, { id })),
+      (world, { access }) =>
+        JSON.stringify(access?.allowed_cidrs) === '["10.0.0.0/8"]' && didLast(world, 'update_access 10.0.0.0/8'),
+    ),
+    // What was let in is shut out again.
+    async cancelled(world) {
+      const [guest] = world.machine.servers.values()
+      return (await isAsWell(world)) && guest?.driver.executed.at(-1) !== 'update_access 10.0.0.0/8'
+    },
+  },
+  rebuild: {
+    ...action(
+      (platform, id) => requestRebuild(admin(platform, {}, id)),
+      (world, { generation }) => generation === 2 && didLast(world, 'rebuild'),
+    ),
+    async failed(world) {
+      const instance = await theInstance(world)
+      return (
+        instance !== undefined && statusOf(instance) === 'ERROR' && instance.fault !== undefined && !instance.operation
+      )
+    },
+    cancelled: world => scenarios.rebuild.failed?.(world) ?? Promise.resolve(false),
+  },
 }
 
 /** What the project has of its quota. */
@@ -92,6 +217,21 @@ export function expectBareMachine(world: World): void {
   expect([...world.machine.volumes]).toEqual([])
   expect([...world.machine.servers.keys()]).toEqual([])
   expect(world.queue.topics().filter(topic => topic.startsWith('guest-'))).toEqual([])
+}
+
+/** The machine has what the instance says, and nothing else. */
+export function expectItsMachine(world: World, instance: Instance): void {
+  expect([...world.machine.volumes].map(([name, { sizeGb }]) => [name, sizeGb])).toEqual([
+    [volumeOf(instance), instance.volume.sizeGb],
+  ])
+  const { server } = instance
+  const runs = server !== undefined && server.status !== 'GONE'
+  expect([...world.machine.servers.keys()]).toEqual(runs ? [serverOf(instance)] : [])
+  if (runs) {
+    expect(machineSize(world)).toEqual({ flavor: sizeOf(instance.flavor), datastore: engineOf(instance.datastore) })
+  }
+  const topics = world.queue.topics().filter(topic => topic.startsWith('guest-'))
+  expect(topics).toEqual(runs ? [guestTopic(instance.id, instance.generation)] : [])
 }
 
 /** Nothing at all is left over but records that expire by themselves. */

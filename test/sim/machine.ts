@@ -1,7 +1,7 @@
 import { Agent } from '../../guest-agent/agent.ts'
 import type { Ended, Journal } from '../../guest-agent/journal.ts'
 import { HostMessage, type HostMethods, host } from '../../lib/contracts/host.ts'
-import type { Driver } from '../../lib/datastores/driver.ts'
+import type { Driver, Service } from '../../lib/datastores/driver.ts'
 import type { Clock, Random } from '../../lib/kit/clock.ts'
 import { type Handlers, serve } from '../../lib/kit/contract.ts'
 import { type EndKeys, readEnvelope, sealer } from '../../lib/kit/seal.ts'
@@ -11,15 +11,21 @@ import { memoryDriver } from './memory-driver.ts'
 import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST, type MachineFacts } from './names.ts'
 
 interface Guest {
+  wish?: string
+  /** What of the flavor and the datastore the server has. */
+  spec: { flavor: unknown; datastore: unknown }
   agent: Agent
   topic: string
   journal: Ended[]
-  driver: Driver & { executed: string[] }
+  driver: Driver & Service & { executed: string[] }
 }
+
+/** Commands after which the database serves, or does not. */
+const SERVES = ['prepare', 'restart', 'stop_db', 'start_db_with_conf_changes', 'upgrade', 'rebuild']
 
 /** A machine that makes volumes and servers at once: a host daemon and its agents, without processes. */
 export class SimMachine {
-  readonly volumes = new Set<string>()
+  readonly volumes = new Map<string, { sizeGb: number; wish?: string; driver: Guest['driver'] }>()
   readonly servers = new Map<string, Guest>()
   readonly #deleted = new Set<string>()
   #sent = 0
@@ -55,7 +61,7 @@ export class SimMachine {
     for (const [name, guest] of this.servers) {
       const [, instance = '', generation = '1'] = /^server-(.*)-(\d+)$/.exec(name) ?? []
       const again = this.#guest(instance, Number(generation), guest.journal, guest.driver)
-      this.servers.set(name, again)
+      this.servers.set(name, { ...guest, ...again })
       await again.agent.heartbeat()
     }
   }
@@ -70,8 +76,10 @@ export class SimMachine {
 
   readonly #handlers: Handlers<HostMethods, undefined> = {
     create_volume: async wish => {
-      if (!this.#deleted.has(wish.name)) this.volumes.add(wish.name)
-      await this.#tell('update_volume', wish, { status: this.#deleted.has(wish.name) ? 'GONE' : 'ACTIVE' })
+      if (this.#deleted.has(wish.name)) return this.#tell('update_volume', wish, { status: 'GONE' })
+      const volume = this.volumes.get(wish.name) ?? { sizeGb: wish.sizeGb, driver: memoryDriver() }
+      this.volumes.set(wish.name, volume)
+      await this.#tell('update_volume', wish, { status: 'ACTIVE', ...(volume.wish && { wish: volume.wish }) })
     },
     delete_volume: async wish => {
       this.#deleted.add(wish.name)
@@ -80,16 +88,38 @@ export class SimMachine {
     },
     create_server: async wish => {
       if (this.#deleted.has(wish.name)) return this.#tell('update_server', wish, { status: 'GONE' })
-      if (!this.volumes.has(wish.volume)) return
+      const volume = this.volumes.get(wish.volume)
+      if (!volume) return
       if (!this.servers.has(wish.name)) {
-        const guest = this.#guest(wish.instance, wish.generation, [], memoryDriver())
-        this.servers.set(wish.name, guest)
+        const { flavor, datastore } = wish
+        const guest = this.#guest(wish.instance, wish.generation, [], volume.driver)
+        this.servers.set(wish.name, { ...guest, spec: { flavor, datastore } })
         await guest.agent.heartbeat()
       }
-      await this.#tell('update_server', wish, {
-        status: 'ACTIVE',
-        addresses: [{ address: '127.1.1.1', port: 5432, type: 'private' }],
-      })
+      await this.#tellServer(wish)
+    },
+    resize_volume: async wish => {
+      const volume = this.volumes.get(wish.name)
+      if (!volume) return
+      this.volumes.set(wish.name, { ...volume, sizeGb: wish.sizeGb, wish: wish.wish })
+      await this.#tell('update_volume', wish, { status: 'ACTIVE', wish: wish.wish })
+    },
+    change_server: async wish => {
+      const guest = this.servers.get(wish.name)
+      if (!guest) return
+      const { flavor = guest.spec.flavor, datastore = guest.spec.datastore } = wish
+      this.servers.set(wish.name, { ...guest, spec: { flavor, datastore }, wish: wish.wish })
+      await this.#tellServer(wish)
+    },
+    reboot_server: async wish => {
+      const guest = this.servers.get(wish.name)
+      if (!guest) return
+      if (guest.wish !== wish.wish) {
+        const again = this.#guest(wish.instance, wish.generation, guest.journal, guest.driver)
+        this.servers.set(wish.name, { ...guest, ...again, wish: wish.wish })
+        await again.agent.heartbeat()
+      }
+      await this.#tellServer(wish)
     },
     delete_server: async wish => {
       this.#deleted.add(wish.name)
@@ -98,9 +128,17 @@ export class SimMachine {
     },
   }
 
-  #guest(instance: string, generation: number, endings: Ended[], driver: Guest['driver']): Guest {
+  #tellServer(of: { name: string; instance: string; project: string }): Promise<void> {
+    const { wish } = this.servers.get(of.name) ?? {}
+    const addresses = [{ address: '127.1.1.1', port: 5432, type: 'private' as const }]
+    return this.#tell('update_server', of, { status: 'ACTIVE', addresses, ...(wish !== undefined && { wish }) })
+  }
+
+  #guest(instance: string, generation: number, endings: Ended[], driver: Guest['driver']): Omit<Guest, 'spec'> {
     const topic = guestTopic(instance, generation)
-    let status: 'building' | 'healthy' | 'failed' = endings.some(({ number }) => number === 1) ? 'healthy' : 'building'
+    let status: 'building' | 'healthy' | 'shutdown' | 'failed' = endings.some(({ number }) => number === 1)
+      ? 'healthy'
+      : 'building'
     const agent: Agent = new Agent({
       subject: guestSubject(instance),
       generation,
@@ -116,8 +154,8 @@ export class SimMachine {
       version: 'sim',
       health: () => ({ status }),
       succeeded: async method => {
-        if (method !== 'prepare') return
-        status = 'healthy'
+        if (!SERVES.includes(method)) return
+        status = method === 'stop_db' ? 'shutdown' : 'healthy'
         await agent.heartbeat()
       },
       failed: method => {

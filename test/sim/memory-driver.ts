@@ -1,7 +1,7 @@
-import { type Driver, Refused, type UserView } from '../../lib/datastores/driver.ts'
+import { type Driver, Refused, type Service, type UserView } from '../../lib/datastores/driver.ts'
 
 /** A database server that is only its catalogue. `executed` tells which changes it was asked for, in order. */
-export function memoryDriver(): Driver & { executed: string[] } {
+export function memoryDriver(): Driver & Service & { executed: string[] } {
   const databases = new Set<string>()
   const users = new Map<string, UserView>()
   const executed: string[] = []
@@ -10,7 +10,7 @@ export function memoryDriver(): Driver & { executed: string[] } {
     if (!found) throw new Refused(404, `no user ${name}`)
     return found
   }
-  const driver: Driver & { executed: string[] } = {
+  const driver: Driver & Service & { executed: string[] } = {
     executed,
     async prepare(input) {
       executed.push('prepare')
@@ -56,6 +56,12 @@ export function memoryDriver(): Driver & { executed: string[] } {
       const { databases: before, ...kept } = user(name)
       users.set(name, { ...kept, databases: before.filter(database => database.name !== revoked) })
     },
+    update_access: async networks => void executed.push(`update_access ${networks.join()}`),
+    restart: async () => void executed.push('restart'),
+    stop_db: async () => void executed.push('stop_db'),
+    start_db_with_conf_changes: async () => void executed.push('start_db_with_conf_changes'),
+    upgrade: async () => void executed.push('upgrade'),
+    rebuild: async () => void executed.push('rebuild'),
     used_bytes: async () => 1_000_000,
   }
   return driver

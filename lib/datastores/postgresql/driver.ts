@@ -1,6 +1,6 @@
 import type { Driver, Site } from '../driver.ts'
 import { accessVerbs } from './access.ts'
-import { admission } from './admission.ts'
+import { admission, admitFrom } from './admission.ts'
 import { checkDatabase, checkUser } from './checks.ts'
 import { databaseVerbs } from './databases.ts'
 import { bytesUnder, type Owner } from './files.ts'
@@ -58,6 +58,7 @@ export function postgresqlDriver(site: Site, owner?: Owner): Driver {
     start: server.start,
     ended: server.ended,
     status: statusOf(site, server, sessions),
+    update_access: admitFrom(site.volume, sessions, admit, owner),
     used_bytes: () => bytesUnder(site.volume),
 
     async prepare(input) {
@@ -65,6 +66,8 @@ export function postgresqlDriver(site: Site, owner?: Owner): Driver {
       for (const user of input.users) checkUser(user)
       await server.start()
       await setUp(sessions, site.volume, site.random, owner)
+      // Before there is a user who could come from elsewhere.
+      if (input.networks?.length) await admitFrom(site.volume, sessions, admit, owner)(input.networks)
       // Each waits for the disk; together they wait once.
       await Promise.all([databases.create_database(input.databases), makeUsers(tools, input.users)])
       await grantUsers(tools, input.users)

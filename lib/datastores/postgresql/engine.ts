@@ -10,6 +10,7 @@ import type { Owner } from './files.ts'
 export const layout = (volume: string) => ({
   data: join(volume, 'data'),
   log: join(volume, 'server.log'),
+  access: join(volume, 'access.json'),
   password: (role: string) => join(volume, `${role}.pw`),
 })
 

@@ -16,6 +16,17 @@ export function networkOf(host: string): string | undefined {
   return `${[...octets, '0', '0', '0'].slice(0, 4).join('.')}/${octets.length * 8}`
 }
 
+const sizeOf = (network: string) => Number(network.split('/')[1])
+const numberOf = (network: string) =>
+  (network.split('/')[0] ?? '').split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0)
+
+/** The addresses that two networks (`10.0.0.0/8`) have in common: the smaller one, or undefined if there are none. */
+export function commonOf(one: string, other: string): string | undefined {
+  const [wide, narrow] = sizeOf(one) <= sizeOf(other) ? [one, other] : [other, one]
+  const span = 2 ** (32 - sizeOf(wide))
+  return Math.floor(numberOf(wide) / span) === Math.floor(numberOf(narrow) / span) ? narrow : undefined
+}
+
 /** Why this host pattern cannot be enforced for that user, or undefined. */
 export function badHost(user: string, host: string): string | undefined {
   if (host === ANYWHERE) return undefined

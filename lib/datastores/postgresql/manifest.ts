@@ -2,6 +2,7 @@ import type { Manifest } from '../manifest.ts'
 import { badHost } from './hosts.ts'
 import { badLocale } from './locales.ts'
 import { badName, badRoleName } from './names.ts'
+import { badUpgrade } from './upgrades.ts'
 
 /** PostgreSQL, as the control plane knows it. */
 export const postgresql: Manifest = {
@@ -19,5 +20,6 @@ export const postgresql: Manifest = {
   badDatabaseName: badName,
   badUserName: badRoleName,
   badLocale,
+  badUpgrade,
   badHost,
 }

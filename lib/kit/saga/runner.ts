@@ -31,7 +31,7 @@ export interface RunnerOptions<D> {
   leaseMs: number
   /** Told after a saga has ended, to ring whoever waits for it. */
   ended?(record: SagaRecord): Promise<void>
-  /** Called when a saga has turned round, before anything is undone; may be called again. What it throws is tried again. */
+  /** Called when a saga has turned round, before anything is undone; may be called again until then. What it throws is tried again. */
   turned?(record: SagaRecord): Promise<void>
 }
 
@@ -132,12 +132,23 @@ export class SagaRunner<D> {
     return 'on'
   }
 
-  async #back(held: Held, step: Step<unknown, D> | undefined, run: Running<unknown, D>): Promise<'on' | 'over'> {
+  async #back(
+    held: Held,
+    step: Saga<unknown, D>['steps'][number] | undefined,
+    run: Running<unknown, D>,
+  ): Promise<'on' | 'over'> {
     const record = held.record
     try {
-      if (record.step === record.turnedAt) await this.#options.turned?.(record)
+      if (record.turning) {
+        await this.#options.turned?.(record)
+        // From here on, what undoes may ask for something itself.
+        await held.write({}, ['turning'])
+      }
       await step?.undo?.(run)
-      if (step?.undone && !(await step.undone(run))) return await held.nap()
+      if (step?.undone && !(await step.undone(run))) {
+        if (this.#options.clock.now() < record.entered + (step.undoDeadlineMs ?? Infinity)) return await held.nap()
+        run.log.error({ step: step.name }, 'saga undo given up')
+      }
     } catch (error) {
       const parked = record.tries > MOST_TRIES
       run.log[parked ? 'error' : 'warn']({ step: record.step, error: reason(error), parked }, 'saga undo failed')
@@ -208,5 +219,5 @@ function nameOf(saga: Saga<unknown, never>, record: SagaRecord): string {
 const turning = (saga: Saga<unknown, never>, record: SagaRecord) => ({
   status: 'UNDOING' as const,
   failedStep: nameOf(saga, record),
-  turnedAt: record.step,
+  turning: true,
 })

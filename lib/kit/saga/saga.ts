@@ -32,8 +32,8 @@ export interface SagaRecord {
   error?: string
   /** The step at which it turned round. */
   failedStep?: string
-  /** The same as a number; one past the last step if it was preempted there. */
-  turnedAt?: number
+  /** It has turned round, and those who have to know are not told yet. */
+  turning?: boolean
   lease?: { id: string; boot: string; until: number }
   /** What was asked for, secrets encrypted; erased at the end. */
   request: unknown
@@ -68,6 +68,8 @@ export interface Step<R, D> {
   undone?(run: Running<R, D>): Promise<boolean>
   /** Milliseconds from entering the step to turning round. Default 10 minutes. */
   deadlineMs?: number
+  /** Milliseconds after which `undone` is waited for no longer: what it waits for may be dead. Left out where it must come. */
+  undoDeadlineMs?: number
 }
 
 /** How long a step may take before the saga turns round, unless the step says otherwise. */

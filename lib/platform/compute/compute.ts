@@ -28,6 +28,17 @@ export interface Facts {
   /** Server only: where its database can be reached. */
   addresses?: { address: string; port: number; type: 'private' | 'public' }[] | undefined
   fault?: string | undefined
+  /** The last change that was carried out, by the `wish` it was asked for with. */
+  wish?: string | undefined
+}
+
+/** Which part is meant, and a name for the change: repeated with the same name, it is done once. */
+export interface Wish {
+  name: string
+  instance: string
+  project: string
+  generation: number
+  wish: string
 }
 
 /**
@@ -42,4 +53,8 @@ export interface Compute {
   createServer(spec: ServerSpec): Promise<void>
   deleteServer(spec: { name: string; instance: string; project: string; generation: number }): Promise<void>
   server(project: string, name: string): Promise<Facts | undefined>
+  /** Changes of what is there: carried out when the facts show the `wish`. */
+  resizeVolume(spec: Wish & { sizeGb: number }): Promise<void>
+  changeServer(spec: Wish & { flavor?: ServerSpec['flavor']; datastore?: ServerSpec['datastore'] }): Promise<void>
+  rebootServer(spec: Wish): Promise<void>
 }

@@ -33,6 +33,9 @@ export function hostCompute(options: HostComputeOptions): Compute {
     createServer: spec => daemon.create_server(spec),
     deleteServer: spec => daemon.delete_server(spec),
     server: facts,
+    resizeVolume: spec => daemon.resize_volume(spec),
+    changeServer: spec => daemon.change_server(spec),
+    rebootServer: spec => daemon.reboot_server(spec),
   }
 }
 

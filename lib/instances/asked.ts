@@ -1,0 +1,71 @@
+import type { GuestMethods } from '../contracts/guest.ts'
+import { type CommandRow, guestClient } from '../guests/guest.ts'
+import type { Client } from '../kit/contract.ts'
+import { Permanent } from '../kit/errors.ts'
+import type { Running, Step } from '../kit/saga/saga.ts'
+import type { Platform } from '../platform/platform.ts'
+import { serverOf } from './instance.ts'
+import { current } from './parts.ts'
+
+type Run<R> = Running<R, Platform>
+type Agent = Client<GuestMethods, CommandRow>
+
+/** How long an agent may take to put back what was before; it may be dead. */
+const BACK_MS = 120_000
+
+/** The command's row: asked for at the first call, looked at later. `once` names it within the saga. */
+function asked<R>(
+  { deps, project, instance, requestId, id }: Run<R>,
+  once: string,
+  ask: (agent: Agent) => Promise<CommandRow>,
+) {
+  return ask(guestClient(deps, { project, instance, requestId, once: `${id}/${once}` }))
+}
+
+/** A step that is one command to the agent. Turns round if the command fails, or its server does. */
+export const commanded = <R>(
+  once: string,
+  ask: (agent: Agent, run: Run<R>) => Promise<CommandRow>,
+): Pick<Step<R, Platform>, 'until' | 'waitFor'> => ({
+  waitFor: 'notify_end',
+  async until(run) {
+    const row = await asked(run, once, agent => ask(agent, run))
+    if (row.status === 'failed') throw new Permanent(row.error?.message ?? `The agent could not do ${row.method}.`)
+    if (row.status === 'cancelled') throw new Permanent(`${row.method} was cancelled.`)
+    if (row.status === 'done') return true
+    const facts = await run.deps.compute.server(run.project, serverOf(await current(run)))
+    if (facts?.status === 'ERROR') throw new Permanent(facts.fault ?? 'The server of the instance failed.')
+    return false
+  },
+})
+
+/** The undo of a step by one command to the agent. Given up when the agent is silent, left out when the instance goes. */
+export const commandedBack = <R>(
+  once: string,
+  ask: (agent: Agent, run: Run<R>) => Promise<CommandRow>,
+): Pick<Step<R, Platform>, 'undone' | 'undoDeadlineMs'> => ({
+  undoDeadlineMs: BACK_MS,
+  async undone(run) {
+    if ((await current(run)).task === 'DELETING') return true
+    const row = await asked(run, once, agent => ask(agent, run))
+    return row.status !== 'issued'
+  },
+})
+
+/** A step that ends when the database serves. */
+export const serves: Pick<Step<unknown, Platform>, 'until' | 'waitFor'> = {
+  waitFor: 'heartbeat',
+  async until(run) {
+    const { service } = await current(run)
+    if (service?.status === 'failed') throw new Permanent(service.message ?? 'The database server failed.')
+    return service?.status === 'running' || service?.status === 'healthy'
+  },
+}
+
+/** Whether the machine has carried out the change of that name. Throws Permanent if it could not. */
+export async function isCarriedOut(run: Run<unknown>, part: 'server' | 'volume', name: string, wish: string) {
+  const facts = await run.deps.compute[part](run.project, name)
+  if (facts?.wish !== wish) return false
+  if (facts.fault !== undefined) throw new Permanent(facts.fault)
+  return true
+}

@@ -1,0 +1,254 @@
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import pg from 'pg'
+import { endpointOf, faultOf, query, refusal } from './api-helpers.ts'
+import { type Answer, active, type Coffer, createInstance, type Session, startCoffer, until, wipe } from './coffer.ts'
+
+jest.setTimeout(60_000)
+
+const ANN = { user: 'ann', password: 'pw1', database: 'cart' }
+
+let coffer: Coffer
+let demo: Session
+let admin: Session
+let shop: Answer['body']
+let at: string
+beforeAll(async () => {
+  coffer = await startCoffer()
+  demo = await coffer.login()
+  admin = await coffer.login('openrc-admin')
+  shop = await createInstance(demo, {
+    databases: [{ name: 'cart' }],
+    users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
+  })
+  at = `/instances/${shop.id}`
+  await query(shop, ANN, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)')
+})
+afterAll(async () => {
+  await coffer?.stop()
+  await wipe(coffer.dataDir)
+})
+
+const act = (body: unknown) => demo.call('POST', `${at}/action`, body)
+const actAsAdmin = (body: unknown) => admin.call('POST', `/mgmt/instances/${shop.id}/action`, body)
+const show = async () => (await demo.call('GET', at)).body.instance
+const kept = async () => (await query(shop, ANN, 'SELECT id FROM kept'))[0]
+const startedAt = async () => (await query(shop, ANN, 'SELECT pg_postmaster_start_time()::text AS at'))[0]?.['at']
+const setting = async (name: string) => (await query(shop, ANN, `SHOW ${name}`))[0]?.[name]
+
+/** What was accepted has come to its end, and the instance serves. */
+async function done(asked: Promise<Answer>): Promise<Answer['body']> {
+  const answer = await asked
+  expect([answer.status, answer.text]).toEqual([202, ''])
+  return active(demo, shop.id)
+}
+
+/** The latest operation's outcome. */
+async function lastOperation() {
+  const [latest] = (await demo.call('GET', `${at}/operations`)).body.operations
+  return latest
+}
+
+describe('restart', () => {
+  it('starts the database again, and keeps what is in it', async () => {
+    const before = await startedAt()
+    expect((await act({ restart: {} })).status).toBe(202)
+    expect((await show()).status).toBe('REBOOT')
+    await active(demo, shop.id)
+    expect(await startedAt()).not.toBe(before)
+    expect(await kept()).toEqual({ id: 7 })
+    expect(await lastOperation()).toMatchObject({ name: 'restart', status: 'DONE', percent: 100 })
+  })
+
+  it('takes null, as openstacksdk sends it, and nothing else', async () => {
+    await done(act({ restart: null }))
+    for (const body of [{ restart: 1 }, { restart: { hard: true } }, { restart: [] }]) {
+      expect(faultOf(await act(body)).code).toBe(400)
+    }
+  })
+
+  it('is refused while another action runs', async () => {
+    expect((await act({ restart: {} })).status).toBe(202)
+    for (const body of [{ restart: {} }, { resize: { volume: { size: 5 } } }, { resize: { flavorRef: 2 } }]) {
+      expect(await refusal(act(body))).toBe(
+        `422 Instance ${shop.id} is not currently available for an action to be performed (task status was REBOOTING).`,
+      )
+    }
+    await active(demo, shop.id)
+  })
+})
+
+describe('resize of the volume', () => {
+  it('is up only, within the limits, and shown at once when it is done', async () => {
+    expect(faultOf(await act({ resize: { volume: { size: 1 } } })).code).toBe(400)
+    expect(faultOf(await act({ resize: { volume: { size: 11 } } })).code).toBe(413)
+    for (const size of ['x', 0, -1, 1.5, null, '2 GB']) {
+      expect(faultOf(await act({ resize: { volume: { size } } })).code).toBe(400)
+    }
+    const client = new pg.Client({ ...endpointOf(shop), ...ANN })
+    await client.connect()
+    const { volume } = await done(act({ resize: { volume: { size: '2' } } }))
+    expect(volume.size).toBe(2)
+    // Live: sessions go on.
+    expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+    await client.end()
+    expect((await done(act({ resize: { volume: 3 } }))).volume.size).toBe(3)
+  })
+})
+
+describe('resize to another flavor', () => {
+  it('gives the database settings of the new flavor', async () => {
+    const before = Number(await setting('max_connections'))
+    const { flavor } = await done(act({ resize: { flavorRef: '3' } }))
+    expect(flavor.id).toBe('3')
+    expect(Number(await setting('max_connections'))).toBe(before * 4)
+    expect(await kept()).toEqual({ id: 7 })
+  })
+
+  it('is refused for the same and for an unknown one', async () => {
+    expect(faultOf(await act({ resize: { flavorRef: 3 } })).code).toBe(400)
+    expect(faultOf(await act({ resize: { flavorRef: 'nothing' } })).code).toBe(400)
+    expect(faultOf(await act({ resize: { flavorRef: 1, volume: { size: 4 } } })).code).toBe(400)
+    expect(faultOf(await act({ resize: {} })).code).toBe(400)
+  })
+})
+
+describe('access', () => {
+  const put = (instance: unknown) => demo.call('PUT', at, { instance })
+
+  it('is held by the server: nobody from elsewhere, and no session that is there already', async () => {
+    const client = new pg.Client({ ...endpointOf(shop), ...ANN })
+    const ended = new Promise(resolve => client.on('error', resolve))
+    await client.connect()
+    const closed = await done(put({ access: { is_public: true, allowed_cidrs: ['10.0.0.0/8', '192.0.2.7'] } }))
+    expect(closed.access).toEqual({ is_public: true, allowed_cidrs: ['10.0.0.0/8', '192.0.2.7'] })
+    expect(closed.addresses.map(({ type }: { type: string }) => type)).toEqual(['private', 'public'])
+    await expect(query(shop, ANN, 'SELECT 1')).rejects.toThrow(/pg_hba/)
+    await ended
+    // Its agent is not from elsewhere.
+    expect((await demo.call('GET', `${at}/users`)).body.users).toHaveLength(1)
+
+    const open = await done(put({ access: { is_public: false, allowed_cidrs: ['127.0.0.0/8'] } }))
+    expect(open.addresses.map(({ type }: { type: string }) => type)).toEqual(['private'])
+    expect(await kept()).toEqual({ id: 7 })
+  })
+
+  it('keeps over restarts, and is told at the create', async () => {
+    await done(put({ access: { allowed_cidrs: ['10.0.0.0/8'] } }))
+    await done(act({ restart: {} }))
+    await expect(query(shop, ANN, 'SELECT 1')).rejects.toThrow(/pg_hba/)
+    await done(put({ access: { allowed_cidrs: [] } }))
+    expect(await kept()).toEqual({ id: 7 })
+
+    const closed = await createInstance(demo, {
+      databases: [{ name: 'cart' }],
+      users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
+      access: { is_public: true, allowed_cidrs: ['192.0.2.0/24'] },
+    })
+    await expect(query(closed, ANN, 'SELECT 1')).rejects.toThrow(/pg_hba/)
+    expect((await demo.call('DELETE', `/instances/${closed.id}`)).status).toBe(202)
+  })
+
+  it('that cannot be is refused', async () => {
+    for (const access of [
+      { allowed_cidrs: ['::1/128'] },
+      { allowed_cidrs: ['10.0.0.0/33'] },
+      { allowed_cidrs: ['all'] },
+      { allowed_cidrs: '10.0.0.0/8' },
+      { is_public: 'maybe' },
+      [],
+    ]) {
+      expect(faultOf(await put({ access })).code).toBe(400)
+    }
+  })
+})
+
+describe('PUT and PATCH', () => {
+  it('rename', async () => {
+    expect((await demo.call('PUT', at, { instance: { name: 'renamed' } })).status).toBe(202)
+    expect((await show()).name).toBe('renamed')
+    expect((await demo.call('PATCH', at, { instance: { name: 'shop' } })).status).toBe(202)
+    expect((await show()).name).toBe('shop')
+  })
+
+  it('refuse what they do not know, two changes at once, and what is not there', async () => {
+    const missing = '00000000-0000-4000-8000-000000000000'
+    const refused: [string, unknown, number][] = [
+      ['PUT', { instance: { nothing: 1 } }, 400],
+      ['PUT', { instance: { name: '' } }, 400],
+      ['PUT', { instance: { datastore_version: '18', access: { is_public: true } } }, 400],
+      ['PUT', { instance: { datastore_version: 'nothing' } }, 400],
+      ['PUT', { instance: { datastore_version: '18' } }, 400],
+      ['PUT', { instance: { replica_of: null } }, 400],
+      ['PUT', { instance: { configuration: missing } }, 404],
+      ['PATCH', { instance: { slave_of: '' } }, 400],
+      ['PATCH', { instance: { access: { is_public: true } } }, 400],
+      ['PUT', {}, 400],
+    ]
+    for (const [method, body, code] of refused) {
+      expect([body, faultOf(await demo.call(method, at, body)).code]).toEqual([body, code])
+    }
+    expect((await demo.call('PUT', at, { instance: {} })).status).toBe(202)
+    expect((await demo.call('PUT', at, { instance: { configuration: null } })).status).toBe(202)
+  })
+})
+
+describe('management', () => {
+  it('reboots the server with its agent', async () => {
+    const before = await startedAt()
+    await actAsAdmin({ reboot: {} })
+    await until('reboot', async () => (await lastOperation()).status === 'DONE')
+    await active(demo, shop.id)
+    expect(await startedAt()).not.toBe(before)
+    expect(await kept()).toEqual({ id: 7 })
+  })
+
+  it('stops the database, which a restart starts again', async () => {
+    expect((await actAsAdmin({ stop: {} })).status).toBe(202)
+    await until('stop', async () => (await show()).operating_status === 'SHUTDOWN')
+    expect((await show()).status).toBe('ACTIVE')
+    await expect(query(shop, ANN, 'SELECT 1')).rejects.toThrow(/ECONNREFUSED/)
+    expect(faultOf(await demo.call('GET', `${at}/users`)).code).toBe(422)
+    await done(act({ restart: {} }))
+    expect(await kept()).toEqual({ id: 7 })
+  })
+
+  it('rebuilds the server, and keeps the volume', async () => {
+    const own = (await admin.call('GET', at)).body.instance
+    expect((await actAsAdmin({ rebuild: { image_id: '00000000-0000-4000-8000-000000000000' } })).status).toBe(202)
+    expect((await show()).status).toBe('BUILD')
+    shop = await active(demo, shop.id)
+    expect(await kept()).toEqual({ id: 7 })
+    const now = (await admin.call('GET', at)).body.instance
+    expect(now.server_id).not.toBe(own.server_id)
+    expect(now.volume_id).toBe(own.volume_id)
+    // Its new agent can be asked for things.
+    const users = [{ name: 'after', password: 'pw2' }]
+    expect((await demo.call('POST', `${at}/users`, { users })).status).toBe(202)
+    await until('user', async () => (await demo.call('GET', `${at}/users/after`)).status === 200)
+  })
+
+  it('has no other host to migrate to', async () => {
+    expect(faultOf(await actAsAdmin({ migrate: {} })).code).toBe(501)
+    expect(faultOf(await actAsAdmin({ migrate: { host: 'other' } })).code).toBe(501)
+  })
+
+  it('refuses what is unknown, and everything of members', async () => {
+    for (const body of [
+      {},
+      { nothing: {} },
+      { stop: {}, reboot: {} },
+      { rebuild: { image_id: 'x' } },
+      { restart: {} },
+    ]) {
+      expect([body, faultOf(await actAsAdmin(body)).code]).toEqual([body, 400])
+    }
+    const refused = await demo.call('POST', `/mgmt/instances/${shop.id}/action`, { stop: {} })
+    expect(faultOf(refused)).toEqual({
+      name: 'unauthorized',
+      code: 401,
+      message: 'User does not have admin privileges.',
+    })
+    expect((await actAsAdmin({ 'reset-task-status': {} })).status).toBe(202)
+    await until('report', async () => (await show()).operating_status === 'HEALTHY', 90_000)
+  })
+})
