@@ -178,6 +178,30 @@ describe('a cancel', () => {
   })
 })
 
+it('what has turned round is told once, so that what its undo asks of the agent is not cancelled', async () => {
+  const world = await new World().open()
+  let [told, left] = [0, 3]
+  const saga: Saga<unknown, Platform> = sagas.create_instance
+  const steps = saga.steps.map(step => ({
+    ...step,
+    undone: async (run: Parameters<NonNullable<typeof step.undone>>[0]) =>
+      left-- <= 0 && (step.undone === undefined || (await step.undone(run))),
+  }))
+  world.runWith(platform => {
+    const all = { ...sagas, create_instance: { ...saga, steps } }
+    const turned = async () => {
+      told += 1
+    }
+    return new SagaRunner({ ...platform, deps: platform, sagas: all, leaseMs: 90_000, turned })
+  })
+  await world.request(create)
+  const id = await operationId(world, 'create_instance')
+  await world.until('server', async () => (await recordOf(world, id)).step === 1)
+  expect((await steered(world.platform, 'cancel', id))[0]).toBe(202)
+  await world.until('end', async () => isOver(await recordOf(world, id)))
+  expect([told, left < 0, (await recordOf(world, id)).status]).toEqual([1, true, 'CANCELLED'])
+})
+
 describe('a cancelled command', () => {
   it('is counted by the agent without being done, and loses its secrets', async () => {
     const world = await new World().open()
