@@ -1,5 +1,7 @@
 import middy from '@middy/core'
 import type { Context } from 'aws-lambda'
+import { recorder } from '../lib/audit/audit.ts'
+import { routes as audit } from '../lib/audit/routes.ts'
 import { routes as databases } from '../lib/databases/routes.ts'
 import { routes as datastores } from '../lib/datastores/routes.ts'
 import { routes as flavors } from '../lib/flavors/routes.ts'
@@ -16,6 +18,8 @@ import {
   schemaCheck,
 } from '../lib/kit/http/pipeline.ts'
 import { router } from '../lib/kit/http/route.ts'
+import { safely, watched } from '../lib/kit/http/safe.ts'
+import type { Saga } from '../lib/kit/saga/saga.ts'
 import { throttling } from '../lib/kit/throttle/middleware.ts'
 import { routes as limits } from '../lib/limits/routes.ts'
 import { routes as mgmt } from '../lib/mgmt/routes.ts'
@@ -28,10 +32,8 @@ import { routes as users } from '../lib/users/routes.ts'
 import { routes as versions } from '../lib/versions/routes.ts'
 import { wired } from '../lib/wiring/current.ts'
 
-const stepsOf = (name: string) =>
-  Object.values(sagas)
-    .find(saga => saga.name === name)
-    ?.steps.map(step => step.name) ?? []
+const sagaOf = (name: string): Saga<unknown, Platform> | undefined =>
+  Object.values(sagas).find(saga => saga.name === name)
 
 /** Every route of the API. */
 export const routes = [
@@ -39,7 +41,7 @@ export const routes = [
   ...instances,
   ...databases,
   ...users,
-  ...operations(stepsOf),
+  ...operations(sagaOf),
   ...flavors,
   ...datastores,
   ...limits,
@@ -47,18 +49,23 @@ export const routes = [
   ...quotas,
   ...mgmt,
   ...ssl,
+  ...audit,
 ]
 
 const find = router(routes)
+
+const record = recorder()
 
 /** API Gateway REST proxy events: `/`, and behind the authorizer `/v1.0/{project_id}/…`. */
 export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof handled>>, Error, Context>()
   .use(logged(wired))
   .use(requestId(wired))
+  .use(watched(record))
   .use(faults())
   .use(negotiation(find))
   .use(projectCheck())
   .use(throttling())
   .use(routing(find))
   .use(schemaCheck())
+  .use(safely(record))
   .handler(event => handled(event))

@@ -1,6 +1,7 @@
 import middy from '@middy/core'
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda'
 import { Task, type TaskmanagerMethods, taskmanager } from '../lib/contracts/taskmanager.ts'
+import { cancelCommands } from '../lib/guests/cancel.ts'
 import { instances, sagas } from '../lib/instances/index.ts'
 import { batch } from '../lib/kit/batch.ts'
 import { forEvery, serve } from '../lib/kit/contract.ts'
@@ -28,6 +29,7 @@ export const runnerOf = (platform: Platform) =>
       platform.metrics.count('coffer_operations_ended_total', { name: record.name, status: record.status })
       return ringNext(platform, record)
     },
+    turned: record => cancelCommands(platform, record),
   })
 
 /** Whoever waits for an operation to end goes on at once. */

@@ -90,7 +90,9 @@ export function guestClient(platform: Platform, asking: Asking): Client<GuestMet
   })
 }
 
-async function ask(platform: Platform, asking: Asking, method: string, input: unknown): Promise<unknown> {
+async function ask(within: Platform, asking: Asking, method: string, input: unknown): Promise<unknown> {
+  // A question changes nothing: it goes out at once, and what keeps its answer is nobody's change.
+  const platform = { ...within, ...within.unit?.direct }
   const { store, sealer, bells, clock, random } = platform
   const to = (await found(platform, asking)).body
   const id = random.uuid()
@@ -125,11 +127,13 @@ async function issue(
 ): Promise<CommandRow> {
   const { store, clock } = platform
   const { project, instance, requestId, once } = asking
-  const asked = await retrying(store, async () => {
+  const [asked, to] = await retrying(store, async () => {
     const item = await found(platform, asking)
     const known = once === undefined ? undefined : item.body.once[once]
     const row = known === undefined ? undefined : await commands.get(store, project, commandId(instance, known))
-    if (known !== undefined) return { changes: [], result: row?.body ?? doneLongAgo(asking, method, known) }
+    if (known !== undefined) {
+      return { changes: [], result: [row?.body ?? doneLongAgo(asking, method, known), item.body] as const }
+    }
     const number = item.body.issued + 1
     const now = clock.now()
     const locked = await platform.vault.lock(
@@ -157,9 +161,9 @@ async function issue(
       guests.replace(item, next, { due: now + RESEND_MS }),
       commands.create(project, commandId(instance, number), made, { instance }),
     ]
-    return { changes, result: made }
+    return { changes, result: [made, next] as const }
   })
-  if (asked.status === 'issued') await sendCommand(platform, (await found(platform, asking)).body, asked)
+  if (asked.status === 'issued') await sendCommand(platform, to, asked)
   return asked
 }
 
@@ -234,11 +238,13 @@ async function found({ store }: Platform, { project, instance }: Asking): Promis
 /** Waits until the command has ended. Throws what it failed with, or 504: then the command stays, and will still be done. */
 export async function ended(platform: Platform, row: CommandRow): Promise<unknown> {
   const { project, instance, number } = row
+  if (platform.unit?.dry) return undefined
   const done = await platform.bells.until(commandBell(instance, number), COMMAND_MS, async () => {
     const now = await commands.get(platform.store, project, commandId(instance, number))
     return now && now.body.status !== 'issued' ? now.body : undefined
   })
   if (!done) throw new Fault(504, `The agent of instance ${instance} has not done it yet; it stays asked for.`)
+  if (done.status === 'cancelled') throw new Fault(409, 'The operation was cancelled.')
   if (done.status === 'failed') throw new Fault(done.error?.code ?? 500, done.error?.message ?? 'failed')
   return done.result
 }

@@ -74,7 +74,8 @@ export const ending =
       ...(await serverNow(deps, changed)),
       task: outcome === 'done' ? 'NONE' : failed,
       updated: now,
-      ...(outcome === 'failed' && { fault }),
+      // What is left in ERROR says why, cancelled or not.
+      ...((outcome === 'failed' || (outcome === 'preempted' && failed !== 'NONE')) && { fault }),
     }
     return [...changes, instances.replace(item, ended)]
   }

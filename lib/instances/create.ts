@@ -12,6 +12,7 @@ import type { Platform } from '../platform/platform.ts'
 import { MAX_VOLUME_GB, quotaChanges, transactWithin } from '../quotas/quota.ts'
 import { checkedDatabases, checkedUsers } from '../users/names.ts'
 import { UserSpec } from '../users/user.ts'
+import { createAgain } from './create-again.ts'
 import type { CreateBody } from './create-body.ts'
 import { findInstance, type Instance, instances, pointers, type Task, volumeOf } from './instance.ts'
 import { current, engineOf, isActive, isGone, ramOf, remove } from './parts.ts'
@@ -147,6 +148,7 @@ const ERROR_OF: Record<string, Task> = { volume: 'BUILDING_ERROR_VOLUME', server
 
 /** A failed create gives back server and volume and leaves the record in ERROR, with the reason. */
 export const createInstance = saga<CreateRequest, Platform>('create_instance', CreateRequest, {
+  again: (deps, ended, next) => createAgain(deps, ended, next),
   async settled(run, outcome) {
     const item = await instances.get(run.deps.store, run.project, run.instance)
     if (!item) return []

@@ -31,6 +31,16 @@ export async function mapSecrets(
   return value
 }
 
+/** Whether a secret of the value was erased: it cannot be used again. */
+export async function hasErased(schema: z.core.$ZodType, value: unknown): Promise<boolean> {
+  let found = false
+  await mapSecrets(schema, value, async text => {
+    found ||= text === ERASED
+    return text
+  })
+  return found
+}
+
 function unwrap(schema: z.core.$ZodType): z.core.$ZodType | undefined {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable) return schema.unwrap()
   if (schema instanceof z.ZodDefault) return schema.unwrap()

@@ -1,6 +1,6 @@
 import { TASKMANAGER_TOPIC, type Task, type TaskmanagerMethods, taskmanager } from '../contracts/taskmanager.ts'
 import { type Client, client } from '../kit/contract.ts'
-import { isOver, type SagaRecord, sagas } from '../kit/saga/saga.ts'
+import { deadlineOf, isOver, type SagaRecord, sagas } from '../kit/saga/saga.ts'
 import { timestamp } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Change } from '../platform/store/store.ts'
@@ -11,23 +11,33 @@ export interface OperationRef {
   name: keyof TaskmanagerMethods
 }
 
-/** An operation as the API shows it. */
-export function operationView(record: SagaRecord, steps: string[]) {
+/** What the view has to know of a saga's steps. */
+export type StepFacts = { name: string; deadlineMs?: number }
+
+/** An operation as the API shows it. `deadline` is when its step turns round, or is parked where it only runs forward. */
+export function operationView(record: SagaRecord, steps: StepFacts[]) {
   const over = isOver(record)
-  const percent =
-    record.status === 'DONE' ? 100 : Math.floor((Math.max(0, record.step) * 100) / Math.max(1, steps.length))
+  const { step, status, parked, entered, finished } = record
   return {
     id: record.id,
     name: record.name,
-    status: record.parked ? 'PARKED' : record.status,
-    step: over ? null : (steps[record.step] ?? null),
-    steps,
-    percent,
+    status: parked ? 'PARKED' : status,
+    step: over ? null : (steps[step]?.name ?? null),
+    steps: steps.map(({ name }) => name),
+    percent: percentOf(record, steps.length),
     started: timestamp(record.started),
-    finished: record.finished === undefined ? null : timestamp(record.finished),
-    deadline: over ? null : timestamp(record.entered + 600_000),
+    finished: finished === undefined ? null : timestamp(finished),
+    // An undo has none: it is tried until it works.
+    deadline: status === 'RUNNING' ? timestamp(entered + deadlineOf(steps[step])) : null,
+    failed_step: record.failedStep ?? null,
     error: record.error ?? null,
   }
+}
+
+/** How much of it stands: steps done and not taken back, 100 only when it is DONE. */
+function percentOf({ status, step }: SagaRecord, steps: number): number {
+  if (status === 'DONE') return 100
+  return Math.min(99, Math.floor((Math.max(0, step) * 100) / Math.max(1, steps)))
 }
 
 /** Rings the taskmanager for an operation; a lost doorbell is rung again by `periodic`. */

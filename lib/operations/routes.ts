@@ -1,28 +1,63 @@
+import { z } from 'zod'
 import { findInstance } from '../instances/instance.ts'
+import { badRequest, cut, notFound } from '../kit/errors.ts'
 import { pageOf } from '../kit/http/paging.ts'
-import { type Call, type Reply, type Route, route } from '../kit/http/route.ts'
-import { sagas } from '../kit/saga/saga.ts'
+import { validated } from '../kit/http/parse.ts'
+import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import type { Stored } from '../kit/records.ts'
+import { type Saga, type SagaRecord, sagas } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import { operationView } from './operation.ts'
+import { cancel, retry } from './steer.ts'
 
-/** `GET …/instances/{id}/operations`, the latest first. `stepsOf` tells the steps of a kind of operation. */
-export const routes = (stepsOf: (name: string) => string[]): Route<Platform>[] => [
-  route({ method: 'GET', path: '/instances/{id}/operations', summary: "List an instance's operations" }, async call => {
-    const item = await findInstance(call.deps, call, call.params['id'] ?? '')
-    return listed(call, item.body.id, stepsOf)
+/** The saga of that name; undefined for one of a version before. */
+export type SagaOf = (name: string) => Saga<unknown, Platform> | undefined
+
+const ONE = '/instances/{id}/operations/{operation_id}'
+const Action = z.record(z.string(), z.unknown())
+
+/** What is at work on an instance, and what was: seen and steered. */
+export const routes = (sagaOf: SagaOf): Route<Platform>[] => [
+  route({ method: 'GET', path: '/instances/{id}/operations', summary: "List an instance's operations" }, call =>
+    list(call, sagaOf),
+  ),
+  route({ method: 'GET', path: ONE, summary: 'Show an operation' }, async call => {
+    const { body } = await findOperation(call)
+    return { status: 200, body: { operation: operationView(body, sagaOf(body.name)?.steps ?? []) } }
   }),
+  bodied({ method: 'POST', path: `${ONE}/action`, summary: 'Cancel or retry an operation', body: Action }, call =>
+    act(call, sagaOf),
+  ),
 ]
 
-async function listed(
-  call: Call<unknown, Platform>,
-  instance: string,
-  stepsOf: (name: string) => string[],
-): Promise<Reply> {
+/** `GET …/operations`, the latest first. */
+async function list(call: Call<unknown, Platform>, sagaOf: SagaOf): Promise<Reply> {
+  const item = await findInstance(call.deps, call, call.params['id'] ?? '')
   pageOf(call.query)
-  const rows = await sagas.ofInstance(call.deps.store, instance, { limit: 200 })
+  const rows = await sagas.ofInstance(call.deps.store, item.body.id, { limit: 200 })
   const operations = rows
     .map(({ body }) => body)
     .sort((a, b) => b.started - a.started)
-    .map(record => operationView(record, stepsOf(record.name)))
+    .map(record => operationView(record, sagaOf(record.name)?.steps ?? []))
   return { status: 200, body: { operations } }
+}
+
+/** The path's operation of the path's instance. Throws 404. */
+async function findOperation(call: Call<unknown, Platform>): Promise<Stored<SagaRecord>> {
+  const { body: instance } = await findInstance(call.deps, call, call.params['id'] ?? '')
+  const id = call.params['operation_id'] ?? ''
+  const found = /^[0-9a-f-]{36}$/.test(id) ? await sagas.get(call.deps.store, instance.project, id) : undefined
+  if (!found || found.body.instance !== instance.id) throw notFound(`Operation ${cut(id)} cannot be found.`)
+  return found
+}
+
+const ACTIONS = { cancel, retry }
+
+/** `{"cancel":{}}` or `{"retry":{}}`. Throws 400 for anything else. */
+async function act(call: Call<Record<string, unknown>, Platform>, sagaOf: SagaOf): Promise<Reply> {
+  const [name, ...more] = Object.keys(call.body)
+  if (name === undefined || more.length > 0) throw badRequest('The body must have exactly one action.')
+  if (name !== 'cancel' && name !== 'retry') throw badRequest(`There is no such action: ${cut(name)}.`)
+  validated(z.object({ [name]: z.strictObject({}) }), call.body)
+  return ACTIONS[name](call, () => findOperation(call), sagaOf)
 }

@@ -50,4 +50,6 @@ export interface Platform {
   throttle: Throttle
   /** What happens, counted as it happens. */
   metrics: Metrics
+  /** While a request is handled: the platform as it is, for what has no effect, and whether its changes are only checked. */
+  unit?: { direct: Pick<Platform, 'store' | 'queue'>; dry: boolean }
 }

@@ -139,6 +139,31 @@ export function storeCases(name: string, make: () => Promise<StoreSetup>, timeou
       })
     })
 
+    describe('a check alone', () => {
+      const add = (by: number): Change => ({ op: 'add', key: key('n#1'), field: 'used', by, max: 5 })
+
+      test('of what would be done changes nothing', async () => {
+        await write(put('a#1', { body: 'kept' }), put('a#2'))
+        await store.check([put('a#1', { was: 1 }), { op: 'delete', key: key('a#2') }, put('a#3', { was: 0 }), add(5)])
+        await store.check([])
+        expect(await read('a#1')).toMatchObject({ version: 1, body: 'kept' })
+        expect(await read('a#2')).toMatchObject({ version: 1 })
+        expect([await read('a#3'), await read('n#1')]).toEqual([undefined, undefined])
+        await write(put('a#3', { was: 0 }))
+      })
+
+      test('throws what the transaction would throw', async () => {
+        await write(put('a#1'))
+        const told = (...changes: Change[]) => store.check(changes).catch((error: unknown) => error)
+        const version = await told(add(1), put('a#1', { was: 0 }), add(9))
+        expect([version instanceof BadTransaction, version instanceof Conflict]).toEqual([true, false])
+        expect(await told(add(1), put('a#1', { was: 0 }))).toMatchObject({ index: 1, reason: 'version' })
+        expect(await told(put('a#1', { was: 1 }), add(6))).toMatchObject({ index: 1, reason: 'bound' })
+        expect(await told(put('a#2', { body: 'x'.repeat(MAX_ITEM_BYTES) }))).toBeInstanceOf(BadTransaction)
+        expect(await read('a#1')).toMatchObject({ version: 1 })
+      })
+    })
+
     describe('add', () => {
       const fixed = { op: 'add' as const, key: key('n#1'), field: 'used' }
       const add = (by: number, more: Partial<Change & { op: 'add' }> = {}): Change => ({ ...fixed, by, ...more })

@@ -113,6 +113,7 @@ export async function refusal(asked: Promise<Answer>): Promise<string> {
 export const BODIES: Record<string, unknown> = {
   'POST /instances': { instance: { name: 'theirs', flavorRef: 1, volume: { size: 1 } } },
   'POST /instances/{id}/action': { reset_status: { force_delete: true } },
+  'POST /instances/{id}/operations/{operation_id}/action': { cancel: {} },
   'POST /instances/{id}/databases': { databases: [{ name: 'theirs' }] },
   'POST /instances/{id}/users': { users: [{ name: 'theirs', password: 'pw' }] },
   'POST /instances/{id}/users/{user}': { users: { name: 'ann', password: 'pw' } },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import type { TaskmanagerMethods } from '../../lib/contracts/taskmanager.ts'
+import { commands } from '../../lib/guests/guest.ts'
 import { sagas } from '../../lib/instances/index.ts'
 import { ramOf } from '../../lib/instances/parts.ts'
 import { Permanent } from '../../lib/kit/errors.ts'
@@ -18,6 +19,7 @@ import {
   theInstance,
   usedQuota,
 } from './scenarios.ts'
+import { operationId, recordOf, steered } from './steering.ts'
 
 type Name = keyof TaskmanagerMethods
 const NAMES = Object.keys(scenarios) as Name[]
@@ -137,6 +139,52 @@ describe.each(NAMES)('%s', name => {
       // Virtual time: every wait is rung, none has to nap to its end.
       await world.until('end', async () => (await theInstance(world)) === undefined && (await isSettled(world)), 900)
       await expectNothingLeft(world)
+    }
+  }, 120_000)
+
+  it('ends well, cancelled at every effect', async () => {
+    const effects = await effectsOf(name)
+    let turned = 0
+    for (let effect = 0; effect <= effects; effect++) {
+      const world = await begun()
+      const start = world.effects
+      await world.request(platform => scenario.begin(platform))
+      const id = await operationId(world, name)
+      await world.until('moment', async () => world.effects >= start + effect || (await isSettled(world)))
+      const [status] = (await world.request(platform => steered(platform, 'cancel', id))) ?? []
+      // Virtual time: it turns round at once, whatever it waited for.
+      await world.until(`end, cancelled at effect ${effect}`, () => isSettled(world), 60_000)
+      const { status: outcome } = await recordOf(world, id)
+      if (scenario.failed && status === 202) {
+        turned += 1
+        const clean = await (scenario.cancelled ?? scenario.failed)(world)
+        expect([effect, outcome, clean]).toEqual([effect, 'CANCELLED', true])
+      } else {
+        // 404: it has ended together with its instance.
+        expect([404, 409]).toContain(status)
+        expect([effect, outcome, await scenario.done(world)]).toEqual([effect, 'DONE', true])
+      }
+      await expectSettled(world)
+      const left = (await commands.all(world.store, { limit: 100 })).items
+      expect(left.filter(({ body }) => body.status === 'issued')).toEqual([])
+    }
+    // Every moment but the end of those that can turn round, none of the others.
+    expect(turned > effects / 2).toBe(scenario.failed !== undefined)
+  }, 120_000)
+
+  it('a retry at every effect changes nothing', async () => {
+    const effects = await effectsOf(name)
+    for (let effect = 0; effect <= effects; effect++) {
+      const world = await begun()
+      const start = world.effects
+      await world.request(platform => scenario.begin(platform))
+      const id = await operationId(world, name)
+      await world.until('moment', async () => world.effects >= start + effect || (await isSettled(world)))
+      const [status] = (await world.request(platform => steered(platform, 'retry', id))) ?? []
+      expect([202, 404, 409]).toContain(status)
+      await world.until('end', () => isSettled(world), 60_000)
+      expect([effect, await scenario.done(world)]).toEqual([effect, true])
+      await expectSettled(world)
     }
   }, 120_000)
 

@@ -34,6 +34,8 @@ export interface Scenario {
   done(world: World): Promise<boolean>
   /** It turned round; left out where it only runs forward. */
   failed?(world: World): Promise<boolean>
+  /** It was cancelled; left out where that looks like a failure. */
+  cancelled?(world: World): Promise<boolean>
 }
 
 const BODY = {
@@ -76,6 +78,12 @@ const isAsBefore = async (world: World) => {
   return instance?.task === 'NONE' && instance.fault !== undefined && instance.operation === undefined
 }
 
+/** As it was before, without a word. */
+const isAsWell = async (world: World) => {
+  const instance = await theInstance(world)
+  return instance?.task === 'NONE' && instance.fault === undefined && instance.operation === undefined
+}
+
 const admin = <B>(platform: Platform, body: B, id: string) => ({ ...call(platform, body, { id }), admin: true })
 
 /** Whether the agents were asked for these, in this order and no others, after what made the instance. */
@@ -104,6 +112,8 @@ function action(
       return instance !== undefined && (await isWell(world)) && done(world, instance)
     },
     failed: isAsBefore,
+    // Its user knows why.
+    cancelled: isAsWell,
   }
 }
 
@@ -167,11 +177,18 @@ export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
       didLast(world, 'upgrade'),
     { instance: { ...BODY.instance, datastore: { type: 'postgresql', version: '18.3' } } },
   ),
-  update_access: action(
-    (platform, id) => requestAccess(call(platform, { access: { allowed_cidrs: ['10.0.0.0/8'] } }, { id })),
-    (world, { access }) =>
-      JSON.stringify(access?.allowed_cidrs) === '["10.0.0.0/8"]' && didLast(world, 'update_access 10.0.0.0/8'),
-  ),
+  update_access: {
+    ...action(
+      (platform, id) => requestAccess(call(platform, { access: { allowed_cidrs: ['10.0.0.0/8'] } }, { id })),
+      (world, { access }) =>
+        JSON.stringify(access?.allowed_cidrs) === '["10.0.0.0/8"]' && didLast(world, 'update_access 10.0.0.0/8'),
+    ),
+    // What was let in is shut out again.
+    async cancelled(world) {
+      const [guest] = world.machine.servers.values()
+      return (await isAsWell(world)) && guest?.driver.executed.at(-1) !== 'update_access 10.0.0.0/8'
+    },
+  },
   rebuild: {
     ...action(
       (platform, id) => requestRebuild(admin(platform, {}, id)),
@@ -183,6 +200,7 @@ export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
         instance !== undefined && statusOf(instance) === 'ERROR' && instance.fault !== undefined && !instance.operation
       )
     },
+    cancelled: world => scenarios.rebuild.failed?.(world) ?? Promise.resolve(false),
   },
 }
 

@@ -14,6 +14,8 @@ export interface Trip<D> {
   /** The form of the answer, and of the body that came. */
   form?: Form
   sent?: Form
+  /** Its audit record is written, or need not be. */
+  audited?: boolean
 }
 
 /** An API Gateway REST proxy event with its trip. */
@@ -40,6 +42,7 @@ export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> 
       const { random, log, clock, publicUrl } = deps()
       const id = `req-${random.uuid()}`
       const told = event.requestContext.authorizer ?? {}
+      const global = globalId(event)
       const call: Call<unknown, D> = {
         deps: deps(),
         method: event.httpMethod,
@@ -53,13 +56,21 @@ export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> 
           .includes('admin'),
         requestId: id,
         base: publicUrl ?? baseOf(event),
-        log: log.child({ requestId: id }),
+        log: log.child({ requestId: id, ...(global && { globalRequestId: global }) }),
       }
       event.trip = { started: clock.now(), call }
     },
     after: ({ event, response }) => tag(response, event),
     onError: ({ event, response }) => tag(response, event),
   }
+}
+
+const REQUEST_ID = /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+/** The id that the client goes by, for the log only: nothing is found or written by it. */
+function globalId(event: APIGatewayProxyEvent): string | undefined {
+  const told = header(event, 'x-openstack-request-id') ?? header(event, 'x-request-id')
+  return told !== undefined && REQUEST_ID.test(told) ? told : undefined
 }
 
 function tag(

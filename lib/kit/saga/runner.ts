@@ -1,10 +1,20 @@
-import type { Change, Store } from '../../platform/store/store.ts'
-import { Conflict } from '../../platform/store/store.ts'
+import type { Store } from '../../platform/store/store.ts'
 import type { Clock, Log, Random } from '../clock.ts'
 import { Permanent, reason } from '../errors.ts'
 import { retrying, type Stored } from '../records.ts'
 import type { Vault } from '../vault.ts'
-import { isOver, type Outcome, ownerOf, type Running, type Saga, type SagaRecord, type Step, sagas } from './saga.ts'
+import { Held, LostLease } from './held.ts'
+import {
+  deadlineOf,
+  isOver,
+  type Outcome,
+  ownerOf,
+  type Running,
+  type Saga,
+  type SagaRecord,
+  type Step,
+  sagas,
+} from './saga.ts'
 
 export interface RunnerOptions<D> {
   store: Store
@@ -21,19 +31,13 @@ export interface RunnerOptions<D> {
   leaseMs: number
   /** Told after a saga has ended, to ring whoever waits for it. */
   ended?(record: SagaRecord): Promise<void>
+  /** Called when a saga has turned round, before anything is undone; may be called again until then. What it throws is tried again. */
+  turned?(record: SagaRecord): Promise<void>
 }
 
-/** Clean waits and failed tries of one step before it is looked at again: doubling, in milliseconds. */
-const NAP = { first: 1_000, most: 15_000 }
-const BACK_OFF = { first: 250, most: 60_000 }
-const PARKED_MS = 5 * 60_000
 const MOST_TRIES = 10
-const DEFAULT_DEADLINE_MS = 10 * 60_000
 /** How long the record of an ended saga is kept. */
 const KEPT_MS = 7 * 86_400_000
-
-/** Another runner holds the saga now. */
-class LostLease extends Error {}
 
 /** Takes stored sagas forward, or back, one invocation at a time. Safe to call any number of times, concurrently. */
 export class SagaRunner<D> {
@@ -87,9 +91,8 @@ export class SagaRunner<D> {
     if (record.status === 'RUNNING' && record.preempted && !saga.forwardOnly) {
       await held.write({
         ...fresh(this.#options.clock),
-        status: 'UNDOING',
+        ...turning(saga, record),
         error: record.preempted,
-        failedStep: nameOf(saga, record),
       })
       return 'on'
     }
@@ -110,17 +113,19 @@ export class SagaRunner<D> {
   ): Promise<'on' | 'over'> {
     const { clock } = this.#options
     const record = held.record
+    const late = clock.now() > record.entered + deadlineOf(step)
     try {
-      if (clock.now() > record.entered + (step.deadlineMs ?? DEFAULT_DEADLINE_MS)) {
+      // What only runs forward is parked then, and still tried.
+      if (late && !saga.forwardOnly) {
         throw new Permanent(record.error ?? `${saga.name} did not get past its step '${nameOf(saga, record)}' in time`)
       }
-      if (record.tries > MOST_TRIES) throw new Permanent(record.error ?? 'too many tries')
-      if (!(await isDone(step, run, record.naps > 0))) return await held.nap()
+      if (record.tries > MOST_TRIES && !saga.forwardOnly) throw new Permanent(record.error ?? 'too many tries')
+      if (!(await isDone(step, run, record.naps > 0))) return await held.nap(late)
     } catch (error) {
       const turn = error instanceof Permanent && !saga.forwardOnly
       run.log.warn({ step: nameOf(saga, record), tries: record.tries, error: reason(error), turn }, 'saga step failed')
       if (!turn) return await held.backOff(reason(error), saga.forwardOnly && record.tries > MOST_TRIES)
-      await held.write({ ...fresh(clock), status: 'UNDOING', error: reason(error), failedStep: nameOf(saga, record) })
+      await held.write({ ...fresh(clock), ...turning(saga, record), error: reason(error) })
       return 'on'
     }
     await held.write({ ...fresh(clock), step: record.step + 1 }, ['error', 'parked'])
@@ -134,6 +139,11 @@ export class SagaRunner<D> {
   ): Promise<'on' | 'over'> {
     const record = held.record
     try {
+      if (record.turning) {
+        await this.#options.turned?.(record)
+        // From here on, what undoes may ask for something itself.
+        await held.write({}, ['turning'])
+      }
       await step?.undo?.(run)
       if (step?.undone && !(await step.undone(run))) {
         if (this.#options.clock.now() < record.entered + (step.undoDeadlineMs ?? Infinity)) return await held.nap()
@@ -148,16 +158,23 @@ export class SagaRunner<D> {
     return 'on'
   }
 
-  async #settle(held: Held, saga: Saga<unknown, D>, run: Running<unknown, D>, outcome: Outcome): Promise<'over'> {
+  async #settle(
+    held: Held,
+    saga: Saga<unknown, D>,
+    run: Running<unknown, D>,
+    outcome: Outcome,
+  ): Promise<'on' | 'over'> {
     const { vault, clock, ended } = this.#options
     const status = outcome === 'done' ? 'DONE' : outcome === 'failed' ? 'FAILED' : 'CANCELLED'
     const request = await vault.erase(saga.schema, held.record.request)
     const now = clock.now()
-    await held.end(
+    const over = await held.end(
       { status, request, finished: now },
       now + KEPT_MS,
       async () => (await saga.settled?.(run, outcome)) ?? [],
+      outcome === 'done' && !saga.forwardOnly,
     )
+    if (!over) return 'on'
     run.log.info({ outcome, error: held.record.error, ms: now - held.record.started }, 'saga ended')
     await ended?.(held.record)
     return 'over'
@@ -199,95 +216,8 @@ function nameOf(saga: Saga<unknown, never>, record: SagaRecord): string {
   return saga.steps[record.step]?.name ?? String(record.step)
 }
 
-type Patch = Partial<SagaRecord>
-
-/** A saga under our lease: every write is conditional on it. */
-class Held {
-  #item: Stored<SagaRecord>
-  readonly #store: Store
-  readonly #clock: Clock
-  constructor(item: Stored<SagaRecord>, { store, clock }: { store: Store; clock: Clock }) {
-    this.#item = item
-    this.#store = store
-    this.#clock = clock
-  }
-
-  get record(): SagaRecord {
-    return this.#item.body
-  }
-
-  /** Writes progress; what others wrote meanwhile (bell, preemption) is kept. Throws LostLease. */
-  async write(patch: Patch, without: (keyof SagaRecord)[] = []): Promise<void> {
-    for (;;) {
-      const body = omit({ ...this.record, ...patch }, without)
-      try {
-        await this.#store.transact([sagas.replace(this.#item, body)])
-        this.#item = { ...this.#item, body, version: this.#item.version + 1 }
-        return
-      } catch (error) {
-        if (!(error instanceof Conflict)) throw error
-        await this.#reread()
-      }
-    }
-  }
-
-  /** A clean wait; ends at once if the bell rang since the lease was taken. */
-  nap(): Promise<'on' | 'over'> {
-    const ms = Math.min(NAP.most, NAP.first * 2 ** Math.min(this.record.naps, 10))
-    return this.release(this.#clock.now() + ms, { tries: 0, naps: this.record.naps + 1 })
-  }
-
-  backOff(error: string | undefined, parked = false): Promise<'on' | 'over'> {
-    const ms = parked ? PARKED_MS : Math.min(BACK_OFF.most, BACK_OFF.first * 2 ** Math.min(this.record.tries - 1, 20))
-    return this.release(this.#clock.now() + ms, { ...(error !== undefined && { error }), ...(parked && { parked }) })
-  }
-
-  /** Gives the lease back, to be rung at `due`. 'on' = do not wait: the bell rang or the saga was preempted meanwhile. */
-  async release(due: number, patch: Patch = {}): Promise<'on' | 'over'> {
-    const { preempted } = this.record
-    for (;;) {
-      if (this.record.rung || this.record.preempted !== preempted) {
-        await this.write(patch, ['rung'])
-        return 'on'
-      }
-      try {
-        await this.#store.transact([sagas.replace(this.#item, omit({ ...this.record, ...patch }, ['lease']), { due })])
-        return 'over'
-      } catch (error) {
-        if (!(error instanceof Conflict)) throw error
-        await this.#reread()
-      }
-    }
-  }
-
-  /** The last write, together with the changes it goes with. */
-  async end(patch: Patch, expires: number, changes: () => Promise<Change[]>): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
-      const body = omit({ ...this.record, ...patch }, ['lease', 'rung', 'parked'])
-      const last = sagas.replace(this.#item, body, { due: undefined, expires })
-      try {
-        await this.#store.transact([last, ...(await changes())])
-        this.#item = { ...this.#item, body }
-        return
-      } catch (error) {
-        if (!(error instanceof Conflict) || attempt > 50) throw error
-        if (error.index === 0) await this.#reread()
-      }
-    }
-  }
-
-  async #reread(): Promise<void> {
-    const { project, id, lease } = this.record
-    const now = await sagas.get(this.#store, project, id)
-    if (!now || now.body.lease?.id !== lease?.id) throw new LostLease()
-    const { rung, preempted } = now.body
-    const mine = omit(this.record, ['rung', 'preempted'])
-    this.#item = { ...now, body: { ...mine, ...(rung && { rung }), ...(preempted && { preempted }) } }
-  }
-}
-
-function omit(record: SagaRecord, names: (keyof SagaRecord)[]): SagaRecord {
-  const copy = { ...record }
-  for (const name of names) delete copy[name]
-  return copy
-}
+const turning = (saga: Saga<unknown, never>, record: SagaRecord) => ({
+  status: 'UNDOING' as const,
+  failedStep: nameOf(saga, record),
+  turning: true,
+})

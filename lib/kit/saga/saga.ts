@@ -27,11 +27,13 @@ export interface SagaRecord {
   rung?: boolean
   /** Why it shall turn round, if it shall. */
   preempted?: string
-  /** Its undo fails again and again; tried on at long intervals, seen by operators. */
+  /** Its undo (or its step, where it only runs forward) does not get done; tried on at long intervals, seen by operators. */
   parked?: boolean
   error?: string
   /** The step at which it turned round. */
   failedStep?: string
+  /** It has turned round, and those who have to know are not told yet. */
+  turning?: boolean
   lease?: { id: string; boot: string; until: number }
   /** What was asked for, secrets encrypted; erased at the end. */
   request: unknown
@@ -70,6 +72,11 @@ export interface Step<R, D> {
   undoDeadlineMs?: number
 }
 
+/** How long a step may take before the saga turns round, unless the step says otherwise. */
+const DEFAULT_DEADLINE_MS = 10 * 60_000
+/** Milliseconds from entering the step to its deadline. */
+export const deadlineOf = (step: { deadlineMs?: number } | undefined): number => step?.deadlineMs ?? DEFAULT_DEADLINE_MS
+
 export type Outcome = 'done' | 'failed' | 'preempted'
 
 /** A verb that takes time: a readable list of steps. */
@@ -81,6 +88,11 @@ export interface Saga<R, D> {
   forwardOnly?: boolean
   /** The changes of the transaction that ends it. May be asked again when that conflicts. */
   settled?(run: Running<R, D>, outcome: Outcome): Promise<Change[]>
+  /**
+   * The changes by which an ended one that did not succeed begins anew as the operation `next`, besides that saga's own
+   * record; left out where its user can simply ask again. Throws Fault where it cannot be.
+   */
+  again?(deps: D, ended: SagaRecord, next: string): Promise<Change[]>
   step(name: string, step: Step<R, D>): Saga<R, D>
 }
 
@@ -88,7 +100,7 @@ export interface Saga<R, D> {
 export function saga<R, D>(
   name: string,
   request: z.ZodType<R>,
-  options: Pick<Saga<R, D>, 'settled' | 'forwardOnly'> = {},
+  options: Pick<Saga<R, D>, 'settled' | 'forwardOnly' | 'again'> = {},
 ): Saga<R, D> {
   const steps: Saga<R, D>['steps'] = []
   const built: Saga<R, D> = {

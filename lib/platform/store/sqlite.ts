@@ -92,6 +92,22 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
     sql.put.run(key.project, key.id, kindOf(key.id), version, json, due, instance, expires)
   }
 
+  /** All changes in one transaction, which is kept or taken back. */
+  function carryOut(changes: Change[], keep: boolean): void {
+    const bodies = checked(changes)
+    const now = clock.now()
+    sql.begin.run()
+    try {
+      for (const [index, change] of changes.entries()) {
+        if (change.op === 'add') add(change, index, now)
+        else apply(change, bodies[index], index, now)
+      }
+      if (keep) sql.commit.run()
+    } finally {
+      if (db.isTransaction) sql.rollback.run()
+    }
+  }
+
   return {
     async get(key) {
       const row = sql.get.get(key.project, key.id, clock.now()) as Row | undefined
@@ -117,21 +133,8 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
       const [from, to] = idRange(kind, after)
       return rows(sql.ofInstance.all(instance, from, to, clock.now(), limit))
     },
-    async transact(changes) {
-      const bodies = checked(changes)
-      const now = clock.now()
-      sql.begin.run()
-      try {
-        for (const [index, change] of changes.entries()) {
-          if (change.op === 'add') add(change, index, now)
-          else apply(change, bodies[index], index, now)
-        }
-        sql.commit.run()
-      } catch (error) {
-        if (db.isTransaction) sql.rollback.run()
-        throw error
-      }
-    },
+    transact: async changes => carryOut(changes, true),
+    check: async changes => carryOut(changes, false),
     async close() {
       if (db.isOpen) db.close()
     },

@@ -71,5 +71,7 @@ export interface Store {
   ofInstance(instance: string, kind: string | undefined, range: Range): Promise<Item[]>
   /** All or nothing; up to 100 changes, each of another key. Throws Conflict (first one that fails) or BadTransaction. */
   transact(changes: Change[]): Promise<void>
+  /** Throws what `transact` would throw now, and changes nothing. */
+  check(changes: Change[]): Promise<void>
   close(): Promise<void>
 }
