@@ -13,7 +13,7 @@ import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST, type MachineFacts } fr
 interface Guest {
   agent: Agent
   topic: string
-  journal: Ended[]
+  journal: Journal
   driver: Driver & { executed: string[] }
 }
 
@@ -21,6 +21,8 @@ interface Guest {
 export class SimMachine {
   readonly volumes = new Set<string>()
   readonly servers = new Map<string, Guest>()
+  /** Whether the end of a command cannot be written now: the agent died just before, or its disk is full. */
+  unwritten: (number: number) => boolean = () => false
   readonly #deleted = new Set<string>()
   #sent = 0
   readonly #queue: Queue
@@ -82,7 +84,7 @@ export class SimMachine {
       if (this.#deleted.has(wish.name)) return this.#tell('update_server', wish, { status: 'GONE' })
       if (!this.volumes.has(wish.volume)) return
       if (!this.servers.has(wish.name)) {
-        const guest = this.#guest(wish.instance, wish.generation, [], memoryDriver())
+        const guest = this.#guest(wish.instance, wish.generation, this.#journal(), memoryDriver())
         this.servers.set(wish.name, guest)
         await guest.agent.heartbeat()
       }
@@ -98,9 +100,9 @@ export class SimMachine {
     },
   }
 
-  #guest(instance: string, generation: number, endings: Ended[], driver: Guest['driver']): Guest {
+  #guest(instance: string, generation: number, journal: Journal, driver: Guest['driver']): Guest {
     const topic = guestTopic(instance, generation)
-    let status: 'building' | 'healthy' | 'failed' = endings.some(({ number }) => number === 1) ? 'healthy' : 'building'
+    let status: 'building' | 'healthy' | 'failed' = journal.last() > 0 ? 'healthy' : 'building'
     const agent: Agent = new Agent({
       subject: guestSubject(instance),
       generation,
@@ -108,7 +110,7 @@ export class SimMachine {
       conductor: CONDUCTOR_TOPIC,
       queue: this.#queue,
       sealer: sealer(this.#keys),
-      journal: memoryJournal(endings),
+      journal,
       driver,
       clock: this.#clock,
       random: this.#random,
@@ -124,7 +126,7 @@ export class SimMachine {
         if (method === 'prepare') status = 'failed'
       },
     })
-    return { agent, topic, journal: endings, driver }
+    return { agent, topic, journal, driver }
   }
 
   async #tell(
@@ -139,15 +141,23 @@ export class SimMachine {
     const body = await sealer(this.#keys).seal({ ...outer, expires: this.#clock.now() + 600_000 }, report)
     await this.#queue.send(CONDUCTOR_TOPIC, [{ body }])
   }
-}
 
-/** A journal on a disk that outlives the agent. */
-function memoryJournal(endings: Ended[]): Journal {
-  return {
-    last: () => endings.at(-1)?.number ?? 0,
-    find: number => endings.find(ended => ended.number === number),
-    async add(ended) {
-      endings.push(ended)
-    },
+  /** A journal on a disk that outlives the agent. */
+  #journal(): Journal {
+    const endings: Ended[] = []
+    const last = () => endings.at(-1)?.number ?? 0
+    let begun = 0
+    return {
+      last,
+      find: number => endings.find(ended => ended.number === number),
+      begun: number => number === begun && number > last(),
+      begin: async number => {
+        begun = number
+      },
+      add: async ended => {
+        if (this.unwritten(ended.number)) throw new Error('ENOSPC: no space left on device, write')
+        endings.push(ended)
+      },
+    }
   }
 }
