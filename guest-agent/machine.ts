@@ -39,7 +39,10 @@ export class Machine {
     this.set({ status: 'healthy' })
     if (this.#watching) return
     this.#watching = true
-    void this.#watch()
+    // One that was given up is watched again when it serves again.
+    void this.#watch().finally(() => {
+      this.#watching = false
+    })
   }
 
   /** Starts a prepared server after a restart of the agent, or adopts the one that runs. */
