@@ -165,14 +165,20 @@ export async function createInstance(session: Session, more: Record<string, unkn
 }
 
 /** The instance, once it is ACTIVE and HEALTHY. Throws if it is in ERROR. */
-export function active(session: Session, id: string): Promise<Answer['body']> {
-  return until(`ACTIVE instance ${id}`, async () => {
-    const { body } = await session.call('GET', `/instances/${id}`)
-    if (body.instance?.status === 'ERROR') throw new Error(`instance in ERROR: ${JSON.stringify(body.instance.fault)}`)
-    return body.instance?.status === 'ACTIVE' && body.instance.operating_status === 'HEALTHY'
-      ? body.instance
-      : undefined
-  })
+export function active(session: Session, id: string, ms?: number): Promise<Answer['body']> {
+  const what = `ACTIVE instance ${id}`
+  return until(
+    what,
+    async () => {
+      const { body } = await session.call('GET', `/instances/${id}`)
+      if (body.instance?.status === 'ERROR')
+        throw new Error(`instance in ERROR: ${JSON.stringify(body.instance.fault)}`)
+      return body.instance?.status === 'ACTIVE' && body.instance.operating_status === 'HEALTHY'
+        ? body.instance
+        : undefined
+    },
+    ms,
+  )
 }
 
 /** Deletes an instance and waits until it is gone. */
@@ -182,8 +188,8 @@ export async function deleteInstance(session: Session, id: string): Promise<void
   await gone(session, id)
 }
 
-export async function gone(session: Session, id: string): Promise<void> {
-  await until(`end of instance ${id}`, async () => (await session.call('GET', `/instances/${id}`)).status === 404)
+export async function gone(session: Session, id: string, ms?: number): Promise<void> {
+  await until(`end of instance ${id}`, async () => (await session.call('GET', `/instances/${id}`)).status === 404, ms)
 }
 
 /** The processes that have to do with a data directory, by what /proc tells of them. */
