@@ -62,6 +62,11 @@ export function launch(args: string[], env: Record<string, string> = {}): Starte
       env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'v8'), ...env },
     },
   )
+  return startedAs(child)
+}
+
+/** Follows a process that was started. */
+export function startedAs(child: ChildProcess): Started {
   let text = ''
   child.stdout?.on('data', chunk => {
     text += chunk
@@ -74,8 +79,12 @@ export function launch(args: string[], env: Record<string, string> = {}): Starte
 }
 
 /** Starts a local cloud and waits until it is ready. */
-export async function startCoffer(dataDir = join(tempDir(), 'data'), args: string[] = []): Promise<Coffer> {
-  const started = launch(['--data-dir', dataDir, '--port', '0', '--rate', '0', ...args])
+export async function startCoffer(
+  dataDir = join(tempDir(), 'data'),
+  args: string[] = [],
+  how: (args: string[]) => Started = launch,
+): Promise<Coffer> {
+  const started = how(['--data-dir', dataDir, '--port', '0', '--rate', '0', ...args])
   const { child, output, exited } = started
   const ready = await until('ready line', async () => {
     if (child.exitCode !== null) throw new Error(`coffer ended:\n${output()}`)

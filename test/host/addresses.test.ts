@@ -59,6 +59,12 @@ describe('the endpoint of a database', () => {
     await expect(chooseEndpoint('192.0', 5432, [])).resolves.toMatchObject({ address: '127.0.0.1' })
   })
 
+  it('cannot be where every address and port is taken', async () => {
+    const taken = Array.from({ length: 65_536 }, (_, port) => ({ address: '127.0.0.1', port }))
+    const port = await listen('0.0.0.0')
+    await expect(chooseEndpoint(network, port, taken)).rejects.toThrow('no free address')
+  })
+
   it('is not given twice, asked for at once, until it is released', async () => {
     const port = await freePort()
     const endpoints = new Endpoints(network)
