@@ -39,6 +39,9 @@ const USED_STEP = 16 * 1024 * 1024
 /** After a heartbeat that could not be sent. */
 const AGAIN_MS = 1_000
 
+/** Commands that a repetition refuses because they were done, and how. */
+const FOUND_DONE: Record<string, Refused['code']> = { delete_database: 404, delete_user: 404, revoke_access: 404 }
+
 /** Answers queries at once, carries out commands strictly one after the other, reports changes and that it lives. */
 export class Agent {
   readonly #parts: AgentParts
@@ -211,8 +214,13 @@ export class Agent {
     const { driver, log, succeeded, failed } = this.#parts
     if (skip) return { number, failed: { code: 409, message: 'cancelled' } }
     const trace = log.child({ method, number, requestId })
+    const foundDone = await this.#begun(number, method)
     try {
-      const result = await this.#dispatch(method, input, driver)
+      const result = await this.#dispatch(method, input, driver).catch((error: unknown) => {
+        if (foundDone === undefined || !(error instanceof Refused) || error.code !== foundDone) throw error
+        trace.info({}, 'command found done')
+        return null
+      })
       await succeeded(method)
       trace.info({}, 'command done')
       return { number, result }
@@ -223,6 +231,19 @@ export class Agent {
       await failed(method, message)
       return { number, failed: { code: refused ? error.code : 500, message: message.slice(0, 2_000) } }
     }
+  }
+
+  /**
+   * Remembers on the disk, before it is done, a command whose repetition could not be told from a wish for what never
+   * was; answers the refusal that means 'done before' if it had been begun already when the agent died.
+   */
+  async #begun(number: number, method: string): Promise<Refused['code'] | undefined> {
+    const { journal } = this.#parts
+    const refusal = FOUND_DONE[method]
+    if (refusal === undefined) return undefined
+    if (journal.begun(number)) return refusal
+    await journal.begin(number)
+    return undefined
   }
 
   async #tellEnd({ number, result, failed }: Ended): Promise<void> {

@@ -6,6 +6,7 @@ import type { Clock, Log } from '../lib/kit/clock.ts'
 import { reason } from '../lib/kit/errors.ts'
 import { readJson, writeAtomically } from '../lib/kit/files.ts'
 import type { AgentConfig } from './config.ts'
+import { postJson } from './post.ts'
 
 /** What the control plane gave in trade. */
 const Credentials = z.object({
@@ -66,14 +67,8 @@ export async function enrolment(
   }
 
   const trade = async () => {
-    const response = await fetch(await endpoint(config), {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(await request()),
-      signal: AbortSignal.timeout(ANSWER_MS),
-    })
-    if (!response.ok) throw new Error(`enrolment answered ${response.status}`)
-    const credentials = Credentials.parse(await response.json())
+    const answer = await postJson(await endpoint(config), await request(), ANSWER_MS)
+    const credentials = Credentials.parse(answer)
     kept = { ...kept, credentials }
     await writeAtomically(path, JSON.stringify(kept))
     return credentials

@@ -41,8 +41,12 @@ export class Machine {
   serving(): void {
     this.set({ status: 'healthy' })
     if (this.#watching) return
-    this.#watching = new AbortController()
-    void this.#watch(AbortSignal.any([this.#stopping.signal, this.#watching.signal]))
+    const watching = new AbortController()
+    this.#watching = watching
+    // One that was given up is watched again when it serves again.
+    void this.#watch(AbortSignal.any([this.#stopping.signal, watching.signal])).finally(() => {
+      if (this.#watching === watching) this.#watching = undefined
+    })
   }
 
   /** What is done to the server on purpose; `refresh` has the driver take on what the machine has become. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import { guestSubject } from '../lib/contracts/conductor.ts'
 import type { Driver, Site } from '../lib/datastores/driver.ts'
 import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
@@ -23,6 +24,10 @@ const DRIVERS: Record<string, (site: Site) => Driver> = { postgresql: site => po
 const RENEW_BEFORE_MS = 600_000
 const VANISHED_MS = 1_000
 const LAST_WORD_MS = 1_500
+
+// Machine code would cost ten megabytes of a process that mostly waits. Set here and not on the command line, for there it
+// would make Node.js compile its own modules anew at each start.
+for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag)
 
 const dir = process.argv[2]
 // Started once so: what Node.js compiled is kept for the agents to come.

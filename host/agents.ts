@@ -41,6 +41,9 @@ export async function writeSite(config: HostConfig, server: ServerState): Promis
   await rename(draft, siteFile(config.dataDir, name))
 }
 
+/** Memory that an agent, which mostly waits, would keep for nothing: an arena for each of its threads. */
+const SPARING = { MALLOC_ARENA_MAX: '1', UV_THREADPOOL_SIZE: '2' }
+
 /** Starts an agent in a session of its own, so that it outlives this daemon. */
 export async function startAgent(
   config: HostConfig,
@@ -51,7 +54,7 @@ export async function startAgent(
   try {
     const owner = server.uid === undefined ? {} : { uid: server.uid, gid: server.uid }
     const args = [...AGENT_FLAGS, config.runtime.agent, dir]
-    const env = { PATH: '/usr/local/bin:/usr/bin:/bin', ...(await compileCache(config, server)) }
+    const env = { PATH: '/usr/local/bin:/usr/bin:/bin', ...SPARING, ...(await compileCache(config, server)) }
     const stdio: ['ignore', number, number] = ['ignore', log.fd, log.fd]
     const child = spawn(config.runtime.node, args, { ...owner, cwd: dir, detached: true, stdio, env })
     child.unref()

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** How Node.js runs an agent; what it keeps compiled is good for the same flags only. */
-export const AGENT_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=2']
+export const AGENT_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=1']
 
 /** What a host daemon is started with: `host.json`, readable by its user alone. */
 export const HostConfig = z.object({

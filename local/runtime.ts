@@ -95,11 +95,11 @@ function chmodTree(path: string): void {
   }
 }
 
-// zod brings its messages in fifty languages; the agent speaks one.
+// zod brings its messages in fifty languages; the agent speaks one. pino brings threads that write; the agent writes itself.
 const oneLanguage: Plugin = {
   name: 'one-language',
   setup(build) {
-    build.onResolve({ filter: /locales\/index\.js$/ }, ({ path }) => ({ path, namespace: 'none' }))
+    build.onResolve({ filter: /locales\/index\.js$|^thread-stream$/ }, ({ path }) => ({ path, namespace: 'none' }))
     build.onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'export {}' }))
   },
 }

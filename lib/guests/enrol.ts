@@ -65,7 +65,9 @@ async function firstTrade(platform: Platform, request: Extract<EnrolRequest, { s
   if (!same(secret, expected)) throw refused()
   return retrying(platform.store, async () => {
     const item = await guestOf(platform, instance, generation)
-    const { publicKey: known, enrolUntil } = item.body
+    const { publicKey: known, enrolUntil, heard } = item.body
+    // Once the agent has reported, it has its credentials on its disk, and signs for new ones.
+    if (heard === generation) throw refused()
     // A repeated trade (the first answer was lost) is fine with the same key, and with no other.
     if (known ? known.x !== publicKey.x : enrolUntil < platform.clock.now()) throw refused()
     if (known) return { changes: [], result: item.body }

@@ -19,6 +19,8 @@ export interface Guest {
   issuedAt: number
   /** Until when the enrolment secret is taken; 0 = no more, but for the key it was traded with. */
   enrolUntil: number
+  /** The generation whose agent has reported: its enrolment secret is void, for whatever key. */
+  heard?: number
   /** The agent's own key (JWK of its public half). */
   publicKey?: { kty: string; crv: string; x: string }
   /** Commands that a saga asks for once: by the saga's name for it, their number. */

@@ -79,6 +79,7 @@ async function carryOut(platform: Platform, guest: Guest | undefined, report: Re
 const handlers: Handlers<ConductorMethods, Reporter> = {
   async heartbeat(input, { platform, guest, sent }) {
     if (!guest) return
+    await voidSecret(platform, guest)
     const at = platform.clock.now()
     platform.metrics.heard(guest.instance, at)
     const { service_status: status, used, message } = input
@@ -104,6 +105,19 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
 }
 
 const dispatch = serve(conductor, handlers)
+
+/** The first report of a generation ends its enrolment by secret. */
+async function voidSecret({ store }: Platform, { project, instance, generation, heard }: Guest): Promise<void> {
+  if (heard === generation) return
+  await retrying(store, async () => {
+    const item = await guests.get(store, project, instance)
+    const current = item?.body.generation === generation ? item : undefined
+    return {
+      changes: current ? [guests.replace(current, { ...current.body, heard: generation })] : [],
+      result: undefined,
+    }
+  })
+}
 
 /** Marks the command's row, erases its secrets, and wakes whoever waits for it. */
 async function end(

@@ -42,7 +42,8 @@ export function summary(instance: Instance, viewer: Viewer) {
 /** An instance as show, create and the detailed list show it. */
 export function detail(instance: Instance, viewer: Viewer) {
   const shown = summary(instance, viewer)
-  const { fault, service, volume } = instance
+  const { service, volume } = instance
+  const fault = instance.fault ?? serviceFault(instance)
   return {
     ...shown,
     created: timestamp(instance.created),
@@ -60,6 +61,14 @@ export function detail(instance: Instance, viewer: Viewer) {
       encrypted_rpc_messaging: true,
     }),
   }
+}
+
+/** Why the database does not serve, as its agent told: the first line for everybody, the rest for admins. */
+function serviceFault({ task, service }: Instance): Instance['fault'] {
+  const ill = service?.status === 'failed' || service?.status === 'crashed'
+  if (task !== 'NONE' || !ill || service.message === undefined) return undefined
+  const [message = '', ...rest] = service.message.split('\n')
+  return { message, created: service.at, details: rest.length > 0 ? rest.join('\n') : null }
 }
 
 function usage({ used, sizeGb }: Instance['volume']) {

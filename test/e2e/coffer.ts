@@ -62,6 +62,11 @@ export function launch(args: string[], env: Record<string, string> = {}): Starte
       env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'v8'), ...env },
     },
   )
+  return startedAs(child)
+}
+
+/** Follows a process that was started. */
+export function startedAs(child: ChildProcess): Started {
   let text = ''
   child.stdout?.on('data', chunk => {
     text += chunk
@@ -74,8 +79,12 @@ export function launch(args: string[], env: Record<string, string> = {}): Starte
 }
 
 /** Starts a local cloud and waits until it is ready. */
-export async function startCoffer(dataDir = join(tempDir(), 'data'), args: string[] = []): Promise<Coffer> {
-  const started = launch(['--data-dir', dataDir, '--port', '0', '--rate', '0', ...args])
+export async function startCoffer(
+  dataDir = join(tempDir(), 'data'),
+  args: string[] = [],
+  how: (args: string[]) => Started = launch,
+): Promise<Coffer> {
+  const started = how(['--data-dir', dataDir, '--port', '0', '--rate', '0', ...args])
   const { child, output, exited } = started
   const ready = await until('ready line', async () => {
     if (child.exitCode !== null) throw new Error(`coffer ended:\n${output()}`)
@@ -165,14 +174,20 @@ export async function createInstance(session: Session, more: Record<string, unkn
 }
 
 /** The instance, once it is ACTIVE and HEALTHY. Throws if it is in ERROR. */
-export function active(session: Session, id: string): Promise<Answer['body']> {
-  return until(`ACTIVE instance ${id}`, async () => {
-    const { body } = await session.call('GET', `/instances/${id}`)
-    if (body.instance?.status === 'ERROR') throw new Error(`instance in ERROR: ${JSON.stringify(body.instance.fault)}`)
-    return body.instance?.status === 'ACTIVE' && body.instance.operating_status === 'HEALTHY'
-      ? body.instance
-      : undefined
-  })
+export function active(session: Session, id: string, ms?: number): Promise<Answer['body']> {
+  const what = `ACTIVE instance ${id}`
+  return until(
+    what,
+    async () => {
+      const { body } = await session.call('GET', `/instances/${id}`)
+      if (body.instance?.status === 'ERROR')
+        throw new Error(`instance in ERROR: ${JSON.stringify(body.instance.fault)}`)
+      return body.instance?.status === 'ACTIVE' && body.instance.operating_status === 'HEALTHY'
+        ? body.instance
+        : undefined
+    },
+    ms,
+  )
 }
 
 /** Deletes an instance and waits until it is gone. */
@@ -182,8 +197,8 @@ export async function deleteInstance(session: Session, id: string): Promise<void
   await gone(session, id)
 }
 
-export async function gone(session: Session, id: string): Promise<void> {
-  await until(`end of instance ${id}`, async () => (await session.call('GET', `/instances/${id}`)).status === 404)
+export async function gone(session: Session, id: string, ms?: number): Promise<void> {
+  await until(`end of instance ${id}`, async () => (await session.call('GET', `/instances/${id}`)).status === 404, ms)
 }
 
 /** The processes that have to do with a data directory, by what /proc tells of them. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
@@ -38,6 +39,33 @@ describe('bad surroundings', () => {
     )
     server.close()
   }, 30_000)
+
+  it('names an address that this machine does not have', async () => {
+    await refused(
+      ['--data-dir', dataDir, '--port', '0', '--host', '192.0.2.1', '--insecure', '--quiet'],
+      /^coffer: port 0 on 192\.0\.2\.1 cannot be used \(EADDRNOTAVAIL\)/,
+    )
+  }, 30_000)
+
+  it.each([
+    ['16.20.2', join('bin', 'coffer.mjs'), /^coffer: Node\.js 18 or newer is needed to start, this is 16\.20\.2$/],
+    [
+      '22.1.0',
+      join('local', 'main.ts'),
+      /^coffer: Node\.js 24 or newer is needed, this is 22\.1\.0: run it with 'npm start'$/,
+    ],
+  ])('names a Node.js that is too old: %s for %s', (version, program, why) => {
+    // What the program is told of the Node.js that runs it.
+    const told = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } })`
+    const args = [
+      '--disable-warning=ExperimentalWarning',
+      '--import',
+      `data:text/javascript,${encodeURIComponent(told)}`,
+    ]
+    const { status, stdout, stderr } = spawnSync(process.execPath, [...args, program, 'start'], { encoding: 'utf8' })
+    expect([status, stdout]).toEqual([1, ''])
+    expect(stderr.trim()).toMatch(why)
+  })
 
   it('names a data directory that cannot be', async () => {
     writeFileSync(join(dir, 'file'), '')

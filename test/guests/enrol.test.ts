@@ -46,6 +46,22 @@ describe('enrolment', () => {
     await expect(enrol(world.platform, other)).rejects.toMatchObject(refused)
   })
 
+  it('by the secret is over with the first report, for the same key too; a signature renews it still', async () => {
+    const own = await keyPair()
+    const asked = { instance, generation: 1, secret, publicKey: await publicOf(own) }
+    await enrol(world.platform, asked)
+    // The agent reports at its start.
+    await world.until('instance', () => scenarios.create_instance.done(world))
+    await expect(enrol(world.platform, asked)).rejects.toMatchObject(refused)
+    const proof = await new SignJWT()
+      .setProtectedHeader({ alg: 'EdDSA' })
+      .setIssuedAt(Math.floor(world.clock.now() / 1000))
+      .setAudience('enrol')
+      .setSubject(`guest:${instance}`)
+      .sign(own.privateKey)
+    expect((await enrol(world.platform, { instance, generation: 1, proof })).topic).toBe(`guest-${instance}-1`)
+  })
+
   it.each([
     ['a wrong secret', { secret: 'x'.repeat(43) }],
     ['an empty secret', { secret: '' }],

@@ -72,6 +72,44 @@ describe('whatever happens to messages', () => {
     )
   }, 120_000)
 
+  it('a command is done although its agent dies, or cannot write, before it has noted that', async () => {
+    await fc.assert(
+      fc.asyncProperty(faults, fc.integer(), fc.integer({ min: 0, max: 2 }), async (chosen, seed, times) => {
+        const world = await new World(seed).open()
+        await world.request(platform => scenarios.create_instance.begin(platform))
+        await world.until('instance', () => scenarios.create_instance.done(world))
+        const { id = '' } = (await theInstance(world)) ?? {}
+        const failures = new Map<number, number>()
+        world.machine.unwritten = number => {
+          failures.set(number, (failures.get(number) ?? 0) + 1)
+          return (failures.get(number) ?? 0) <= times
+        }
+        world.faults = chosen
+        const ann = { name: 'ann' }
+        await asked(world.platform, id).create_database({ databases: [{ name: 'more' }] })
+        await asked(world.platform, id).revoke_access({ ...ann, database: 'cart' })
+        await asked(world.platform, id).delete_user(ann)
+        await asked(world.platform, id).delete_database({ name: 'more' })
+        await world.until('commands', () => allDone(world, 5))
+        const [guest] = world.machine.servers.values()
+        expect((await guest?.driver.list_users({ limit: 5 }))?.items).toEqual([])
+        expect((await guest?.driver.list_databases({ limit: 5 }))?.items).toEqual([{ name: 'cart' }])
+      }),
+      { numRuns: 20 },
+    )
+  }, 120_000)
+
+  it('a wish for what never was is refused still', async () => {
+    const world = await new World().open()
+    await world.request(platform => scenarios.create_instance.begin(platform))
+    await world.until('instance', () => scenarios.create_instance.done(world))
+    const { id = '' } = (await theInstance(world)) ?? {}
+    await asked(world.platform, id).delete_user({ name: 'nobody' })
+    const ended = async () => (await commands.all(world.store, { limit: 10 })).items.map(({ body }) => body)
+    await world.until('end', async () => (await ended()).every(({ status }) => status !== 'issued'))
+    expect((await ended()).at(-1)).toMatchObject({ method: 'delete_user', status: 'failed', error: { code: 404 } })
+  })
+
   it('an answer that is lost ends the question, and leaves nothing', async () => {
     const world = await new World().open()
     await world.request(platform => scenarios.create_instance.begin(platform))

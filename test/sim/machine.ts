@@ -16,7 +16,7 @@ interface Guest {
   spec: { flavor: unknown; datastore: unknown }
   agent: Agent
   topic: string
-  journal: Ended[]
+  journal: Journal
   driver: Driver & Service & { executed: string[] }
 }
 
@@ -27,6 +27,8 @@ const SERVES = ['prepare', 'restart', 'stop_db', 'start_db_with_conf_changes', '
 export class SimMachine {
   readonly volumes = new Map<string, { sizeGb: number; wish?: string; driver: Guest['driver'] }>()
   readonly servers = new Map<string, Guest>()
+  /** Whether the end of a command cannot be written now: the agent died just before, or its disk is full. */
+  unwritten: (number: number) => boolean = () => false
   readonly #deleted = new Set<string>()
   #sent = 0
   readonly #queue: Queue
@@ -92,7 +94,7 @@ export class SimMachine {
       if (!volume) return
       if (!this.servers.has(wish.name)) {
         const { flavor, datastore } = wish
-        const guest = this.#guest(wish.instance, wish.generation, [], volume.driver)
+        const guest = this.#guest(wish.instance, wish.generation, this.#journal(), volume.driver)
         this.servers.set(wish.name, { ...guest, spec: { flavor, datastore } })
         await guest.agent.heartbeat()
       }
@@ -134,11 +136,9 @@ export class SimMachine {
     return this.#tell('update_server', of, { status: 'ACTIVE', addresses, ...(wish !== undefined && { wish }) })
   }
 
-  #guest(instance: string, generation: number, endings: Ended[], driver: Guest['driver']): Omit<Guest, 'spec'> {
+  #guest(instance: string, generation: number, journal: Journal, driver: Guest['driver']): Omit<Guest, 'spec'> {
     const topic = guestTopic(instance, generation)
-    let status: 'building' | 'healthy' | 'shutdown' | 'failed' = endings.some(({ number }) => number === 1)
-      ? 'healthy'
-      : 'building'
+    let status: 'building' | 'healthy' | 'shutdown' | 'failed' = journal.last() > 0 ? 'healthy' : 'building'
     const agent: Agent = new Agent({
       subject: guestSubject(instance),
       generation,
@@ -146,7 +146,7 @@ export class SimMachine {
       conductor: CONDUCTOR_TOPIC,
       queue: this.#queue,
       sealer: sealer(this.#keys),
-      journal: memoryJournal(endings),
+      journal,
       driver,
       clock: this.#clock,
       random: this.#random,
@@ -162,7 +162,7 @@ export class SimMachine {
         if (method === 'prepare') status = 'failed'
       },
     })
-    return { agent, topic, journal: endings, driver }
+    return { agent, topic, journal, driver }
   }
 
   async #tell(
@@ -177,15 +177,23 @@ export class SimMachine {
     const body = await sealer(this.#keys).seal({ ...outer, expires: this.#clock.now() + 600_000 }, report)
     await this.#queue.send(CONDUCTOR_TOPIC, [{ body }])
   }
-}
 
-/** A journal on a disk that outlives the agent. */
-function memoryJournal(endings: Ended[]): Journal {
-  return {
-    last: () => endings.at(-1)?.number ?? 0,
-    find: number => endings.find(ended => ended.number === number),
-    async add(ended) {
-      endings.push(ended)
-    },
+  /** A journal on a disk that outlives the agent. */
+  #journal(): Journal {
+    const endings: Ended[] = []
+    const last = () => endings.at(-1)?.number ?? 0
+    let begun = 0
+    return {
+      last,
+      find: number => endings.find(ended => ended.number === number),
+      begun: number => number === begun && number > last(),
+      begin: async number => {
+        begun = number
+      },
+      add: async ended => {
+        if (this.unwritten(ended.number)) throw new Error('ENOSPC: no space left on device, write')
+        endings.push(ended)
+      },
+    }
   }
 }

@@ -29,8 +29,8 @@ export function memoryDriver(): Driver & Service & { executed: string[] } {
       executed.push(...wanted.map(({ name }) => `create_database ${name}`))
     },
     async delete_database(name) {
+      if (!databases.delete(name)) throw new Refused(404, `no database ${name}`)
       executed.push(`delete_database ${name}`)
-      databases.delete(name)
     },
     list_databases: async ({ limit }) => ({
       items: [...databases]
@@ -43,8 +43,8 @@ export function memoryDriver(): Driver & Service & { executed: string[] } {
       executed.push(...wanted.map(({ name }) => `create_user ${name}`))
     },
     async delete_user(name) {
+      if (!users.delete(name)) throw new Refused(404, `no user ${name}`)
       executed.push(`delete_user ${name}`)
-      users.delete(name)
     },
     get_user: async name => users.get(name),
     list_users: async ({ limit }) => ({ items: [...users.values()].slice(0, limit) }),
@@ -57,7 +57,9 @@ export function memoryDriver(): Driver & Service & { executed: string[] } {
     },
     async revoke_access(name, _host, revoked) {
       const { databases: before, ...kept } = user(name)
-      users.set(name, { ...kept, databases: before.filter(database => database.name !== revoked) })
+      const left = before.filter(database => database.name !== revoked)
+      if (left.length === before.length) throw new Refused(404, `no access to ${revoked}`)
+      users.set(name, { ...kept, databases: left })
     },
     update_access: async networks => void executed.push(`update_access ${networks.join()}`),
     restart: async () => void executed.push('restart'),

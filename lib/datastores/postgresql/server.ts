@@ -25,6 +25,13 @@ export type Server = ReturnType<typeof postgresqlServer>
 /** What a server in its start says of itself. */
 type Phase = 'starting' | 'ready' | 'stopping' | undefined
 
+/** What the server died of, on a line for itself, and what it wrote. */
+function notStarted(written: string): string {
+  // Before it has read its control file, it says so in words of its own.
+  const died = [...written.matchAll(/(?:FATAL|PANIC): +(.*)/g)].at(-1)?.[1] ?? written.split('\n')[0]
+  return `the server did not start: ${died}\n${written}`
+}
+
 /** The server process of a volume: started, found again, stopped. It knows nothing of SQL. */
 export function postgresqlServer(site: Site, owner?: Owner) {
   const { clock, volume } = site
@@ -125,7 +132,7 @@ export function postgresqlServer(site: Site, owner?: Owner) {
     const gone = async () => !running || !(await alive(running))
     const ready = async () => Number((await pidLines())[0]) === running?.pid && (await phase()) === 'ready'
     const up = await until(START_LIMIT, async () => (await gone()) || (await ready()))
-    if (!up || (await gone())) throw new Error(`the server did not start:\n${await lastLines(logged)}`)
+    if (!up || (await gone())) throw new Error(notStarted(await lastLines(logged)))
   }
 
   let starting = Promise.resolve()

@@ -1,0 +1,110 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { HostConfig } from '../../host/config.ts'
+import { Daemon } from '../../host/daemon.ts'
+import { hostState, siteFile } from '../../host/state.ts'
+import type { Facts } from '../../lib/platform/compute/compute.ts'
+import { silentLog } from '../kit/random.ts'
+import { realClock } from '../kit/virtual-clock.ts'
+
+/** What a daemon told: which part, and how it is. */
+export type Told = { method: string; name: string } & Facts
+
+/** A machine with a real daemon, whose agents and clusters are only stand-ins. */
+export interface DaemonWorld {
+  config: HostConfig
+  daemon: Daemon
+  told: Told[]
+  /** Another daemon on the same directory, as after a restart; the one before is closed. */
+  restart(): Promise<void>
+  /** From now on agents end as soon as they are started. */
+  breakAgents(): void
+  /** The pid of the agent of a server, as the daemon remembers it. */
+  agentOf(server: string): Promise<number | undefined>
+  /** Files of volumes and servers that are there. */
+  files(): string[]
+  /** What a server's agent is told of its machine. */
+  site(server: string): unknown
+  remove(): Promise<void>
+}
+
+export const random = { uuid: randomUUID, bytes: randomBytes }
+
+/** Makes what a volume holds, as initdb would. */
+const INITDB = '#!/bin/sh\nmkdir -p "$2" && echo 18 > "$2/PG_VERSION"\n'
+
+export function hostConfig(more: Partial<HostConfig> = {}): HostConfig {
+  const dir = mkdtempSync(join(tmpdir(), 'coffer-host-'))
+  chmodSync(dir, 0o755)
+  const engine = join(dir, 'engine')
+  mkdirSync(join(engine, 'bin'), { recursive: true })
+  writeFileSync(join(engine, 'bin', 'initdb'), INITDB, { mode: 0o755 })
+  writeFileSync(
+    join(dir, 'agent.mjs'),
+    `import { existsSync } from 'node:fs'
+     if (!existsSync(${JSON.stringify(join(dir, 'broken'))})) setInterval(() => {}, 1_000)`,
+  )
+  return {
+    hostId: 'test',
+    dataDir: join(dir, 'data'),
+    queue: { path: '', token: '' },
+    topic: '',
+    conductor: '',
+    kid: '',
+    keys: { down: '', up: '' },
+    runtime: { node: process.execPath, agent: join(dir, 'agent.mjs'), engines: { postgresql: { '18': engine } } },
+    endpointFile: join(dir, 'endpoint'),
+    spare: { manager: 'postgresql', version: '18', count: 0 },
+    network: `127.${150 + (process.pid % 50)}`,
+    logLevel: 'error',
+    ...more,
+  }
+}
+
+export async function daemonWorld(): Promise<DaemonWorld> {
+  const config = hostConfig()
+  const told: Told[] = []
+  const boot = () =>
+    new Daemon({
+      config,
+      clock: realClock,
+      random,
+      log: silentLog,
+      report: async (method, { name }, facts) => void told.push({ method, name, ...facts }),
+      standing: async () => 'held',
+      over: () => {},
+    })
+  const namesIn = (folder: string) =>
+    existsSync(join(config.dataDir, folder)) ? readdirSync(join(config.dataDir, folder)) : []
+  const world: DaemonWorld = {
+    config,
+    daemon: boot(),
+    told,
+    async restart() {
+      await world.daemon.close()
+      world.daemon = boot()
+      await world.daemon.start()
+    },
+    breakAgents: () => writeFileSync(join(config.dataDir, '..', 'broken'), ''),
+    agentOf: async server => (await hostState(config.dataDir).servers.get(server))?.agent?.pid,
+    files: () => ['volumes', 'servers', 'state/volumes', 'state/servers'].flatMap(namesIn),
+    site: server => JSON.parse(readFileSync(siteFile(config.dataDir, server), 'utf8')),
+    async remove() {
+      await world.daemon.stop()
+      rmSync(join(config.dataDir, '..'), { recursive: true, force: true })
+    },
+  }
+  await world.daemon.start()
+  return world
+}

@@ -1,0 +1,174 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { realClock } from '../kit/virtual-clock.ts'
+import { type DaemonWorld, daemonWorld } from './daemon-world.ts'
+
+const datastore = { manager: 'postgresql', version: '18' }
+const part = (name: string) => ({ name, instance: 'i1', project: 'p1', generation: 1 })
+const volume = { ...part('volume-i1-1'), sizeGb: 1, datastore }
+const server = {
+  ...part('server-i1-1'),
+  volume: volume.name,
+  flavor: { ramMb: 512, vcpus: 1 },
+  datastore,
+  userData: JSON.stringify({ instance: 'i1', generation: 1, secret: 's', enrolUrl: 'http://127.0.0.1/enrol' }),
+}
+const madeVolume = { method: 'update_volume', name: volume.name, status: 'ACTIVE' }
+const goneVolume = { ...madeVolume, status: 'GONE' }
+const goneServer = { method: 'update_server', name: server.name, status: 'GONE' }
+
+let world: DaemonWorld
+beforeEach(async () => {
+  world = await daemonWorld()
+})
+afterEach(() => world.remove(), 60_000)
+
+const wish = (name: keyof DaemonWorld['daemon']['handlers']) => {
+  const { handlers } = world.daemon
+  const wishes = {
+    create_volume: () => handlers.create_volume(volume, undefined),
+    create_server: () => handlers.create_server(server, undefined),
+    delete_volume: () => handlers.delete_volume(part(volume.name), undefined),
+    delete_server: () => handlers.delete_server(part(server.name), undefined),
+    resize_volume: () => handlers.resize_volume({ ...part(volume.name), wish: 'w1', sizeGb: 3 }, undefined),
+    change_server: () =>
+      handlers.change_server({ ...part(server.name), wish: 'w2', flavor: { ramMb: 1024, vcpus: 2 } }, undefined),
+    reboot_server: () => handlers.reboot_server({ ...part(server.name), wish: 'w3' }, undefined),
+  }
+  return wishes[name]()
+}
+
+async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await holds())) await realClock.sleep(10)
+}
+
+const lives = (pid: number | undefined) => {
+  try {
+    return pid !== undefined && process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+describe('wishes to a host daemon', () => {
+  it('that are repeated change nothing, and are answered each time', async () => {
+    for (let time = 1; time <= 3; time++) await wish('create_volume')
+    await wish('create_server')
+    const agent = await world.agentOf(server.name)
+    const files = world.files()
+    await Promise.all([wish('create_server'), wish('create_volume'), wish('create_server')])
+    expect(await world.agentOf(server.name)).toBe(agent)
+    expect(world.files()).toEqual(files)
+    expect(world.told.filter(({ name }) => name === volume.name)).toEqual([1, 2, 3, 4].map(() => madeVolume))
+    // While it is built, its addresses are told already.
+    const servers = world.told.filter(({ name, status }) => name === server.name && status !== 'BUILD')
+    expect(servers).toHaveLength(3)
+    expect(servers[0]).toMatchObject({ status: 'ACTIVE', addresses: [{ port: expect.any(Number), type: 'private' }] })
+    expect(servers[1]).toEqual(servers[0])
+    expect(servers[2]).toEqual(servers[0])
+  })
+
+  it('for a server before its volume are not answered: they come again', async () => {
+    await wish('create_server')
+    expect([world.told, world.files()]).toEqual([[], []])
+    await wish('create_volume')
+    await wish('create_server')
+    expect(world.told.map(({ name, status }) => [name, status])).toEqual([
+      [volume.name, 'ACTIVE'],
+      [server.name, 'BUILD'],
+      [server.name, 'ACTIVE'],
+    ])
+  })
+
+  it('that arrive after the delete of their part make nothing any more, over a restart too', async () => {
+    await wish('delete_server')
+    await wish('delete_volume')
+    await wish('create_volume')
+    await wish('create_server')
+    await world.restart()
+    await wish('create_volume')
+    await wish('create_server')
+    expect(world.told).toEqual([goneServer, goneVolume, goneVolume, goneServer, goneVolume, goneServer])
+    expect(world.files()).toEqual([])
+  })
+
+  it('to delete end the agent and remove all, and may be repeated', async () => {
+    await wish('create_volume')
+    await wish('create_server')
+    const agent = await world.agentOf(server.name)
+    expect(lives(agent)).toBe(true)
+    await Promise.all([wish('delete_server'), wish('delete_volume'), wish('delete_server')])
+    expect(lives(agent)).toBe(false)
+    expect(world.files()).toEqual([])
+    expect(world.told.slice(3)).toEqual([goneServer, goneVolume, goneServer])
+  })
+
+  it('for changes are carried out once each, and answered with their names', async () => {
+    for (const name of ['resize_volume', 'change_server', 'reboot_server'] as const) await wish(name)
+    expect(world.told).toEqual([])
+    await wish('create_volume')
+    await wish('create_server')
+    await wish('resize_volume')
+    expect(world.told.at(-1)).toMatchObject({ ...madeVolume, wish: 'w1' })
+    await wish('change_server')
+    expect(world.told.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', wish: 'w2' })
+    expect(world.site(server.name)).toMatchObject({ flavor: { ramMb: 1024, vcpus: 2 } })
+    const agent = await world.agentOf(server.name)
+    await wish('reboot_server')
+    const again = await world.agentOf(server.name)
+    expect(again).not.toBe(agent)
+    expect([lives(agent), lives(again)]).toEqual([false, true])
+    await wish('reboot_server')
+    expect(await world.agentOf(server.name)).toBe(again)
+    expect(world.told.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', wish: 'w3' })
+    // A repeated create does not forget the last change.
+    await wish('create_volume')
+    expect(world.told.at(-1)).toMatchObject({ ...madeVolume, wish: 'w1' })
+  })
+
+  it('for a change to an engine that the host lacks are answered with the reason', async () => {
+    await wish('create_volume')
+    await wish('create_server')
+    const datastore9 = { ...datastore, version: '9' }
+    await world.daemon.handlers.change_server({ ...part(server.name), wish: 'w4', datastore: datastore9 }, undefined)
+    expect(world.told.at(-1)).toMatchObject({ wish: 'w4', fault: 'this host has no postgresql 9' })
+    expect(world.site(server.name)).toMatchObject({ flavor: server.flavor })
+  })
+
+  it('to a host without the engine are answered with the reason', async () => {
+    await world.daemon.handlers.create_volume({ ...volume, datastore: { ...datastore, version: '9' } }, undefined)
+    expect(world.told).toEqual([{ ...madeVolume, status: 'ERROR', fault: 'this host has no postgresql 9' }])
+  })
+})
+
+describe('an agent', () => {
+  beforeEach(async () => {
+    await wish('create_volume')
+    await wish('create_server')
+  })
+
+  it('outlives its daemon, and the next one finds it', async () => {
+    const agent = await world.agentOf(server.name)
+    await world.restart()
+    expect(await world.agentOf(server.name)).toBe(agent)
+    expect(lives(agent)).toBe(true)
+  })
+
+  it('that ended is started again, with the same endpoint', async () => {
+    const [before] = world.told.slice(-1)
+    const agent = await world.agentOf(server.name)
+    process.kill(agent ?? 0, 'SIGKILL')
+    await until(async () => {
+      const now = await world.agentOf(server.name)
+      return now !== agent && lives(now)
+    })
+    await wish('create_server')
+    expect(world.told.at(-1)).toEqual(before)
+  }, 60_000)
+
+  it('that keeps ending is given up, and told so', async () => {
+    world.breakAgents()
+    process.kill((await world.agentOf(server.name)) ?? 0, 'SIGKILL')
+    await until(() => world.told.some(({ status }) => status === 'ERROR'))
+    expect(world.told.at(-1)).toMatchObject({ name: server.name, fault: 'The agent of the instance keeps ending.' })
+  }, 60_000)
+})
