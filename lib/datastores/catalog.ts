@@ -34,8 +34,12 @@ export function engineOf({ manager, image, imageTags }: Pick<Version, 'manager' 
 /** The exact version of the server that a version gives. */
 export const numberOf = (version: Version) => version.number ?? engineOf(version)?.version ?? version.name
 
+type Deps = Pick<Platform, 'store' | 'unit'>
+
 /** Every datastore, in the order of their names: one query. */
-export async function allDatastores({ store }: Pick<Platform, 'store'>): Promise<Stored<Datastore>[]> {
+export async function allDatastores({ store: own, unit }: Deps): Promise<Stored<Datastore>[]> {
+  // What is seeded is no effect of the request that comes first: neither in its transaction nor left out of a dry run.
+  const store = unit?.direct.store ?? own
   const list = () => datastores.list(store, NO_PROJECT, { limit: MOST })
   const there = await list()
   const missing = MANIFESTS.flatMap(manifest => seeding(manifest, there))
@@ -98,7 +102,7 @@ interface Wanted {
  * The version that a create asks for, or the default one: its engine's name and exact version, and the rules that hold
  * there under the datastore's name. Throws 404 and 400 as Trove does.
  */
-export async function chooseVersion(deps: Pick<Platform, 'store'>, wanted: Wanted | undefined) {
+export async function chooseVersion(deps: Deps, wanted: Wanted | undefined) {
   const all = await allDatastores(deps)
   const datastore = wanted?.type === undefined ? preferred(all) : datastoreNamed(all, wanted.type).body
   const version = versionOf(datastore, wanted)

@@ -3,7 +3,7 @@ import { conflict } from '../kit/errors.ts'
 import type { SagaRecord } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Change } from '../platform/store/store.ts'
-import { quotaChanges } from '../quotas/quota.ts'
+import { allowanceOf, quotaChanges } from '../quotas/quota.ts'
 import { type Instance, instances } from './instance.ts'
 import { ramOf } from './parts.ts'
 
@@ -26,9 +26,10 @@ export async function createAgain(
   const generation = kept.generation + 1
   const volume = { ...kept.volume, generation }
   const operation = { id: next, name: 'create_instance' as const }
+  const takes = { ram: ramOf(kept), volumes: kept.volume.sizeGb }
   const rows = await commands.ofInstance(store, id, { limit: 50 })
   return [
-    ...quotaChanges(project, { ram: ramOf(kept), volumes: kept.volume.sizeGb }),
+    ...quotaChanges(project, takes, await allowanceOf(store, project)),
     instances.replace(item, { ...kept, volume, generation, operation, task: 'BUILDING', updated: now }),
     guests.replace(guest, newGuest({ id, project, generation }, now), { due: undefined }),
     ...rows.map(row => commands.remove(row)),

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { jwtVerify, SignJWT } from 'jose'
 import { CONDUCTOR_TOPIC, guestTopic, hostSubject, hostTopic } from '../contracts/conductor.ts'
 import { TASKMANAGER_TOPIC } from '../contracts/taskmanager.ts'
+import { allDatastores } from '../datastores/catalog.ts'
 import { guests } from '../guests/guest.ts'
 import { bells } from '../kit/bells.ts'
 import { authority } from '../kit/ca.ts'
@@ -92,6 +93,7 @@ export async function embedded(options: EmbeddedOptions): Promise<Embedded> {
     metrics,
   }
   await declareTopics(platform)
+  await allDatastores(platform)
   return {
     platform,
     socket,

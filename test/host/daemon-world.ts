@@ -42,7 +42,8 @@ export interface DaemonWorld {
 export const random = { uuid: randomUUID, bytes: randomBytes }
 
 /** Makes what a volume holds, as initdb would. */
-const INITDB = '#!/bin/sh\nmkdir -p "$2" && echo 18 > "$2/PG_VERSION"\n'
+const INITDB =
+  '#!/bin/sh\n[ "$1" = --version ] && exec echo "initdb (PostgreSQL) 18.4"\nmkdir -p "$2" && echo 18 > "$2/PG_VERSION"\n'
 
 export function hostConfig(more: Partial<HostConfig> = {}): HostConfig {
   const dir = mkdtempSync(join(tmpdir(), 'coffer-host-'))

@@ -41,6 +41,12 @@ async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
   while (!(await holds())) await realClock.sleep(10)
 }
 
+/** Never without a pid: 0 would be this process's whole group. */
+function kill(pid: number | undefined): void {
+  if (!pid) throw new Error('there is no agent')
+  process.kill(pid, 'SIGKILL')
+}
+
 const lives = (pid: number | undefined) => {
   try {
     return pid !== undefined && process.kill(pid, 0)
@@ -156,7 +162,7 @@ describe('an agent', () => {
   it('that ended is started again, with the same endpoint', async () => {
     const [before] = world.told.slice(-1)
     const agent = await world.agentOf(server.name)
-    process.kill(agent ?? 0, 'SIGKILL')
+    kill(agent)
     await until(async () => {
       const now = await world.agentOf(server.name)
       return now !== agent && lives(now)
@@ -167,7 +173,7 @@ describe('an agent', () => {
 
   it('that keeps ending is given up, and told so', async () => {
     world.breakAgents()
-    process.kill((await world.agentOf(server.name)) ?? 0, 'SIGKILL')
+    kill(await world.agentOf(server.name))
     await until(() => world.told.some(({ status }) => status === 'ERROR'))
     expect(world.told.at(-1)).toMatchObject({ name: server.name, fault: 'The agent of the instance keeps ending.' })
   }, 60_000)

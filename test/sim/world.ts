@@ -1,6 +1,7 @@
 import { look } from '../../functions/periodic.ts'
 import { runnerOf } from '../../functions/taskmanager.ts'
 import { TASKMANAGER_TOPIC, Task } from '../../lib/contracts/taskmanager.ts'
+import { allDatastores } from '../../lib/datastores/catalog.ts'
 import { receive } from '../../lib/guests/reports.ts'
 import { bells } from '../../lib/kit/bells.ts'
 import { authority } from '../../lib/kit/ca.ts'
@@ -71,6 +72,7 @@ export class World {
 
   async open(): Promise<this> {
     for (const topic of [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, hostTopic(HOST_ID)]) await this.queue.declare(topic)
+    await allDatastores({ store: this.store })
     return this
   }
 
