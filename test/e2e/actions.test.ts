@@ -192,6 +192,30 @@ describe('PUT and PATCH', () => {
   })
 })
 
+describe('upgrade', () => {
+  it('changes the engine under the data, within the major version and never back', async () => {
+    const old = await createInstance(demo, {
+      datastore: { type: 'postgresql', version: '18.3' },
+      databases: [{ name: 'cart' }],
+      users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
+    })
+    const version = async () => (await query(old, ANN, 'SHOW server_version'))[0]?.['server_version']
+    await query(old, ANN, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (8)')
+    expect(await version()).toBe('18.3')
+    const path = `/instances/${old.id}`
+    const refused = await demo.call('PATCH', path, { instance: { datastore_version: '17' } })
+    expect(faultOf(refused)).toMatchObject({ code: 400, message: expect.stringContaining('major version') })
+    expect((await demo.call('PATCH', path, { instance: { datastore_version: '18' } })).status).toBe(202)
+    expect((await demo.call('GET', path)).body.instance.status).toBe('UPGRADE')
+    const upgraded = await active(demo, old.id)
+    expect(upgraded.datastore).toMatchObject({ version: '18', version_number: '18.4' })
+    expect(await version()).toBe('18.4')
+    expect(await query(old, ANN, 'SELECT id FROM kept')).toEqual([{ id: 8 }])
+    expect(faultOf(await demo.call('PUT', path, { instance: { datastore_version: '18.3' } })).code).toBe(400)
+    expect((await demo.call('DELETE', path)).status).toBe(202)
+  })
+})
+
 describe('management', () => {
   it('reboots the server with its agent', async () => {
     const before = await startedAt()
