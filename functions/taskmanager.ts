@@ -13,6 +13,8 @@ import { wired } from '../lib/wiring/current.ts'
 
 /** The function's timeout and 30 s: nobody takes over before it has surely ended. */
 const LEASE_MS = 90_000
+/** SQS delays by fifteen minutes at most. */
+const MOST_DELAY_MS = 900_000
 /** Steps run on while this much of the invocation remains. */
 const RESERVE_MS = 15_000
 
@@ -29,8 +31,15 @@ export const runnerOf = (platform: Platform) =>
       platform.metrics.count('coffer_operations_ended_total', { name: record.name, status: record.status })
       return ringNext(platform, record)
     },
+    ...(platform.delaysDoorbells && { later: (record: SagaRecord, ms: number) => ringLater(platform, record, ms) }),
     turned: record => cancelCommands(platform, record),
   })
+
+/** Rings at the end of a wait. `periodic` is the fallback, and what ends waits longer than a queue delays. */
+async function ringLater(platform: Platform, record: SagaRecord, ms: number): Promise<void> {
+  if (ms > MOST_DELAY_MS) return
+  await ringOperation(platform, { ...record, name: record.name as keyof TaskmanagerMethods }, ms)
+}
 
 /** Whoever waits for an operation to end goes on at once. */
 async function ringNext(platform: Platform, { project, instance, id, requestId }: SagaRecord): Promise<void> {

@@ -40,24 +40,36 @@ function percentOf({ status, step }: SagaRecord, steps: number): number {
   return Math.min(99, Math.floor((Math.max(0, step) * 100) / Math.max(1, steps)))
 }
 
-/** Rings the taskmanager for an operation; a lost doorbell is rung again by `periodic`. */
+/** Rings the taskmanager for an operation, at once or after `delayMs`; a lost doorbell is rung again by `periodic`. */
 export async function ringOperation(
   platform: Platform,
   operation: OperationRef & { project: string; instance: string; requestId: string },
+  delayMs = 0,
 ): Promise<void> {
   const { project, instance, id, requestId } = operation
-  await tasks(platform, project, requestId)[operation.name]({ project, instance_id: instance, operation_id: id })
+  await tasks(platform, project, requestId, delayMs)[operation.name]({
+    project,
+    instance_id: instance,
+    operation_id: id,
+  })
 }
 
 /** A client of the taskmanager: casts on its queue, fair between projects. */
-function tasks(platform: Platform, project: string, requestId: string): Client<TaskmanagerMethods, never> {
+function tasks(
+  platform: Platform,
+  project: string,
+  requestId: string,
+  delayMs: number,
+): Client<TaskmanagerMethods, never> {
   const unsupported = () => Promise.reject(new Error('the taskmanager takes casts only'))
   return client(taskmanager, {
     query: unsupported,
     command: unsupported,
     async cast(method, input) {
       const task: Task = { method, input, requestId }
-      await platform.queue.send(TASKMANAGER_TOPIC, [{ body: JSON.stringify(task), group: project }])
+      await platform.queue.send(TASKMANAGER_TOPIC, [
+        { body: JSON.stringify(task), group: project, ...(delayMs > 0 && { delayMs }) },
+      ])
     },
   })
 }

@@ -50,6 +50,8 @@ export interface Platform {
   throttle: Throttle
   /** What happens, counted as it happens. */
   metrics: Metrics
+  /** Whether waits are ended by delayed messages: where `periodic` looks but once a minute. */
+  delaysDoorbells?: boolean
   /** While a request is handled: the platform as it is, for what has no effect, and whether its changes are only checked. */
   unit?: { direct: Pick<Platform, 'store' | 'queue'>; dry: boolean }
 }

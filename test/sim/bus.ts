@@ -14,10 +14,10 @@ export interface Faults {
 export const NO_FAULTS: Faults = { lost: 0, repeated: 0, delayed: 0, flipped: 0, cut: 0 }
 
 /** A bus that loses, repeats, delays (and so reorders), flips and cuts messages, as the seed decides. */
-export function faultyBus(inner: EmbeddedQueue, random: Random, faults: () => Faults): Queue {
+export function faultyBus(inner: EmbeddedQueue, random: Random, faults: (topic: string) => Faults): Queue {
   const dice = () => (random.bytes(1)[0]! * 100) / 256
-  const fate = (message: Outgoing): Outgoing[] => {
-    const { lost, repeated, delayed, flipped, cut } = faults()
+  const fate = (topic: string, message: Outgoing): Outgoing[] => {
+    const { lost, repeated, delayed, flipped, cut } = faults(topic)
     const thrown = dice()
     if (thrown < lost) return []
     if (thrown < lost + repeated) return [message, { ...message, delayMs: 3_000 }]
@@ -30,7 +30,7 @@ export function faultyBus(inner: EmbeddedQueue, random: Random, faults: () => Fa
   return {
     ...inner,
     async send(topic, messages) {
-      const left = messages.flatMap(fate)
+      const left = messages.flatMap(message => fate(topic, message))
       if (left.length > 0) await inner.send(topic, left)
       else if (!inner.topics().includes(topic)) throw new NoSuchTopic(topic)
     },

@@ -40,6 +40,8 @@ export class World {
   readonly queue = embeddedQueue({ clock: this.clock, random: seededRandom(1) })
   readonly machine: SimMachine
   faults: Faults = NO_FAULTS
+  /** Topics whose messages are all lost. */
+  readonly deaf = new Set<string>()
   /** The control plane that lives now. */
   platform: Platform
   #runner: SagaRunner<Platform>
@@ -50,7 +52,11 @@ export class World {
   readonly #random
   readonly #keys
 
-  constructor(seed = 1) {
+  readonly #options: { delaysDoorbells?: boolean; periodic?: boolean }
+
+  /** `periodic: false` = it never looks, as between two minutes on AWS. */
+  constructor(seed = 1, options: { delaysDoorbells?: boolean; periodic?: boolean } = {}) {
+    this.#options = options
     this.#random = seededRandom(seed)
     this.store = sqliteStore(':memory:', { clock: this.clock })
     const master = { id: 'k1', bytes: seededRandom(7).bytes(32) }
@@ -105,6 +111,7 @@ export class World {
     if (await this.#pump()) return
     await this.clock.advance(250)
     await this.machine.heartbeats()
+    if (this.#options.periodic === false) return
     await look(this.platform, await this.platform.store.due(this.clock.now(), 100))
   }
 
@@ -167,7 +174,9 @@ export class World {
   }
 
   #bus() {
-    return faultyBus(this.queue, this.#random, () => this.faults)
+    return faultyBus(this.queue, this.#random, topic =>
+      this.deaf.has(topic) ? { ...NO_FAULTS, lost: 100 } : this.faults,
+    )
   }
 
   #boot(): Platform {
@@ -199,6 +208,7 @@ export class World {
       authority: authority({ keys: this.#keys, store, clock, random }),
       throttle: unlimited,
       metrics: uncounted,
+      delaysDoorbells: this.#options.delaysDoorbells ?? false,
     }
   }
 

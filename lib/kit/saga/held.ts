@@ -14,15 +14,24 @@ export class LostLease extends Error {}
 
 type Patch = Partial<SagaRecord>
 
+interface Parts {
+  store: Store
+  clock: Clock
+  /** Told of every wait that begins, to ring at its end where `periodic` looks too seldom for that. */
+  later?: ((record: SagaRecord, ms: number) => Promise<void>) | undefined
+}
+
 /** A saga under our lease: every write is conditional on it. */
 export class Held {
   #item: Stored<SagaRecord>
   readonly #store: Store
   readonly #clock: Clock
-  constructor(item: Stored<SagaRecord>, { store, clock }: { store: Store; clock: Clock }) {
+  readonly #later: ((record: SagaRecord, ms: number) => Promise<void>) | undefined
+  constructor(item: Stored<SagaRecord>, { store, clock, later }: Parts) {
     this.#item = item
     this.#store = store
     this.#clock = clock
+    this.#later = later
   }
 
   get record(): SagaRecord {
@@ -66,6 +75,7 @@ export class Held {
       }
       try {
         await this.#store.transact([sagas.replace(this.#item, omit({ ...this.record, ...patch }, ['lease']), { due })])
+        await this.#later?.(this.record, Math.max(0, due - this.#clock.now()))
         return 'over'
       } catch (error) {
         if (!(error instanceof Conflict)) throw error

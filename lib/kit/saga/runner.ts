@@ -29,6 +29,8 @@ export interface RunnerOptions<D> {
   isLive(boot: string): boolean
   /** Milliseconds a lease lasts: the function's timeout and 30 s. */
   leaseMs: number
+  /** Told of every wait that begins, and how long it is, where `periodic` looks too seldom to end it in time. */
+  later?: ((record: SagaRecord, ms: number) => Promise<void>) | undefined
   /** Told after a saga has ended, to ring whoever waits for it. */
   ended?(record: SagaRecord): Promise<void>
   /** Called when a saga has turned round, before anything is undone; may be called again until then. What it throws is tried again. */

@@ -1,0 +1,14 @@
+/** How each function is bundled: ESM, everything in it, for the nodejs24.x runtime. */
+module.exports = () => ({
+  bundle: true,
+  minify: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  outputFileExtension: '.mjs',
+  mainFields: ['module', 'main'],
+  exclude: [],
+  external: ['pg-native'],
+  // CommonJS packages in it ask for Node's own modules.
+  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+})
