@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { commands, guestClient } from '../../lib/guests/guest.ts'
+import { changeInstance } from '../../lib/instances/instance.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { NO_FAULTS } from '../sim/bus.ts'
 import { World } from '../sim/world.ts'
@@ -98,6 +99,32 @@ describe('whatever happens to messages', () => {
       { numRuns: 20 },
     )
   }, 120_000)
+
+  it.each(['restart', 'reboot'] as const)(
+    'a database that was given up is brought back by a %s',
+    async name => {
+      await fc.assert(
+        fc.asyncProperty(faults, fc.integer(), async (chosen, seed) => {
+          const world = await new World(seed).open()
+          await scenarios[name].before(world)
+          const { id = '' } = (await theInstance(world)) ?? {}
+          await changeInstance(world.platform, PROJECT, id, instance => {
+            const service = instance.service && { ...instance.service, status: 'failed' as const, message: 'given up' }
+            return { ...instance, ...(service && { service }) }
+          })
+          // Its agent said so before anybody asked for this.
+          await world.clock.advance(1_000)
+          world.faults = chosen
+          await world.request(platform => scenarios[name].begin(platform))
+          await world.until('end', async () => (await theInstance(world))?.operation === undefined)
+          expect(await theInstance(world)).toMatchObject({ task: 'NONE', service: { status: 'healthy' } })
+          expect((await theInstance(world))?.fault).toBeUndefined()
+        }),
+        { numRuns: 40 },
+      )
+    },
+    120_000,
+  )
 
   it('a wish for what never was is refused still', async () => {
     const world = await new World().open()
