@@ -107,12 +107,18 @@ export class Machine {
 
   /** The watch looks away meanwhile: an end of the server is meant. */
   #deliberately(work: () => Promise<void>): Promise<void> {
-    this.#watching?.abort()
-    this.#watching = undefined
+    this.#lookAway()
     return this.#inTurn(async () => {
       if (this.#stopping.signal.aborted) throw new Error('the agent is ending')
+      // What had its turn before may have begun to watch.
+      this.#lookAway()
       await work()
     })
+  }
+
+  #lookAway(): void {
+    this.#watching?.abort()
+    this.#watching = undefined
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -87,6 +87,16 @@ describe('what is done to the server on purpose', () => {
     expect([did, told.at(-1)]).toEqual([['stop', 'stop', 'start', 'start'], 'healthy'])
   })
 
+  it('a server that is to be stopped while it is being resumed stays stopped', async () => {
+    const { clock, told, did, agent } = machine()
+    const second = agent()
+    const resumed = second.resume()
+    await second.service(async () => {}).stop_db()
+    await resumed
+    await clock.advance(60_000)
+    expect([did, told.at(-1)]).toEqual([['start', 'stop'], 'shutdown'])
+  })
+
   it('a server whose agent died before it was stopped goes on until that is asked for again', async () => {
     const { told, did, service, agent, state } = machine()
     state.stuck = true
