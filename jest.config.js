@@ -9,13 +9,13 @@ export const project = (displayName, testMatch, more = {}) => ({
       { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } },
     ],
   },
-  // A bound for what hangs, far above what a busy machine of two cores needs.
-  testTimeout: 60_000,
   modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/.coffer'],
   ...more,
 })
 
 export default {
+  // A bound for what hangs, far above what a busy machine of two cores needs. Jest reads it here, never inside a project.
+  testTimeout: 60_000,
   projects: [
     project('unit', ['<rootDir>/test/**/*.test.ts'], {
       testPathIgnorePatterns: ['/node_modules/', '/test/e2e/', '/test/services/'],

@@ -8,6 +8,7 @@ import { type Envelope, readEnvelope, type Sealer } from '../lib/kit/seal.ts'
 import type { Message, Queue } from '../lib/platform/queue/queue.ts'
 import { handlers } from './handlers.ts'
 import type { Ended, Journal } from './journal.ts'
+import { isRemoval, isThere } from './removals.ts'
 
 /** Everything that an agent works with; its main.ts makes it for a real machine, a test for a simulated one. */
 export interface AgentParts {
@@ -38,9 +39,6 @@ const LOOK_MS = 10_000
 const USED_STEP = 16 * 1024 * 1024
 /** After a heartbeat that could not be sent. */
 const AGAIN_MS = 1_000
-
-/** Commands that a repetition refuses because they were done, and how. */
-const FOUND_DONE: Record<string, Refused['code']> = { delete_database: 404, delete_user: 404, revoke_access: 404 }
 
 /** Answers queries at once, carries out commands strictly one after the other, reports changes and that it lives. */
 export class Agent {
@@ -214,10 +212,10 @@ export class Agent {
     const { driver, log, succeeded, failed } = this.#parts
     if (skip) return { number, failed: { code: 409, message: 'cancelled' } }
     const trace = log.child({ method, number, requestId })
-    const foundDone = await this.#begun(number, method)
+    const begun = await this.#begun(number, method, input)
     try {
       const result = await this.#dispatch(method, input, driver).catch((error: unknown) => {
-        if (foundDone === undefined || !(error instanceof Refused) || error.code !== foundDone) throw error
+        if (!begun || !(error instanceof Refused) || error.code !== 404) throw error
         trace.info({}, 'command found done')
         return null
       })
@@ -234,16 +232,15 @@ export class Agent {
   }
 
   /**
-   * Remembers on the disk, before it is done, a command whose repetition could not be told from a wish for what never
-   * was; answers the refusal that means 'done before' if it had been begun already when the agent died.
+   * Remembers on the disk, before it is done, a removal whose repetition could not be told from a wish for what never
+   * was; answers whether it had been begun already when the agent died. One that finds nothing does not begin.
    */
-  async #begun(number: number, method: string): Promise<Refused['code'] | undefined> {
-    const { journal } = this.#parts
-    const refusal = FOUND_DONE[method]
-    if (refusal === undefined) return undefined
-    if (journal.begun(number)) return refusal
-    await journal.begin(number)
-    return undefined
+  async #begun(number: number, method: string, input: unknown): Promise<boolean> {
+    const { journal, driver } = this.#parts
+    if (!isRemoval(method)) return false
+    if (journal.begun(number)) return true
+    if (await isThere(method, input, driver)) await journal.begin(number)
+    return false
   }
 
   async #tellEnd({ number, result, failed }: Ended): Promise<void> {

@@ -9,6 +9,12 @@ export interface Health {
   message?: string
 }
 
+/** Whether the database was stopped on purpose; on the disk when `set` resolves, so that it outlives the agent. */
+export interface Stopped {
+  is(): Promise<boolean>
+  set(stopped: boolean): Promise<void>
+}
+
 /** How often a database that dies is started again before it is given up, and from when on it counts as well again. */
 const STARTS = { most: 5, withinMs: 120_000 }
 const BACK_OFF_MS = 500
@@ -19,6 +25,7 @@ export class Machine {
   readonly #clock: Clock
   readonly #log: Log
   readonly #changed: (health: Health) => void
+  readonly #stopped: Stopped
   readonly #stopping = new AbortController()
   #health: Health = { status: 'building' }
   /** Ends the watch over the server. */
@@ -26,11 +33,12 @@ export class Machine {
   /** What is done to the server on purpose, one after the other. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(driver: Driver, clock: Clock, log: Log, changed: (health: Health) => void) {
+  constructor(driver: Driver, clock: Clock, log: Log, changed: (health: Health) => void, stopped: Stopped) {
     this.#driver = driver
     this.#clock = clock
     this.#log = log
     this.#changed = changed
+    this.#stopped = stopped
   }
 
   get health(): Health {
@@ -57,6 +65,8 @@ export class Machine {
       stop_db: () =>
         this.#deliberately(async () => {
           await this.#driver.stop()
+          // An agent that died before this is told to stop it again.
+          await this.#stopped.set(true)
           this.set({ status: 'shutdown' })
         }),
       start_db_with_conf_changes: () => again(refresh),
@@ -71,6 +81,7 @@ export class Machine {
 
   async #startAgain(change?: () => Promise<void>): Promise<void> {
     this.set({ status: 'restarting' })
+    await this.#stopped.set(false)
     await this.#driver.stop()
     await change?.()
     try {
@@ -96,12 +107,18 @@ export class Machine {
 
   /** The watch looks away meanwhile: an end of the server is meant. */
   #deliberately(work: () => Promise<void>): Promise<void> {
-    this.#watching?.abort()
-    this.#watching = undefined
+    this.#lookAway()
     return this.#inTurn(async () => {
       if (this.#stopping.signal.aborted) throw new Error('the agent is ending')
+      // What had its turn before may have begun to watch.
+      this.#lookAway()
       await work()
     })
+  }
+
+  #lookAway(): void {
+    this.#watching?.abort()
+    this.#watching = undefined
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -110,11 +127,12 @@ export class Machine {
     return mine
   }
 
-  /** Starts a prepared server after a restart of the agent, or adopts the one that runs. */
+  /** Starts a prepared server after a restart of the agent, or adopts the one that runs; one stopped on purpose stays so. */
   async resume(): Promise<void> {
     this.set({ status: 'restarting' })
     await this.#deliberately(async () => {
-      if (await this.#started(this.#stopping.signal)) this.serving()
+      if (await this.#stopped.is()) this.set({ status: 'shutdown' })
+      else if (await this.#started(this.#stopping.signal)) this.serving()
     })
   }
 

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs'
-import { lstat } from 'node:fs/promises'
+import { lstat, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { guestSubject } from '../lib/contracts/conductor.ts'
 import type { Driver, Site } from '../lib/datastores/driver.ts'
 import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
 import { reason } from '../lib/kit/errors.ts'
+import { writeAtomically } from '../lib/kit/files.ts'
 import { sealer } from '../lib/kit/seal.ts'
 import type { Queue } from '../lib/platform/queue/queue.ts'
 import { socketQueue } from '../lib/platform/queue/socket-client.ts'
@@ -16,7 +17,7 @@ import { AgentConfig, AgentSite } from './config.ts'
 import { startedEarly } from './early-start.ts'
 import { enrolment } from './enrolment.ts'
 import { journal } from './journal.ts'
-import { Machine } from './machine.ts'
+import { Machine, type Stopped } from './machine.ts'
 
 /** `node guest-agent.mjs <folder>`: SIGTERM stops the database and ends. */
 const VERSION = '0.1.0'
@@ -48,7 +49,7 @@ const site = { ...readSite(), clock, random: systemRandom, log }
 const plain = makeDriver(site)
 const prepared = done.last() > 0 && !done.find(1)?.failed
 const driver = prepared ? plain : startedEarly(plain, clock, log)
-const machine = new Machine(driver, clock, log, () => void agent?.heartbeat())
+const machine = new Machine(driver, clock, log, () => void agent?.heartbeat(), stoppedIn(dir))
 const service = machine.service(async () => void Object.assign(site, readSite()))
 
 process.on('SIGTERM', () => void finish())
@@ -124,6 +125,19 @@ async function finish(): Promise<void> {
   await Promise.race([agent?.heartbeat(), clock.sleep(LAST_WORD_MS)])
   await queue?.close()
   process.exit(0)
+}
+
+/** A file of that folder says that the database was stopped; a reboot removes it. */
+function stoppedIn(folder: string): Stopped {
+  const mark = join(folder, 'stopped')
+  return {
+    is: () =>
+      lstat(mark).then(
+        () => true,
+        () => false,
+      ),
+    set: stopped => (stopped ? writeAtomically(mark, '') : rm(mark, { force: true })),
+  }
 }
 
 /** Nothing may go on running whose folder was removed. */

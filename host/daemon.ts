@@ -10,7 +10,16 @@ import { Endpoints } from './addresses.ts'
 import { agentIn, endServer, startAgent, stopServer, writeAgentFiles, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import { Spares } from './spares.ts'
-import { type HostState, hostState, logFile, type ServerState, serverDir, siteFile, volumeDir } from './state.ts'
+import {
+  type HostState,
+  hostState,
+  logFile,
+  type ServerState,
+  serverDir,
+  siteFile,
+  stoppedFile,
+  volumeDir,
+} from './state.ts'
 
 type Owned = { name: string; instance: string; project: string }
 
@@ -148,6 +157,8 @@ export class Daemon {
     if (server.wish !== wish.wish) {
       await stopServer(this.#parts.config, server, this.#parts.clock)
       this.#starts.delete(server.name)
+      // A database that was stopped on purpose starts with its server.
+      await removeAll(stoppedFile(this.#parts.config.dataDir, server.name))
       await this.#run({ ...server, wish: wish.wish })
     }
     await this.#tell('update_server', server, factsOf({ ...server, wish: wish.wish }))

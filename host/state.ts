@@ -75,4 +75,6 @@ export const volumeDir = (dataDir: string, name: string) => join(dataDir, 'volum
 export const serverDir = (dataDir: string, name: string) => join(dataDir, 'servers', name)
 /** Beside the server's folder: in it, the instance's uid could put a link in its place. */
 export const siteFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.site.json`)
+/** What the agent leaves in its folder when its database is stopped on purpose. */
+export const stoppedFile = (dataDir: string, name: string) => join(serverDir(dataDir, name), 'stopped')
 export const logFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.log`)

@@ -57,7 +57,10 @@ export const serves: Pick<Step<unknown, Platform>, 'until' | 'waitFor'> = {
   waitFor: 'heartbeat',
   async until(run) {
     const { service } = await current(run)
-    if (service?.status === 'failed') throw new Permanent(service.message ?? 'The database server failed.')
+    // What it said before is what is being mended.
+    if (service?.status === 'failed' && service.at >= run.started) {
+      throw new Permanent(service.message ?? 'The database server failed.')
+    }
     return service?.status === 'running' || service?.status === 'healthy'
   },
 }

@@ -9,7 +9,7 @@ import { assertAvailable } from './instance.ts'
 const Nothing = z.object({})
 type Nothing = z.infer<typeof Nothing>
 
-/** `{"stop":{}}` of management: the database server stops, and stays so until it is restarted. */
+/** `{"stop":{}}` of management: the database server stops, and stays so until it is restarted or its server rebooted. */
 export const requestStop = (call: Call<unknown, Platform>): Promise<Reply> =>
   begin(call, 'stop_db', 'UPDATING', instance => {
     assertAvailable(instance)

@@ -138,11 +138,14 @@ export async function request(
   headers: Record<string, string> = {},
 ): Promise<Answer> {
   const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
-  const response = await fetch(url, {
-    method,
-    headers: { ...(text !== undefined && { 'content-type': 'application/json' }), ...headers },
-    ...(text !== undefined && { body: text }),
-  })
+  const ask = () =>
+    fetch(url, {
+      method,
+      headers: { ...(text !== undefined && { 'content-type': 'application/json' }), ...headers },
+      ...(text !== undefined && { body: text }),
+    })
+  // A kept connection may be closed just as it is used again: what changes nothing is asked once more.
+  const response = await ask().catch(error => (method === 'GET' ? ask() : Promise.reject(error)))
   const got = await response.text()
   let parsed: unknown
   try {

@@ -4,6 +4,7 @@ import type { Driver } from '../../lib/datastores/driver.ts'
 import { silentLog } from '../kit/random.ts'
 import { type VirtualClock, virtualClock } from '../kit/virtual-clock.ts'
 import { memoryDriver } from '../sim/memory-driver.ts'
+import { mark } from './mark.ts'
 
 const ENDED = { status: 'crashed', message: 'The database server ended unexpectedly; it is being started again.' }
 const HEALTHY = { status: 'healthy' }
@@ -37,7 +38,7 @@ beforeEach(() => {
         signal.addEventListener('abort', () => resolve())
       }),
   }
-  machine = new Machine(driver, clock, silentLog, health => told.push(health))
+  machine = new Machine(driver, clock, silentLog, health => told.push(health), mark())
 })
 
 /** The server ends, and what that brings about is awaited. */

@@ -4,13 +4,15 @@ import type { Driver } from '../../lib/datastores/driver.ts'
 import { silentLog } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 import { memoryDriver } from '../sim/memory-driver.ts'
+import { mark } from './mark.ts'
 
 /** A server process that is started, stopped and dies; `failing` starts of it fail. */
 function server() {
   let running = true
   let ended: () => void = () => {}
   const did: string[] = []
-  const state = { failing: 0 }
+  /** How many starts fail; whether a stop comes to no end, for its agent dies. */
+  const state = { failing: 0, stuck: false }
   const driver: Driver = {
     ...memoryDriver(),
     async start() {
@@ -20,6 +22,7 @@ function server() {
     },
     async stop() {
       did.push('stop')
+      if (state.stuck) return new Promise(() => {})
       running = false
       ended()
     },
@@ -41,11 +44,13 @@ function machine() {
   const clock = virtualClock()
   const told: string[] = []
   const { driver, did, die, state } = server()
-  const made = new Machine(driver, clock, silentLog, ({ status }) => told.push(status))
+  const disk = mark()
+  const agent = () => new Machine(driver, clock, silentLog, ({ status }) => told.push(status), disk)
+  const made = agent()
   const refreshed: number[] = []
   const service = made.service(async () => void refreshed.push(did.length))
   made.serving()
-  return { clock, told, did, die, state, made, service, refreshed }
+  return { clock, told, did, die, state, made, service, refreshed, agent }
 }
 
 describe('what is done to the server on purpose', () => {
@@ -68,6 +73,40 @@ describe('what is done to the server on purpose', () => {
     expect(told.at(-1)).toBe('shutdown')
     await service.restart()
     expect(told.at(-1)).toBe('healthy')
+  })
+
+  it('a stopped server stays stopped when its agent dies, and is running again when that dies after a restart', async () => {
+    const { clock, told, did, service, agent } = machine()
+    await service.stop_db()
+    const second = agent()
+    await second.resume()
+    await clock.advance(60_000)
+    expect([did, told.at(-1)]).toEqual([['stop'], 'shutdown'])
+    await second.service(async () => {}).restart()
+    await agent().resume()
+    expect([did, told.at(-1)]).toEqual([['stop', 'stop', 'start', 'start'], 'healthy'])
+  })
+
+  it('a server that is to be stopped while it is being resumed stays stopped', async () => {
+    const { clock, told, did, agent } = machine()
+    const second = agent()
+    const resumed = second.resume()
+    await second.service(async () => {}).stop_db()
+    await resumed
+    await clock.advance(60_000)
+    expect([did, told.at(-1)]).toEqual([['start', 'stop'], 'shutdown'])
+  })
+
+  it('a server whose agent died before it was stopped goes on until that is asked for again', async () => {
+    const { told, did, service, agent, state } = machine()
+    state.stuck = true
+    void service.stop_db()
+    const second = agent()
+    await second.resume()
+    expect([did.at(-1), told.at(-1)]).toEqual(['start', 'healthy'])
+    state.stuck = false
+    await second.service(async () => {}).stop_db()
+    expect(told.at(-1)).toBe('shutdown')
   })
 
   it('takes on what the machine has become between stop and start', async () => {

@@ -1,3 +1,5 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { realClock } from '../kit/virtual-clock.ts'
 import { type DaemonWorld, daemonWorld } from './daemon-world.ts'
@@ -119,7 +121,11 @@ describe('wishes to a host daemon', () => {
     expect(world.told.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', wish: 'w2' })
     expect(world.site(server.name)).toMatchObject({ flavor: { ramMb: 1024, vcpus: 2 } })
     const agent = await world.agentOf(server.name)
+    // A database that was stopped on purpose starts with its server.
+    const mark = join(world.config.dataDir, 'servers', server.name, 'stopped')
+    writeFileSync(mark, '')
     await wish('reboot_server')
+    expect(existsSync(mark)).toBe(false)
     const again = await world.agentOf(server.name)
     expect(again).not.toBe(agent)
     expect([lives(agent), lives(again)]).toEqual([false, true])

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { commands, guestClient } from '../../lib/guests/guest.ts'
+import { changeInstance } from '../../lib/instances/instance.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { NO_FAULTS } from '../sim/bus.ts'
 import { World } from '../sim/world.ts'
@@ -99,15 +100,53 @@ describe('whatever happens to messages', () => {
     )
   }, 120_000)
 
-  it('a wish for what never was is refused still', async () => {
+  it.each(['restart', 'reboot'] as const)(
+    'a database that was given up is brought back by a %s',
+    async name => {
+      await fc.assert(
+        fc.asyncProperty(faults, fc.integer(), async (chosen, seed) => {
+          const world = await new World(seed).open()
+          await scenarios[name].before(world)
+          const { id = '' } = (await theInstance(world)) ?? {}
+          await changeInstance(world.platform, PROJECT, id, instance => {
+            const service = instance.service && { ...instance.service, status: 'failed' as const, message: 'given up' }
+            return { ...instance, ...(service && { service }) }
+          })
+          // Its agent said so before anybody asked for this.
+          await world.clock.advance(1_000)
+          world.faults = chosen
+          await world.request(platform => scenarios[name].begin(platform))
+          await world.until('end', async () => (await theInstance(world))?.operation === undefined)
+          expect(await theInstance(world)).toMatchObject({ task: 'NONE', service: { status: 'healthy' } })
+          expect((await theInstance(world))?.fault).toBeUndefined()
+        }),
+        { numRuns: 15 },
+      )
+    },
+    120_000,
+  )
+
+  it('a wish for what never was is refused, also where its agent died over it', async () => {
     const world = await new World().open()
     await world.request(platform => scenarios.create_instance.begin(platform))
     await world.until('instance', () => scenarios.create_instance.done(world))
     const { id = '' } = (await theInstance(world)) ?? {}
+    const unwritten = new Set([2, 3, 4, 5])
+    world.machine.unwritten = number => unwritten.delete(number)
     await asked(world.platform, id).delete_user({ name: 'nobody' })
+    const nowhere = { name: 'ann', database: 'nowhere' }
+    for (const wish of [{ ...nowhere, name: 'nobody' }, nowhere]) await asked(world.platform, id).revoke_access(wish)
+    await asked(world.platform, id).delete_database({ name: 'nowhere' })
     const ended = async () => (await commands.all(world.store, { limit: 10 })).items.map(({ body }) => body)
     await world.until('end', async () => (await ended()).every(({ status }) => status !== 'issued'))
-    expect((await ended()).at(-1)).toMatchObject({ method: 'delete_user', status: 'failed', error: { code: 404 } })
+    const refused = (await ended()).filter(({ method }) => method !== 'prepare')
+    expect(unwritten.size).toBe(0)
+    expect(refused.map(({ method, status, error }) => [method, status, error?.code])).toEqual([
+      ['delete_user', 'failed', 404],
+      ['revoke_access', 'failed', 404],
+      ['revoke_access', 'failed', 404],
+      ['delete_database', 'failed', 404],
+    ])
   })
 
   it('an answer that is lost ends the question, and leaves nothing', async () => {

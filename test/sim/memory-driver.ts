@@ -32,9 +32,10 @@ export function memoryDriver(): Driver & Service & { executed: string[] } {
       if (!databases.delete(name)) throw new Refused(404, `no database ${name}`)
       executed.push(`delete_database ${name}`)
     },
-    list_databases: async ({ limit }) => ({
+    list_databases: async ({ limit, marker = '', include_marker = false }) => ({
       items: [...databases]
         .sort()
+        .filter(name => name > marker || (include_marker && name === marker))
         .slice(0, limit)
         .map(name => ({ name })),
     }),

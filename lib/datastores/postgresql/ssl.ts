@@ -1,4 +1,5 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { alive } from '../../kit/process.ts'
 import { type Driver, Refused, type SslState } from '../driver.ts'
 import { layout } from './engine.ts'
 import { type Owner, textOf, writePrivate } from './files.ts'
@@ -29,10 +30,19 @@ export function sslVerbs({ volume, server, sessions, owner }: Tools): Verbs {
     await server.reload()
   }
 
+  async function endPlain(): Promise<void> {
+    const running = await server.find()
+    if (!running) return
+    await sessions.tell('postgres', [END_PLAIN], 'os_maint').catch(async (error: unknown) => {
+      // A server that died over it has taken them along.
+      if (await alive(running)) throw error
+    })
+  }
+
   async function change(to: KeptState): Promise<SslState & { restart_required: boolean }> {
     await writePrivate(files.ssl, JSON.stringify(to), owner)
     await apply()
-    if (to.mode === 'enforced' && (await server.find())) await sessions.tell('postgres', [END_PLAIN], 'os_maint')
+    if (to.mode === 'enforced') await endPlain()
     return { status: to.status, mode: to.mode, restart_required: false }
   }
 

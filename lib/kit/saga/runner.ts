@@ -183,7 +183,7 @@ export class SagaRunner<D> {
   }
 
   async #running(saga: Saga<unknown, D>, record: SagaRecord): Promise<Running<unknown, D>> {
-    const { id, project, instance, requestId, error, failedStep } = record
+    const { id, project, instance, requestId, started, error, failedStep } = record
     const { vault, deps, log } = this.#options
     return {
       id,
@@ -191,6 +191,7 @@ export class SagaRunner<D> {
       instance,
       requestId,
       deps,
+      started,
       request: await vault.unlock(saga.schema, record.request, ownerOf(project, id)),
       log: log.child({ saga: saga.name, operation: id, instance, requestId }),
       ...(error !== undefined && { error }),

@@ -50,6 +50,8 @@ export interface Running<R, D> {
   request: R
   deps: D
   log: Log
+  /** When the saga began, in milliseconds since the epoch. */
+  started: number
   /** Why the saga turned round (in undo and settled). */
   error?: string
   failedStep?: string
