@@ -126,6 +126,11 @@ it('says on a dry run what it would be, and stays as it is', async () => {
   expect((await told('GET', path())).body.ssl).toMatchObject({ status: 'on', mode: 'enforced' })
 })
 
+it('takes an empty container for none: the openstack command has to name one', async () => {
+  const named = { enable: 1, mode: 'enforced', container_ref: '' }
+  expect(await change(named)).toMatchObject({ ssl: { status: 'on', mode: 'enforced' } })
+})
+
 it('goes back, off and on', async () => {
   expect(await change({ rollback: true })).toEqual({ ssl: { status: 'on', mode: 'basic', restart_required: false } })
   expect(await encrypted()).toBe(false)

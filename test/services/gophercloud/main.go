@@ -1,5 +1,5 @@
 // A session with Coffer through gophercloud, unmodified: what its db/v1 packages and Terraform's provider do.
-// It logs in by the variables of an openrc file, ends with 1 and the reason at the first surprise, and prints
+// It logs in by clouds.yaml, ends with 1 and the reason at the first surprise, and prints
 // the words that it saw as an instance's status, as JSON.
 package main
 
@@ -15,6 +15,8 @@ import (
 
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/gophercloud/gophercloud/v2/openstack"
+	"github.com/gophercloud/gophercloud/v2/openstack/config"
+	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 	"github.com/gophercloud/gophercloud/v2/openstack/db/v1/databases"
 	"github.com/gophercloud/gophercloud/v2/openstack/db/v1/datastores"
 	"github.com/gophercloud/gophercloud/v2/openstack/db/v1/flavors"
@@ -49,9 +51,10 @@ func expect(what string, holds bool, seen any) {
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	options := must(openstack.AuthOptionsFromEnv())
-	provider := must(openstack.AuthenticatedClient(ctx, options))
-	client := must(openstack.NewDBV1(provider, gophercloud.EndpointOpts{Region: os.Getenv("OS_REGION_NAME")}))
+	login, endpoint, tls, err := clouds.Parse()
+	check(err)
+	provider := must(config.NewProviderClient(ctx, login, config.WithTLSConfig(tls)))
+	client := must(openstack.NewDBV1(provider, endpoint))
 
 	readsTheCatalogues(ctx, client)
 	seen := map[string][]string{}
