@@ -19,7 +19,9 @@ describe('gophercloud, and so Terraform', () => {
   afterAll(() => world.end(), 60_000)
 
   it('does all that its database packages can do', async () => {
-    const { code, out, err } = await bash(`OS_CLIENT_CONFIG_FILE=${world.coffer.dataDir}/clouds.yaml OS_CLOUD=coffer exec ${SESSION}`)
+    const { code, out, err } = await bash(
+      `OS_CLIENT_CONFIG_FILE=${world.coffer.dataDir}/clouds.yaml OS_CLOUD=coffer exec ${SESSION}`,
+    )
     expect({ code, err }).toEqual({ code: 0, err: '' })
     seen = JSON.parse(out)
     expect(Object.keys(seen).toSorted()).toEqual(['create', 'delete', 'resize', 'resize_volume', 'restart'])
