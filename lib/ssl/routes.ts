@@ -6,7 +6,7 @@ import { badRequest, notImplemented } from '../kit/errors.ts'
 import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
 import { timestamp } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
-import { SslOutcome } from './ssl.ts'
+import { type SslMode, SslOutcome } from './ssl.ts'
 
 const Flag = z.union([z.boolean(), z.literal([0, 1])]).transform(Boolean)
 const Body = z
@@ -28,6 +28,8 @@ async function actionable(call: Call<unknown, Platform>) {
   assertAvailable(instance)
   return guestClient(call.deps, { project: instance.project, instance: instance.id, requestId: call.requestId })
 }
+
+type Agent = Awaited<ReturnType<typeof actionable>>
 
 async function show(call: Call<unknown, Platform>): Promise<Reply> {
   const agent = await actionable(call)
@@ -65,15 +67,26 @@ async function change(call: Call<z.infer<typeof Body>, Platform>): Promise<Reply
   const row = rollback
     ? await agent.ssl_rollback({})
     : await agent.ssl_action(enable ? { enable, mode: chosen } : { enable })
-  return { status: 200, body: { ssl: SslOutcome.parse(await ended(call.deps, row)) } }
+  // Nothing comes of a dry run.
+  const outcome = SslOutcome.optional().parse(await ended(call.deps, row))
+  return { status: 200, body: { ssl: outcome ?? (await foreseen(agent, rollback ? undefined : enable && chosen)) } }
+}
+
+/** What a change to that mode (false: off) would answer; what a rollback goes back to, only the agent knows. */
+async function foreseen(agent: Agent, mode: SslMode | false | undefined): Promise<SslOutcome> {
+  if (mode) return { status: 'on', mode, restart_required: false }
+  if (mode === false) return { status: 'off', mode: null, restart_required: false }
+  const now = await agent.ssl_show({})
+  return { status: now.status, mode: now.mode, restart_required: false }
 }
 
 /** Certificates are this Coffer's own: there is no key manager (Barbican) to fetch others, or those of clients, from. */
 function assertOwnCertificates({ mode, container_ref, password_ref }: z.infer<typeof Body>): void {
   if (mode === 'mtls') throw notImplemented('Client certificates (mtls) need a key manager, which is not there.')
-  if (container_ref !== undefined || password_ref !== undefined) {
+  // The openstack command cannot leave it out, but can give an empty one.
+  if (container_ref || password_ref) {
     throw notImplemented(
-      'There is no key manager to take a certificate from; leave container_ref and password_ref out.',
+      'There is no key manager to take a certificate from; leave container_ref and password_ref out or empty.',
     )
   }
 }

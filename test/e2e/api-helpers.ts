@@ -116,7 +116,7 @@ export const BODIES: Record<string, unknown> = {
   'POST /instances/{id}/operations/{operation_id}/action': { cancel: {} },
   'POST /instances/{id}/databases': { databases: [{ name: 'theirs' }] },
   'POST /instances/{id}/users': { users: [{ name: 'theirs', password: 'pw' }] },
-  'POST /instances/{id}/users/{user}': { users: { name: 'ann', password: 'pw' } },
+  'POST /instances/{id}/users/{user}': { users: { name: 'theirs', password: 'pw' } },
   'PUT /instances/{id}/users': { users: [{ name: 'ann', password: 'theirs1' }] },
   'PUT /instances/{id}/users/{user}': { user: { name: 'theirs' } },
   'PUT /instances/{id}/users/{user}/databases': { databases: [{ name: 'cart' }] },
@@ -127,6 +127,9 @@ export const BODIES: Record<string, unknown> = {
   },
   'PATCH /mgmt/datastore-versions/{id}': { name: 'theirs' },
   'POST /instances/{id}/ssl': { ssl: { disable: true } },
+  'PUT /instances/{id}': { instance: { name: 'theirs' } },
+  'PATCH /instances/{id}': { instance: { name: 'theirs' } },
+  'POST /mgmt/instances/{id}/action': { reboot: {} },
 }
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
 

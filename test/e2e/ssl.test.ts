@@ -118,6 +118,19 @@ it('is enforced on demand, which sessions in clear do not outlive, and stays so 
   expect((await demo.call('GET', `/instances/${shop.id}/users`)).body.users).toHaveLength(1)
 })
 
+it('says on a dry run what it would be, and stays as it is', async () => {
+  const dry = async (ssl: Record<string, unknown>) => (await told('POST', path('?dry_run=true'), { ssl })).body
+  expect(await dry({ enable: true })).toEqual({ ssl: { status: 'on', mode: 'basic', restart_required: false } })
+  expect(await dry({ disable: true })).toEqual({ ssl: { status: 'off', mode: null, restart_required: false } })
+  expect(await dry({ rollback: true })).toEqual({ ssl: { status: 'on', mode: 'enforced', restart_required: false } })
+  expect((await told('GET', path())).body.ssl).toMatchObject({ status: 'on', mode: 'enforced' })
+})
+
+it('takes an empty container for none: the openstack command has to name one', async () => {
+  const named = { enable: 1, mode: 'enforced', container_ref: '' }
+  expect(await change(named)).toMatchObject({ ssl: { status: 'on', mode: 'enforced' } })
+})
+
 it('goes back, off and on', async () => {
   expect(await change({ rollback: true })).toEqual({ ssl: { status: 'on', mode: 'basic', restart_required: false } })
   expect(await encrypted()).toBe(false)

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { routes } from '../../functions/api.ts'
 import { bodyOf, faultOf, raw, readable } from './api-helpers.ts'
 import { type Answer, type Coffer, createInstance, request, type Session, startCoffer, wipe } from './coffer.ts'
+import { bodiless, type Entry, filled, named, ofProject } from './route-table.ts'
 
 jest.setTimeout(60_000)
 
@@ -37,25 +37,10 @@ async function everythingOf(session: Session): Promise<string> {
   return text.replace(/"(service_status_updated|used|used_percent)":[^,}]+,?/g, '')
 }
 
-type Entry = (typeof routes)[number]
-const ofProject = routes.filter(({ audience }) => audience !== 'anyone')
-const named = (list: Entry[]) => list.map(entry => [`${entry.method} ${entry.path}`, entry] as const)
-
-/** The route's path with demo's instance, user and database in it. */
-const filled = ({ path }: Entry) =>
-  path
-    .replace('/instances/{id}', `/instances/${shop.id}`)
-    .replace('{user}', 'ann')
-    .replace('{database}', path.startsWith('/datastores') ? '{database}' : 'cart')
-    .replace('{name}', 'cart')
-    .replace('{datastore}', 'postgresql')
-    .replace('{version}', '18')
-    .replace('/flavors/{id}', '/flavors/1')
-    .replace('/mgmt/quotas/{project}', `/mgmt/quotas/${demo.project}`)
+const filledPath = (entry: Entry) => filled(entry, { instance: shop.id, project: demo.project })
 
 it('has a body for each route that takes one, so that no case below is refused for its body', () => {
-  const bodied = ofProject.filter(({ body, optionalBody }) => body && !optionalBody)
-  expect(bodied.filter(entry => bodyOf(entry) === undefined)).toEqual([])
+  expect(bodiless()).toEqual([])
 })
 
 describe.each(named(ofProject))('%s', (_name, entry) => {
@@ -67,7 +52,7 @@ describe.each(named(ofProject))('%s', (_name, entry) => {
 
   it('refuses a foreign project in the path, admins too', async () => {
     for (const { token } of [alt, admin]) {
-      const answer = await ask(`${demo.project}${filled(entry)}`, { 'x-auth-token': token })
+      const answer = await ask(`${demo.project}${filledPath(entry)}`, { 'x-auth-token': token })
       expect([answer.status, answer.body.code, answer.body.title]).toEqual([403, '403 Forbidden', 'Forbidden'])
       expect(answer.text).not.toContain('shop')
     }
@@ -88,7 +73,10 @@ describe.each(named(ofProject))('%s', (_name, entry) => {
       demo.token.slice(0, -9),
       `${demo.token}x`,
     ]) {
-      const answer = await ask(`${demo.project}${filled(entry)}`, token === undefined ? {} : { 'x-auth-token': token })
+      const answer = await ask(
+        `${demo.project}${filledPath(entry)}`,
+        token === undefined ? {} : { 'x-auth-token': token },
+      )
       expect(answer.status).toBe(401)
       expect(answer.headers.get('www-authenticate')).toBe(`Keystone uri="${coffer.base}/identity/v3"`)
       expect(answer.body).toEqual({ error: { code: 401, title: 'Unauthorized', message: expect.any(String) } })
@@ -97,7 +85,7 @@ describe.each(named(ofProject))('%s', (_name, entry) => {
 
   if (entry.path.startsWith('/instances/{id}')) {
     it('finds no foreign instance by its id', async () => {
-      const answer = await ask(`${alt.project}${filled(entry)}`, { 'x-auth-token': alt.token })
+      const answer = await ask(`${alt.project}${filledPath(entry)}`, { 'x-auth-token': alt.token })
       // A single database is shown to nobody, as in Trove.
       const [code, name] =
         entry.method === 'GET' && entry.path.endsWith('/databases/{name}')

@@ -318,7 +318,10 @@ describe('faults in XML', () => {
   })
 })
 
-const gets = routes.filter(({ method }) => method === 'GET').map(entry => [entry.path, entry] as const)
+// What is no document in either form: a file, and an answer without a body.
+const BARE = ['/ca.pem', '/mgmt/instances/{id}/rpc_ping']
+const documented = routes.filter(({ method, path }) => method === 'GET' && !BARE.includes(path))
+const gets = documented.map(entry => [entry.path, entry] as const)
 
 describe.each(gets)('GET %s', (_path, { path, audience }) => {
   const at = () =>

@@ -4,7 +4,7 @@ import { project } from '../../jest.config.js'
 export default {
   rootDir: '../..',
   maxWorkers: 2,
-  // A command of the openstack program takes two seconds of Python before it sends anything.
-  testTimeout: 90_000,
   ...project('services', ['<rootDir>/test/services/*.test.ts']),
+  // A command of the openstack program takes two seconds of Python before it sends anything.
+  testTimeout: 120_000,
 }

@@ -64,6 +64,34 @@ result = instance.id`)
       await until('nothing left', async () => (await users()).length + (await databases()).length === 0)
     })
 
+    it('asks for no single database and user, as Trove has it', async () => {
+      for (const verb of ['get_database', 'find_database', 'get_user', 'find_user']) {
+        // Trove shows users alone and databases never: the library asks for neither by itself.
+        expect(await sdk(`db.${verb}('none', '${id}')`)).toMatchObject({ error: 'MethodNotSupported' })
+      }
+    })
+
+    it('updates, enables root, resizes and restarts, and waits for the words that it knows', async () => {
+      expect(
+        await ok(`
+instance = db.update_instance('${id}', name='sdk two')
+one = db.get_instance('${id}')
+before = one.is_root_enabled(db)
+login = one.enable_root_user(db)
+result = [instance.name, before, one.is_root_enabled(db), login['name'], len(login['password'])]`),
+      ).toEqual(['sdk two', false, true, 'postgres', 36])
+      const settled = async (action: string) =>
+        ok(`
+one = db.get_instance('${id}')
+one.${action}
+word = db.get_instance('${id}').status
+one = db.wait_for_status(db.get_instance('${id}'), status='ACTIVE', failures=['ERROR', 'SHUTDOWN', 'FAILED'], interval=1, wait=60)
+result = [word, one.flavor['id'], one.volume['size']]`)
+      expect(await settled("resize(db, '2')")).toEqual([expect.stringMatching(/^(RESIZE|ACTIVE)$/), '2', 1])
+      expect(await settled('resize_volume(db, 2)')).toEqual([expect.stringMatching(/^(RESIZE|ACTIVE)$/), '2', 2])
+      expect(await settled('restart(db)')).toEqual([expect.stringMatching(/^(REBOOT|ACTIVE)$/), '2', 2])
+    })
+
     it('raises the exceptions that its users catch', async () => {
       expect(await sdk('db.get_flavor(99)')).toMatchObject({ error: 'NotFoundException' })
       expect(await sdk("db.get_instance('none')")).toMatchObject({ error: 'NotFoundException' })
@@ -77,8 +105,13 @@ result = instance.id`)
     })
 
     it('deletes the instance', async () => {
-      await ok(`db.delete_instance('${id}')`)
-      await until('end of it', async () => (await ok('result = len(list(db.instances()))')) === 0)
+      await ok(`
+one = db.get_instance('${id}')
+db.delete_instance(one)
+db.wait_for_delete(one, interval=1, wait=60)
+db.delete_instance('${id}')  # what is not there is deleted: the library's own default
+result = None`)
+      expect(await ok('result = len(list(db.instances()))')).toBe(0)
     })
   })
 

@@ -1,0 +1,246 @@
+// A session with Coffer through gophercloud, unmodified: what its db/v1 packages and Terraform's provider do.
+// It logs in by clouds.yaml, ends with 1 and the reason at the first surprise, and prints
+// the words that it saw as an instance's status, as JSON.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack"
+	"github.com/gophercloud/gophercloud/v2/openstack/config"
+	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
+	"github.com/gophercloud/gophercloud/v2/openstack/db/v1/databases"
+	"github.com/gophercloud/gophercloud/v2/openstack/db/v1/datastores"
+	"github.com/gophercloud/gophercloud/v2/openstack/db/v1/flavors"
+	"github.com/gophercloud/gophercloud/v2/openstack/db/v1/instances"
+	"github.com/gophercloud/gophercloud/v2/openstack/db/v1/users"
+	"github.com/gophercloud/gophercloud/v2/pagination"
+)
+
+const (
+	rows  = 25 // more than one page of 20
+	limit = 2 * time.Minute
+)
+
+func must[T any](value T, err error) T {
+	check(err)
+	return value
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func expect(what string, holds bool, seen any) {
+	if !holds {
+		check(fmt.Errorf("%s: saw %v", what, seen))
+	}
+}
+
+func main() {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	login, endpoint, tls, err := clouds.Parse()
+	check(err)
+	provider := must(config.NewProviderClient(ctx, login, config.WithTLSConfig(tls)))
+	client := must(openstack.NewDBV1(provider, endpoint))
+
+	readsTheCatalogues(ctx, client)
+	seen := map[string][]string{}
+	id := creates(ctx, client, seen)
+	pagesDatabases(ctx, client, id)
+	pagesUsers(ctx, client, id)
+	pagesInstances(ctx, client, id)
+	usesRoot(ctx, client, id)
+	acts(ctx, client, id, seen)
+	refuses(ctx, client, id)
+	check(instances.Delete(ctx, client, id).ExtractErr())
+	seen["delete"] = untilGone(ctx, client, id)
+	check(json.NewEncoder(os.Stdout).Encode(seen))
+}
+
+func readsTheCatalogues(ctx context.Context, client *gophercloud.ServiceClient) {
+	offered := must(flavors.ExtractFlavors(must(flavors.List(client).AllPages(ctx))))
+	first := must(flavors.Get(ctx, client, "1").Extract())
+	expect("flavor", len(offered) > 1 && first.Name == "db.tiny" && first.RAM == 512 && first.StrID == "1", first)
+	stores := must(datastores.ExtractDatastores(must(datastores.List(client).AllPages(ctx))))
+	store := must(datastores.Get(ctx, client, stores[0].ID).Extract())
+	expect("datastore", store.Name == "postgresql" && store.DefaultVersion != "", store)
+	versions := must(datastores.ExtractVersions(must(datastores.ListVersions(client, store.ID).AllPages(ctx))))
+	version := must(datastores.GetVersion(ctx, client, store.ID, store.DefaultVersion).Extract())
+	expect("version", len(versions) > 1 && version.Name == "18", version)
+}
+
+// creates waits as Terraform does: pending BUILD, target ACTIVE or HEALTHY, anything else aborts.
+func creates(ctx context.Context, client *gophercloud.ServiceClient, seen map[string][]string) string {
+	cart := databases.BatchCreateOpts{{Name: "cart", CharSet: "utf8"}}
+	made := must(instances.Create(ctx, client, instances.CreateOpts{
+		Name: "go", FlavorRef: "1", Size: 1, Databases: cart,
+		Users:     users.BatchCreateOpts{{Name: "ann", Password: "pw1", Databases: cart}},
+		Datastore: &instances.DatastoreOpts{Type: "postgresql", Version: "18"},
+	}).Extract())
+	expect("created", made.Status == "BUILD" && !made.Created.IsZero(), made)
+	seen["create"] = untilStatus(ctx, client, made.ID, []string{"BUILD"}, []string{"ACTIVE", "HEALTHY"})
+	shown := must(instances.Get(ctx, client, made.ID).Extract())
+	expect("shown", shown.Name == "go" && shown.Flavor.ID == "1" && shown.Volume.Size == 1 &&
+		shown.Datastore.Type == "postgresql" && len(shown.IP) == 1 && len(shown.Addresses) == 1, shown)
+	return made.ID
+}
+
+func pagesDatabases(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+	wanted := databases.BatchCreateOpts{}
+	for n := range rows {
+		wanted = append(wanted, databases.CreateOpts{Name: fmt.Sprintf("db-%02d", n)})
+	}
+	check(databases.Create(ctx, client, id, wanted).ExtractErr())
+	names := func() []string {
+		list := []string{}
+		pages := 0
+		check(databases.List(client, id).EachPage(ctx, func(_ context.Context, page pagination.Page) (bool, error) {
+			pages++
+			for _, one := range must(databases.ExtractDBs(page)) {
+				list = append(list, one.Name)
+			}
+			return true, nil
+		}))
+		expect("pages of databases", (len(list) > 20) == (pages == 2), pages)
+		return list
+	}
+	await(ctx, "all databases", func() bool { return len(names()) == rows+1 })
+	check(databases.Delete(ctx, client, id, "db-07").ExtractErr())
+	await(ctx, "one database less", func() bool {
+		list := names()
+		return len(list) == rows && !slices.Contains(list, "db-07") && slices.Contains(list, "db-24")
+	})
+}
+
+func pagesUsers(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+	wanted := users.BatchCreateOpts{}
+	for n := range rows {
+		granted := databases.BatchCreateOpts{{Name: "cart"}}
+		wanted = append(wanted, users.CreateOpts{Name: fmt.Sprintf("user-%02d", n), Password: "pw", Databases: granted})
+	}
+	check(users.Create(ctx, client, id, wanted).ExtractErr())
+	list := func() []users.User {
+		return must(users.ExtractUsers(must(users.List(client, id).AllPages(ctx))))
+	}
+	await(ctx, "all users with their grants", func() bool {
+		return len(list()) == rows+1 && !slices.ContainsFunc(list(), func(one users.User) bool { return len(one.Databases) != 1 })
+	})
+	check(users.Delete(ctx, client, id, "user-07").ExtractErr())
+	await(ctx, "one user less", func() bool { return len(list()) == rows })
+}
+
+// pagesInstances follows instances_links with pages of one row: the library's own list asks for no limit, and twenty
+// more databases would prove no more.
+func pagesInstances(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+	second := must(instances.Create(ctx, client, instances.CreateOpts{Name: "second", FlavorRef: "1", Size: 1}).Extract())
+	pager := instances.List(client)
+	one := pagination.NewPager(client, client.ServiceURL("instances")+"?limit=1", func(r pagination.PageResult) pagination.Page {
+		return instances.InstancePage{LinkedPageBase: pagination.LinkedPageBase{PageResult: r}}
+	})
+	wanted := []string{id, second.ID}
+	slices.Sort(wanted)
+	for pages, list := range map[int]pagination.Pager{1: pager, len(wanted): one} {
+		listed := []string{}
+		check(list.EachPage(ctx, func(_ context.Context, page pagination.Page) (bool, error) {
+			pages--
+			for _, row := range must(instances.ExtractInstances(page)) {
+				listed = append(listed, row.ID)
+			}
+			return true, nil
+		}))
+		slices.Sort(listed)
+		expect("instances by pages", pages == 0 && slices.Equal(wanted, listed), listed)
+	}
+	check(instances.Delete(ctx, client, second.ID).ExtractErr())
+	untilGone(ctx, client, second.ID)
+}
+
+func usesRoot(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+	expect("root before", !must(instances.IsRootEnabled(ctx, client, id).Extract()), true)
+	root := must(instances.EnableRootUser(ctx, client, id).Extract())
+	expect("root", root.Name == "postgres" && len(root.Password) == 36, root.Name)
+	expect("root after", must(instances.IsRootEnabled(ctx, client, id).Extract()), false)
+}
+
+func acts(ctx context.Context, client *gophercloud.ServiceClient, id string, seen map[string][]string) {
+	target := []string{"ACTIVE", "HEALTHY"}
+	check(instances.Restart(ctx, client, id).ExtractErr())
+	seen["restart"] = untilStatus(ctx, client, id, []string{"REBOOT"}, target)
+	check(instances.Resize(ctx, client, id, "2").ExtractErr())
+	seen["resize"] = untilStatus(ctx, client, id, []string{"RESIZE"}, target)
+	check(instances.ResizeVolume(ctx, client, id, 2).ExtractErr())
+	seen["resize_volume"] = untilStatus(ctx, client, id, []string{"RESIZE"}, target)
+	check(instances.DetachConfigurationGroup(ctx, client, id).ExtractErr())
+	shown := must(instances.Get(ctx, client, id).Extract())
+	expect("resized", shown.Flavor.ID == "2" && shown.Volume.Size == 2, shown)
+}
+
+func refuses(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+	_, err := instances.Get(ctx, client, "none").Extract()
+	expect("no such instance", gophercloud.ResponseCodeIs(err, http.StatusNotFound), err)
+	err = databases.Create(ctx, client, id, databases.BatchCreateOpts{{Name: "cart"}}).ExtractErr()
+	expect("taken", gophercloud.ResponseCodeIs(err, http.StatusBadRequest), err)
+	_, err = instances.Create(ctx, client, instances.CreateOpts{Name: "x", FlavorRef: "99", Size: 1}).Extract()
+	expect("no such flavor", gophercloud.ResponseCodeIs(err, http.StatusBadRequest), err)
+	err = instances.AttachConfigurationGroup(ctx, client, id, "5b3b2a4e-8a2d-4d4f-9f0e-0a3cf2f6a111").ExtractErr()
+	expect("no such configuration", gophercloud.ResponseCodeIs(err, http.StatusNotFound), err)
+}
+
+// untilStatus is Terraform's waiting: any word that is neither pending nor a target ends the program.
+func untilStatus(ctx context.Context, client *gophercloud.ServiceClient, id string, pending, target []string) []string {
+	words := []string{}
+	await(ctx, strings.Join(target, " or "), func() bool {
+		shown := must(instances.Get(ctx, client, id).Extract())
+		words = noted(words, shown.Status)
+		expect("status of "+id, slices.Contains(pending, shown.Status) || slices.Contains(target, shown.Status), shown)
+		return slices.Contains(target, shown.Status)
+	})
+	return words
+}
+
+// untilGone waits for 404, by way of ACTIVE and SHUTDOWN only, as Terraform does.
+func untilGone(ctx context.Context, client *gophercloud.ServiceClient, id string) []string {
+	words := []string{}
+	await(ctx, "end of "+id, func() bool {
+		shown, err := instances.Get(ctx, client, id).Extract()
+		if gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
+			words = noted(words, "404")
+			return true
+		}
+		check(err)
+		words = noted(words, shown.Status)
+		expect("status of "+id, shown.Status == "ACTIVE" || shown.Status == "SHUTDOWN", shown.Status)
+		return false
+	})
+	return words
+}
+
+func noted(words []string, word string) []string {
+	if len(words) > 0 && words[len(words)-1] == word {
+		return words
+	}
+	return append(words, word)
+}
+
+func await(ctx context.Context, what string, holds func() bool) {
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			check(fmt.Errorf("no %s in time", what))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
