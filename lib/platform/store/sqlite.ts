@@ -42,6 +42,9 @@ const SCHEMA = `
 const COLUMNS = 'project, id, version, body, due, instance, expires'
 const LIVE = '(expires IS NULL OR expires > ?)'
 
+/** Pages of the log before they are put in place: 16 MB. Pages written again and again meanwhile are put there once. */
+const CHECKPOINT_PAGES = 4_000
+
 /** How long a transaction waits for another process's, in milliseconds. */
 const BUSY_MS = 5_000
 
@@ -159,7 +162,7 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
 function open(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: BUSY_MS })
   try {
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
     db.exec('BEGIN IMMEDIATE')
     const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
     if (version > SCHEMA_VERSION) throw new NewerSchema(`${path} has schema ${version}; this is ${SCHEMA_VERSION}`)
