@@ -38,23 +38,20 @@ export function systemLog(component: string, level: string, fd = 1): Log {
   return wrap(log)
 }
 
-/** Bytes that are written at once at most. */
-const BUFFER = 16_000
-
 /** Writes what a turn of the loop logged by one call at its end: a call for each line was a seventh of the CPU of a request. */
 function inTurns(fd: number): { write(line: string): void } {
-  const out = pino.destination({ fd, sync: true, minLength: BUFFER })
-  let waiting = false
+  const out = pino.destination({ fd, sync: true })
+  let lines = ''
   const flush = () => {
-    waiting = false
-    out.flushSync()
+    const text = lines
+    lines = ''
+    if (text !== '') out.write(text)
   }
   process.on('exit', flush)
   return {
     write(line) {
-      out.write(line)
-      if (!waiting) setImmediate(flush)
-      waiting = true
+      if (lines === '') setImmediate(flush)
+      lines += line
     },
   }
 }
