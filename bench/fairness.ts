@@ -3,13 +3,11 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { raw } from '../test/e2e/api-helpers.ts'
 import type { Coffer, Session } from '../test/e2e/coffer.ts'
-import { until } from '../test/e2e/coffer.ts'
+import { startCoffer, until, wipe } from '../test/e2e/coffer.ts'
+import { type Note, quantile } from './table.ts'
 
 const ASKS = 100
 const QUEUED = 10_000
-
-/** How a table's row is noted: what, values, unit. */
-type Note = (what: string, values: number[], unit?: string) => void
 
 /** A connection for each: one that is kept would now and then meet the server ending it. */
 async function asked({ base }: Coffer, { project, token }: Session, count: number): Promise<number[]> {
@@ -23,10 +21,17 @@ async function asked({ base }: Coffer, { project, token }: Session, count: numbe
   return times
 }
 
-const p99 = (times: number[]) => [...times].sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0
+const p99 = (times: number[]) => quantile(times, 0.99)
 
 /** What a project's requests take alone, and while another has 10,000 requests queued. `--rate 0`: else these are refused. */
-export async function benchFairness(coffer: Coffer, flooding: Session, other: Session, note: Note): Promise<void> {
+export async function benchFairness(note: Note): Promise<void> {
+  const coffer = await startCoffer()
+  await flooded(coffer, await coffer.login(), await coffer.login('openrc-alt'), note)
+  await coffer.stop()
+  await wipe(coffer.dataDir)
+}
+
+async function flooded(coffer: Coffer, flooding: Session, other: Session, note: Note): Promise<void> {
   await asked(coffer, other, 50)
   const alone = await asked(coffer, other, ASKS)
   const url = `${coffer.base}/v1.0/${flooding.project}/instances`

@@ -21,17 +21,25 @@ export interface Load {
 /** How many requests may be asked at most, however long the run. */
 const MOST = 1_000_000
 
-/** Asks over so many connections, each one request at a time, for so long. Loopback only. */
-export async function load(base: string, connections: number, ms: number, shot: () => Shot): Promise<Load> {
+/** Asks over so many connections, each one request at a time, for so long or until there were so many. Loopback only. */
+export async function load(
+  base: string,
+  connections: number,
+  ms: number,
+  shot: () => Shot,
+  most = MOST,
+): Promise<Load> {
   const { hostname, port } = new URL(base)
   if (!hostname.startsWith('127.')) throw new Error('load goes to loopback addresses only')
   const times: number[] = []
   const statuses: Record<string, number> = {}
   const begun = performance.now()
   const end = begun + ms
+  let asked = 0
   const one = async () => {
     const link = new Link(connect(Number(port), hostname))
-    while (performance.now() < end && times.length < MOST) {
+    while (performance.now() < end && asked < most) {
+      asked++
       const start = performance.now()
       const status = await link.ask(written(shot(), hostname))
       times.push(performance.now() - start)

@@ -1,12 +1,12 @@
 import middy from '@middy/core'
 import type { APIGatewayAuthorizerResult, APIGatewayRequestAuthorizerEvent } from 'aws-lambda'
+import { header } from '../lib/kit/http/pipeline.ts'
 import { usageKey } from '../lib/limits/plans.ts'
 import { wired } from '../lib/wiring/current.ts'
 
 /** A REQUEST authorizer on `X-Auth-Token`: allows every route of the API (route checks are the pipeline's), or throws Unauthorized. */
 export const handler = middy<APIGatewayRequestAuthorizerEvent, APIGatewayAuthorizerResult>().handler(async event => {
-  const headers = Object.entries(event.headers ?? {})
-  const token = headers.find(([name]) => name.toLowerCase() === 'x-auth-token')?.[1]
+  const token = header({ headers: event.headers ?? {} }, 'x-auth-token')
   const caller = token ? await wired().identity.verify(token) : undefined
   // The one message that API Gateway turns into its 401.
   if (!caller) throw new Error('Unauthorized')

@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import type { HostMethods } from '../lib/contracts/host.ts'
 import { manifestOf } from '../lib/datastores/catalog.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
@@ -36,12 +37,18 @@ export interface DaemonParts {
   over(how: 'close' | 'stop'): void
 }
 
-/** How often agents are looked after, and how often one that keeps dying is started again before the server is given up. */
+/**
+ * How often it is seen that this daemon still stands; and each how many times the agents are looked after that are not its
+ * own children (those tell their end by themselves), and old names are forgotten.
+ */
 const WATCH_MS = 500
+const LOOK_EVERY = 4
+const FORGET_EVERY = 120
 /** A new instance comes up before the spare that it took is made again. */
 const REFILL_AFTER_MS = 1_500
 /** Names of deleted parts are remembered for longer than any wish for them is on its way. */
 const DELETED_MS = 3_600_000
+/** How often an agent that keeps dying is started again before the server is given up. */
 const STARTS = { most: 5, withinMs: 60_000 }
 
 /** Runs the instances of one machine: an agent and a database each. What it is told may come repeated and in any order. */
@@ -51,6 +58,8 @@ export class Daemon {
   readonly #spares: Spares
   /** What is being done for an instance; the next wish for it waits. */
   readonly #busy = new Map<string, Promise<void>>()
+  /** Agents that this daemon started, and that have not ended, by server. */
+  readonly #children = new Map<string, ChildProcess>()
   /** When agents were started lately, by server. */
   readonly #starts = new Map<string, number[]>()
   readonly #ended = new AbortController()
@@ -209,7 +218,11 @@ export class Daemon {
   async #run(server: ServerState): Promise<void> {
     await writeSite(this.#parts.config, server)
     const { running, child } = await startAgent(this.#parts.config, server)
-    child.once('exit', () => void this.#lookAfter(server))
+    this.#children.set(server.name, child)
+    child.once('exit', () => {
+      if (this.#children.get(server.name) === child) this.#children.delete(server.name)
+      void this.#lookAfter(server)
+    })
     await this.#state.servers.put({ ...server, agent: running })
     this.#parts.log.info({ server: server.name, instance: server.instance, pid: running.pid }, 'agent started')
   }
@@ -217,7 +230,7 @@ export class Daemon {
   async #watch(): Promise<void> {
     const { clock, standing, over, log } = this.#parts
     const { signal } = this.#ended
-    while (!signal.aborted) {
+    for (let count = 1; !signal.aborted; count++) {
       await clock.sleep(WATCH_MS, signal)
       const stands = await standing()
       if (signal.aborted) return
@@ -225,10 +238,14 @@ export class Daemon {
         log.error({ stands }, "the data directory is not this daemon's any more")
         return over(stands === 'replaced' ? 'close' : 'stop')
       }
-      for (const server of await this.#state.servers.all()) {
-        if (!this.#busy.has(server.instance)) void this.#lookAfter(server)
-      }
-      await this.#forget()
+      if (count % LOOK_EVERY === 0) await this.#lookAfterAll()
+      if (count % FORGET_EVERY === 0) await this.#forget()
+    }
+  }
+
+  async #lookAfterAll(): Promise<void> {
+    for (const server of await this.#state.servers.all()) {
+      if (!this.#children.has(server.name) && !this.#busy.has(server.instance)) void this.#lookAfter(server)
     }
   }
 

@@ -169,8 +169,12 @@ function unauthorized({ headers }: Incoming): APIGatewayProxyResult {
   return { ...answer, headers: { ...type, 'WWW-Authenticate': `Keystone uri="${base}/identity/v3"` } }
 }
 
+const NOTHING = Buffer.alloc(0)
+
 /** The body; undefined once it is over 1 MiB. */
 async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+  if (length === undefined && coding === undefined) return NOTHING
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request) {

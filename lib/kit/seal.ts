@@ -1,9 +1,6 @@
-import { FlattenedEncrypt, type FlattenedJWE, flattenedDecrypt } from 'jose'
 import { z } from 'zod'
+import { decryptJwe, encryptJwe } from './jwe.ts'
 import type { Keys } from './keys.ts'
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 const Envelope = z.object({
   /** Who stands at the machine's end: `guest:<instance>` or `host:<id>`. */
@@ -59,23 +56,14 @@ export function sealer(end: EndKeys): Sealer {
     async seal(outer, payload) {
       const kid = await end.kid()
       const key = await end.key(kid, outer.subject, outer.generation, outer.direction)
-      const jwe = await new FlattenedEncrypt(encoder.encode(JSON.stringify(payload ?? null)))
-        .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
-        .setAdditionalAuthenticatedData(associated(outer))
-        .encrypt(key)
-      const { protected: header, iv, ciphertext, tag } = jwe
-      return JSON.stringify({ ...outer, kid, jwe: { protected: header, iv, ciphertext, tag } })
+      const jwe = encryptJwe(JSON.stringify(payload ?? null), key, { aad: associated(outer) })
+      return JSON.stringify({ ...outer, kid, jwe })
     },
     async open(envelope) {
       try {
         const { kid, subject, generation, direction } = envelope
         const key = await end.key(kid, subject, generation, direction)
-        const jwe: FlattenedJWE = { ...envelope.jwe, aad: base64url(associated(envelope)) }
-        const { plaintext } = await flattenedDecrypt(jwe, key, {
-          keyManagementAlgorithms: ['dir'],
-          contentEncryptionAlgorithms: ['A256GCM'],
-        })
-        return tryJson(decoder.decode(plaintext))
+        return tryJson(decryptJwe(envelope.jwe, key, associated(envelope)))
       } catch {
         throw new BadSeal(`cannot open a message of ${envelope.subject}`)
       }
@@ -83,12 +71,8 @@ export function sealer(end: EndKeys): Sealer {
   }
 }
 
-function associated({ subject, generation, direction, kind, id, expires }: Outer): Uint8Array {
-  return encoder.encode(JSON.stringify([subject, generation, direction, kind, id, expires]))
-}
-
-function base64url(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64url')
+function associated({ subject, generation, direction, kind, id, expires }: Outer): string {
+  return JSON.stringify([subject, generation, direction, kind, id, expires])
 }
 
 function tryJson(text: string): unknown {

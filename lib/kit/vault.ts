@@ -1,10 +1,7 @@
-import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose'
 import type { z } from 'zod'
+import { compactJwe, decryptJwe, encryptJwe, readCompactJwe } from './jwe.ts'
 import type { Keys } from './keys.ts'
 import { ERASED, mapSecrets } from './secret.ts'
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
 /** Encrypts the secret fields of what is stored. `owner` binds a ciphertext to its record: moved elsewhere, it does not open. */
 export interface Vault {
@@ -19,12 +16,11 @@ export function vault(keys: Keys): Vault {
   const encrypt = async (text: string, owner: string) => {
     const kid = await keys.currentId()
     const key = await keys.derive(kid, 'at-rest', owner)
-    return new CompactEncrypt(encoder.encode(text)).setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid }).encrypt(key)
+    return compactJwe(encryptJwe(text, key, { kid }))
   }
   const decrypt = async (text: string, owner: string) => {
-    const { kid } = decodeProtectedHeader(text)
-    const { plaintext } = await compactDecrypt(text, await keys.derive(String(kid), 'at-rest', owner))
-    return decoder.decode(plaintext)
+    const { jwe, kid } = readCompactJwe(text)
+    return decryptJwe(jwe, await keys.derive(String(kid), 'at-rest', owner))
   }
   return {
     lock: (schema, value, owner) => mapSecrets(schema, value, text => encrypt(text, owner)),

@@ -30,7 +30,21 @@ export const keyOf = (plan: Pick<Plan, 'name'>, index: number) =>
 /** The key that a project's requests are counted on. */
 export function usageKey({ project, roles }: { project: string; roles: string[] }, plans: Plan[] = PLANS): string {
   const plan = plans.find(({ role }) => role === undefined || roles.includes(role)) ?? PLANS[PLANS.length - 1]!
-  return keyOf(plan, createHash('sha256').update(project).digest().readUInt32BE(0) % KEYS)
+  return keyOf(plan, indexOf(project))
+}
+
+/** Projects whose key is remembered. */
+const MOST_KNOWN = 1_000
+const indexes = new Map<string, number>()
+
+/** Which of its plan's keys a project has. */
+function indexOf(project: string): number {
+  const known = indexes.get(project)
+  if (known !== undefined) return known
+  const index = createHash('sha256').update(project).digest().readUInt32BE(0) % KEYS
+  if (indexes.size >= MOST_KNOWN) indexes.clear()
+  indexes.set(project, index)
+  return index
 }
 
 /** The plans where another limit than Trove's 200 a minute, verb and project was chosen: never below eight times all four verbs of it. */

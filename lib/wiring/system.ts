@@ -33,9 +33,27 @@ export function systemLog(component: string, level: string, fd = 1): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
     },
-    pino.destination({ fd, sync: true }),
+    inTurns(fd),
   )
   return wrap(log)
+}
+
+/** Writes what a turn of the loop logged by one call at its end: a call for each line was a seventh of the CPU of a request. */
+function inTurns(fd: number): { write(line: string): void } {
+  const out = pino.destination({ fd, sync: true })
+  let lines = ''
+  const flush = () => {
+    const text = lines
+    lines = ''
+    if (text !== '') out.write(text)
+  }
+  process.on('exit', flush)
+  return {
+    write(line) {
+      if (lines === '') setImmediate(flush)
+      lines += line
+    },
+  }
 }
 
 function wrap(log: pino.Logger): Log {

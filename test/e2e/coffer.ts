@@ -107,7 +107,8 @@ export async function startCoffer(
   }
 }
 
-async function login(path: string): Promise<Session> {
+/** A session of the user whose `openrc` that file is. */
+export async function login(path: string): Promise<Session> {
   const rc = Object.fromEntries(
     [...readFileSync(path, 'utf8').matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
   )

@@ -1,4 +1,5 @@
-import { chown, lstat, open, readdir, readFile, rename } from 'node:fs/promises'
+import { lstatSync } from 'node:fs'
+import { chown, open, readdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** The uid and gid to own a file or run a program, where they are not the process's own. */
@@ -39,13 +40,19 @@ export async function writePrivate(path: string, text: string, owner?: Owner): P
   await rename(draft, path)
 }
 
-/** The bytes that a file, or a directory with all below it, takes on the disk. Links are not followed. */
+/**
+ * The bytes that a file, or a directory with all below it, takes on the disk. Links are not followed. One directory after the
+ * other, the files of each at once and without a thread: a cluster has a thousand, and is looked at again and again.
+ */
 export async function bytesUnder(path: string): Promise<number> {
-  const self = await unlessMissing(lstat(path))
+  const self = lstatSync(path, { throwIfNoEntry: false })
   if (!self) return 0
-  const own = self.blocks * 512
-  if (!self.isDirectory()) return own
-  const names = (await unlessMissing(readdir(path))) ?? []
-  const below = await Promise.all(names.map(name => bytesUnder(join(path, name))))
-  return below.reduce((sum, bytes) => sum + bytes, own)
+  let bytes = self.blocks * 512
+  if (!self.isDirectory()) return bytes
+  for (const entry of (await unlessMissing(readdir(path, { withFileTypes: true }))) ?? []) {
+    const below = join(path, entry.name)
+    if (entry.isDirectory()) bytes += await bytesUnder(below)
+    else bytes += (lstatSync(below, { throwIfNoEntry: false })?.blocks ?? 0) * 512
+  }
+  return bytes
 }

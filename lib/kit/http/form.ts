@@ -19,7 +19,8 @@ export function sentForm(type: string): Form | undefined {
 
 /** The form that an `Accept` header prefers: by quality, then the one named rather than meant by a `*`; else JSON. */
 export function acceptedForm(accept: string | undefined): Form {
-  const ranges = (accept ?? '').toLowerCase().split(',').map(rangeOf)
+  if (accept === undefined || accept === '*/*' || accept === 'application/json') return 'json'
+  const ranges = accept.toLowerCase().split(',').map(rangeOf)
   const [json, xml] = [wishFor('json', ranges), wishFor('xml', ranges)]
   if (xml.quality !== json.quality) return xml.quality > json.quality ? 'xml' : 'json'
   return xml.quality > 0 && xml.exactness > json.exactness ? 'xml' : 'json'

@@ -10,6 +10,8 @@ import { credentialIds, EVERYBODY, revocations } from './records.ts'
 
 const INFO = 'coffer/identity/token'
 const MOST_CHARACTERS = 8 * 1024
+/** Tokens whose signature was found to be good: what they say cannot change. Whether they still stand is asked each time. */
+const MOST_OPENED = 1_000
 
 /** Short names: a token goes with each request, and API Gateway takes 10 KB of headers. */
 const Payload = z.object({
@@ -40,6 +42,7 @@ export interface TokenParts {
 /** Tokens are JWTs (HS256), their key derived from a master key; what ends them early stands in the store. */
 export function signedTokens({ store, secrets, clock, random, lifetime }: TokenParts): Tokens {
   const keys = tokenKeys(secrets)
+  const opened = remembering(MOST_OPENED, token => open(token, keys))
   return {
     async issue({ expires, ...said }) {
       const issued = wholeSeconds(clock.now())
@@ -51,13 +54,26 @@ export function signedTokens({ store, secrets, clock, random, lifetime }: TokenP
       return { token, claims }
     },
     async read(token) {
-      const claims = token.length > MOST_CHARACTERS ? undefined : await open(token, keys)
+      const claims = token.length > MOST_CHARACTERS ? undefined : await opened(token)
       if (!claims || claims.expires <= clock.now()) return undefined
       return (await stands(claims, store)) ? claims : undefined
     },
     async revoke({ id, expires }) {
       await store.transact([{ op: 'put', key: revocations.key(EVERYBODY, id), body: {}, expires }])
     },
+  }
+}
+
+/** The work, its last results kept; of nothing, none is. */
+function remembering<T>(most: number, work: (text: string) => Promise<T | undefined>) {
+  const known = new Map<string, T>()
+  return async (text: string): Promise<T | undefined> => {
+    const found = known.get(text) ?? (await work(text))
+    if (found === undefined || known.has(text)) return found
+    known.set(text, found)
+    const [oldest] = known.keys()
+    if (known.size > most && oldest !== undefined) known.delete(oldest)
+    return found
   }
 }
 

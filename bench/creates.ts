@@ -1,0 +1,104 @@
+import { type ForkOptions, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { login, type Session, tempDir, wipe } from '../test/e2e/coffer.ts'
+import { ANN } from './create.ts'
+import { withoutQuota } from './idle.ts'
+import { load, type Shot } from './load.ts'
+import { noteRequests } from './requests.ts'
+import type { Note } from './table.ts'
+import { usageOf } from './usage.ts'
+
+const MANY = 1_000
+const RUNS = 3
+const LONGEST_MS = 300_000
+/** Often enough for a figure of seconds, and no load. */
+const LOOK_MS = 200
+const RATE = '1000000000'
+
+/** A control plane with simulated guests, see `cloud.ts`. */
+interface Simulated {
+  dataDir: string
+  base: string
+  pid: number
+  demo: Session
+  /** From now on what is asked for is carried out. */
+  work(): void
+  end(): Promise<void>
+}
+
+async function simulated(): Promise<Simulated> {
+  const dataDir = join(tempDir(), 'data')
+  const options: ForkOptions = {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  }
+  const child = fork(join(import.meta.dirname, 'cloud.ts'), [dataDir, RATE], options)
+  // Its log is read and dropped.
+  child.stdout?.resume()
+  const [{ base }] = await once(child, 'message')
+  const demo = await login(join(dataDir, 'openrc'))
+  await withoutQuota(await login(join(dataDir, 'openrc-admin')), demo)
+  return {
+    dataDir,
+    base,
+    pid: child.pid ?? 0,
+    demo,
+    work: () => void child.send('work'),
+    async end() {
+      const exited = once(child, 'exit')
+      child.disconnect()
+      await exited
+      await wipe(dataDir)
+    },
+  }
+}
+
+/** Creates of a project without quota, as requests: authorizer, throttle and usage plans are on, what they ask for is not carried out. */
+export async function benchCreateRequests(note: Note): Promise<void> {
+  const cloud = await simulated()
+  await noteRequests(cloud, 'POST instances, not carried out', create(cloud.demo), note)
+  await cloud.end()
+}
+
+/** A thousand creates, asked over 16 connections, carried out by one process together with their simulated guests. */
+export async function benchThousand(note: Note): Promise<void> {
+  const times: number[] = []
+  const cpus: number[] = []
+  for (let run = 0; run < RUNS; run++) {
+    const cloud = await simulated()
+    cloud.work()
+    const before = usageOf(cloud.pid).cpu
+    const start = performance.now()
+    const asked = await load(cloud.base, 16, LONGEST_MS, create(cloud.demo), MANY)
+    if (asked.statuses['200'] !== MANY) throw new Error(`answered ${JSON.stringify(asked.statuses)}`)
+    while ((await ended(cloud)) < MANY) await sleep(LOOK_MS)
+    times.push((performance.now() - start) / 1_000)
+    cpus.push(((usageOf(cloud.pid).cpu - before) / MANY) * 1_000)
+    await cloud.end()
+  }
+  note('1,000 creates → ACTIVE, simulated guests in the same process', times, 's')
+  note('of that, CPU for each create, request to ACTIVE, its guest included', cpus)
+}
+
+const create =
+  ({ project, token }: Session): (() => Shot) =>
+  () => ({
+    method: 'POST',
+    path: `/v1.0/${project}/instances`,
+    headers: { 'x-auth-token': token, 'content-type': 'application/json' },
+    body: JSON.stringify({ instance: { name: 'many', flavorRef: 1, volume: { size: 1 }, ...ANN } }),
+  })
+/** How many creates have ended well. Throws if one has failed. */
+async function ended({ base }: Simulated): Promise<number> {
+  const text = await (await fetch(`${base}/metrics`)).text()
+  const of = (status: string) =>
+    Number(
+      new RegExp(`^coffer_operations_ended_total\\{name="create_instance",status="${status}"\\} (\\d+)`, 'm').exec(
+        text,
+      )?.[1] ?? 0,
+    )
+  if (of('FAILED') > 0) throw new Error(`${of('FAILED')} creates failed`)
+  return of('DONE')
+}
