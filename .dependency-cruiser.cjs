@@ -13,6 +13,7 @@ const MODELS = [
   '^lib/operations/operation\\.ts$',
   '^lib/identity/account\\.ts$',
   '^lib/ssl/ssl\\.ts$',
+  '^lib/[^/]+/schemas\\.ts$',
 ]
 const BACKENDS = '^lib/platform/([^/]+)/(?!\\1\\.ts$|facts\\.ts$)'
 

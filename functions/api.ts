@@ -12,17 +12,19 @@ import {
   handled,
   logged,
   negotiation,
+  outOfTime,
   projectCheck,
   requestId,
   routing,
   schemaCheck,
 } from '../lib/kit/http/pipeline.ts'
-import { router } from '../lib/kit/http/route.ts'
+import { type Route, router } from '../lib/kit/http/route.ts'
 import { safely, watched } from '../lib/kit/http/safe.ts'
 import type { Saga } from '../lib/kit/saga/saga.ts'
 import { throttling } from '../lib/kit/throttle/middleware.ts'
 import { routes as limits } from '../lib/limits/routes.ts'
 import { routes as mgmt } from '../lib/mgmt/routes.ts'
+import { routes as openapi } from '../lib/openapi/routes.ts'
 import { routes as operations } from '../lib/operations/routes.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import { routes as quotas } from '../lib/quotas/routes.ts'
@@ -36,7 +38,7 @@ const sagaOf = (name: string): Saga<unknown, Platform> | undefined =>
   Object.values(sagas).find(saga => saga.name === name)
 
 /** Every route of the API. */
-export const routes = [
+export const routes: Route<Platform>[] = [
   ...versions,
   ...instances,
   ...databases,
@@ -50,6 +52,7 @@ export const routes = [
   ...mgmt,
   ...ssl,
   ...audit,
+  ...openapi(() => routes),
 ]
 
 const find = router(routes)
@@ -57,7 +60,9 @@ const find = router(routes)
 const record = recorder()
 
 /** API Gateway REST proxy events: `/`, and behind the authorizer `/v1.0/{project_id}/…`. */
-export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof handled>>, Error, Context>()
+export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof handled>>, Error, Context>({
+  timeoutEarlyResponse: outOfTime,
+})
   .use(logged(wired))
   .use(requestId(wired))
   .use(watched(record))

@@ -22,6 +22,7 @@ const MAX_DROPPED = 16 * MAX_BODY
 const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
 const TIMEOUT_MS = 29_000
+const KEEP_ALIVE_MS = 65_000
 
 /** What API Gateway answers by itself, with Trove's and Keystone's bodies. */
 const UNAUTHORIZED = {
@@ -47,6 +48,8 @@ export async function gateway(options: { host: string; port: number; log: Log; e
       })
     },
   )
+  // Longer than clients and proxies keep one: whoever asks on it as it closes would see a failure.
+  server.keepAliveTimeout = KEEP_ALIVE_MS
   server.on('clientError', refuseUnreadable)
   server.listen(port, host)
   await once(server, 'listening')

@@ -1,10 +1,11 @@
 import { badRequest, cut } from '../kit/errors.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
-import { type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import { type Call, ok, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Stored } from '../kit/records.ts'
 import { instantOf } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
 import { type AuditRecord, audits, auditView } from './audit.ts'
+import { AuditAllQuery, AuditPage, AuditQuery } from './schemas.ts'
 
 type Row = Stored<AuditRecord>
 /** Where rows come from, newest first (over all projects: of each): those after a cursor, and the cursor after a row. */
@@ -20,9 +21,26 @@ const MOST_ROWS = 2_000
 
 /** What was done in the caller's project, newest first; for admins what was done by anybody, project by project. */
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: '/audit', summary: 'List what was done in the project' }, call => list(call, false)),
-  route({ method: 'GET', path: '/mgmt/audit', audience: 'admin', summary: 'List what was done by anybody' }, call =>
-    list(call, true),
+  route(
+    {
+      method: 'GET',
+      path: '/audit',
+      summary: 'List what was done in the project',
+      query: AuditQuery,
+      answers: ok(AuditPage),
+    },
+    call => list(call, false),
+  ),
+  route(
+    {
+      method: 'GET',
+      path: '/mgmt/audit',
+      audience: 'admin',
+      summary: 'List what was done by anybody',
+      query: AuditAllQuery,
+      answers: ok(AuditPage),
+    },
+    call => list(call, true),
   ),
 ]
 

@@ -14,9 +14,9 @@ const page = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), 
 const Nothing = z.null()
 
 /** Of the machine; `mem_total` in kB. */
-const HardwareInfo = z.object({ mem_total: z.number(), num_cpus: z.int() })
+export const HardwareInfo = z.object({ mem_total: z.number(), num_cpus: z.int() })
 /** Of the database server's process; sizes in kB. */
-const Diagnostics = z.object({
+export const Diagnostics = z.object({
   version: z.string(),
   threads: z.int(),
   fdSize: z.int(),

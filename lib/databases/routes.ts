@@ -3,10 +3,12 @@ import type { guestClient } from '../guests/guest.ts'
 import { badRequest, notFound, notImplemented } from '../kit/errors.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
 import { assertStorable } from '../kit/http/parse.ts'
-import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import { ACCEPTED, bodied, type Call, ok, type Reply, type Route, route } from '../kit/http/route.ts'
+import { PageQuery } from '../kit/http/schemas.ts'
 import type { Platform } from '../platform/platform.ts'
 import { assertDatabaseName, checkedDatabases, NewDatabases } from '../users/names.ts'
 import { serving } from '../users/serving.ts'
+import { DatabasePage } from './schemas.ts'
 
 /** Trove's list, or openstacksdk's single one. */
 const Body = z
@@ -48,14 +50,45 @@ async function remove(call: Call<unknown, Platform>): Promise<Reply> {
   return { status: 202 }
 }
 
+const EXAMPLE = { databases: [{ name: 'cart' }, { name: 'stock', character_set: 'UTF8' }] }
+
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: '/instances/{id}/databases', suffix: true, summary: 'List databases' }, list),
+  route(
+    {
+      method: 'GET',
+      path: '/instances/{id}/databases',
+      suffix: true,
+      summary: 'List databases',
+      query: PageQuery,
+      answers: ok(DatabasePage),
+    },
+    list,
+  ),
   bodied(
-    { method: 'POST', path: '/instances/{id}/databases', suffix: true, summary: 'Create databases', body: Body },
+    {
+      method: 'POST',
+      path: '/instances/{id}/databases',
+      suffix: true,
+      summary: 'Create databases',
+      body: Body,
+      answers: ACCEPTED,
+      example: EXAMPLE,
+    },
     create,
   ),
-  route({ method: 'DELETE', path: '/instances/{id}/databases/{name}', summary: 'Delete a database' }, remove),
-  route({ method: 'GET', path: '/instances/{id}/databases/{name}', summary: 'Not served, as in Trove' }, async () => {
-    throw notImplemented('Showing a single database is not supported.')
-  }),
+  route(
+    { method: 'DELETE', path: '/instances/{id}/databases/{name}', summary: 'Delete a database', answers: ACCEPTED },
+    remove,
+  ),
+  route(
+    {
+      method: 'GET',
+      path: '/instances/{id}/databases/{name}',
+      summary: 'Not served, as in Trove',
+      answers: { status: 501 },
+    },
+    async () => {
+      throw notImplemented('Showing a single database is not supported.')
+    },
+  ),
 ]

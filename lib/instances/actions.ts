@@ -70,6 +70,10 @@ export const mgmtActions: Actions = {
 /** Any one action; which, says the handler, with the words of Trove. */
 export const ActionBody = z.record(z.string(), z.unknown())
 
+/** The same, told in full: exactly one of these. */
+export const shownActions = (known: Actions) =>
+  z.union(Object.entries(known).map(([name, { body }]) => z.strictObject({ [name]: body })))
+
 /** Does the one action of the body. Throws 400 unless it is exactly one, and known. */
 export const act =
   (known: Actions) =>

@@ -1,5 +1,5 @@
 /** Trove's names of faults by status code. */
-const NAMES: Record<number, string> = {
+export const NAMES: Record<number, string> = {
   400: 'badRequest',
   401: 'unauthorized',
   403: 'forbidden',
@@ -32,7 +32,8 @@ export class Fault extends Error {
   }
 }
 
-const TITLES: Record<number, string> = {
+/** Titles of what Trove's filters answer. */
+export const TITLES: Record<number, string> = {
   400: 'Bad Request',
   403: 'Forbidden',
   408: 'Request Timeout',

@@ -1,8 +1,9 @@
-import { type Route, route } from '../kit/http/route.ts'
+import { ok, type Route, route } from '../kit/http/route.ts'
 import type { Throttle } from '../kit/throttle/throttle.ts'
 import { timestampZ } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
 import { allowanceOf } from '../quotas/quota.ts'
+import { LimitList } from './schemas.ts'
 
 const EVERY = { uri: '*', regex: '.*' }
 const VERBS = ['POST', 'PUT', 'DELETE', 'GET']
@@ -11,18 +12,21 @@ const MGMT = { verb: 'POST', uri: '*/mgmt', regex: '^/mgmt' }
 
 /** The quota's limits, and what is left of the rate limits; of these none where there is no limit. */
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: '/limits', summary: 'List limits' }, async ({ deps, project }) => {
-    const { limits } = await allowanceOf(deps.store, project)
-    const absolute = {
-      verb: 'ABSOLUTE',
-      max_instances: limits.instances,
-      max_ram: limits.ram,
-      max_volumes: limits.volumes,
-      max_backups: limits.backups,
-    }
-    const rates = deps.throttle.perMinute === 0 ? [] : await ratesOf(deps.throttle, project, deps.clock.now())
-    return { status: 200, body: { limits: [absolute, ...rates] } }
-  }),
+  route(
+    { method: 'GET', path: '/limits', summary: 'List limits', answers: ok(LimitList) },
+    async ({ deps, project }) => {
+      const { limits } = await allowanceOf(deps.store, project)
+      const absolute = {
+        verb: 'ABSOLUTE',
+        max_instances: limits.instances,
+        max_ram: limits.ram,
+        max_volumes: limits.volumes,
+        max_backups: limits.backups,
+      }
+      const rates = deps.throttle.perMinute === 0 ? [] : await ratesOf(deps.throttle, project, deps.clock.now())
+      return { status: 200, body: { limits: [absolute, ...rates] } }
+    },
+  ),
 ]
 
 async function ratesOf(throttle: Throttle, project: string, now: number) {

@@ -5,10 +5,19 @@ import { detail } from '../instances/view.ts'
 import { Fault } from '../kit/errors.ts'
 import { flagOf } from '../kit/http/flags.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
-import { type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import { type Call, NO_CONTENT, ok, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
 import { rootHistories } from '../root/root.ts'
 import { type Managed, managedRows } from './rows.ts'
+import {
+  DiagnosticsAnswer,
+  HardwareAnswer,
+  ManagedAnswer,
+  ManagedList,
+  ManagedListQuery,
+  ManagedQuery,
+  RootHistoryAnswer,
+} from './schemas.ts'
 import { managed, managedDetail, rootHistoryView } from './view.ts'
 
 type Ask = Call<unknown, Platform>
@@ -62,22 +71,38 @@ async function agentOf(call: Ask) {
 }
 
 const PATH = '/mgmt/instances/{id}'
-const get = (path: string, summary: string, handle: (call: Ask) => Promise<Reply>) =>
-  route({ method: 'GET', path, audience: 'admin', suffix: true, summary }, handle)
+const get = (
+  path: string,
+  told: Pick<Route<Platform>, 'summary' | 'answers' | 'query'>,
+  handle: (call: Ask) => Promise<Reply>,
+) => route({ method: 'GET', path, audience: 'admin', suffix: true, ...told }, handle)
+const withDeleted = { query: ManagedQuery }
 
 export const routes: Route<Platform>[] = [
-  get('/mgmt/instances', 'List the instances of all projects', list),
-  get(PATH, 'Show any instance', show),
-  get(`${PATH}/root`, 'When root was enabled, and by whom', showRoot),
-  get(`${PATH}/hwinfo`, "What an instance's machine has", async call => ({
+  get(
+    '/mgmt/instances',
+    { summary: 'List the instances of all projects', query: ManagedListQuery, answers: ok(ManagedList) },
+    list,
+  ),
+  get(PATH, { summary: 'Show any instance', answers: ok(ManagedAnswer), ...withDeleted }, show),
+  get(
+    `${PATH}/root`,
+    { summary: 'When root was enabled, and by whom', answers: ok(RootHistoryAnswer), ...withDeleted },
+    showRoot,
+  ),
+  get(`${PATH}/hwinfo`, { summary: "What an instance's machine has", answers: ok(HardwareAnswer) }, async call => ({
     status: 200,
     body: { hwinfo: await (await agentOf(call)).get_hwinfo({}) },
   })),
-  get(`${PATH}/diagnostics`, "What an instance's database server takes", async call => ({
-    status: 200,
-    body: { diagnostics: await (await agentOf(call)).get_diagnostics({}) },
-  })),
-  get(`${PATH}/rpc_ping`, 'Whether an agent answers', async call => {
+  get(
+    `${PATH}/diagnostics`,
+    { summary: "What an instance's database server takes", answers: ok(DiagnosticsAnswer) },
+    async call => ({
+      status: 200,
+      body: { diagnostics: await (await agentOf(call)).get_diagnostics({}) },
+    }),
+  ),
+  get(`${PATH}/rpc_ping`, { summary: 'Whether an agent answers', answers: NO_CONTENT }, async call => {
     await (await agentOf(call)).rpc_ping({})
     return { status: 204 }
   }),

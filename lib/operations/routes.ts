@@ -3,11 +3,12 @@ import { findInstance } from '../instances/instance.ts'
 import { badRequest, cut, notFound } from '../kit/errors.ts'
 import { pageOf } from '../kit/http/paging.ts'
 import { validated } from '../kit/http/parse.ts'
-import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import { ACCEPTED, bodied, type Call, ok, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Stored } from '../kit/records.ts'
 import { type Saga, type SagaRecord, sagas } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import { operationView } from './operation.ts'
+import { OperationAction, OperationAnswer, OperationList } from './schemas.ts'
 import { cancel, retry } from './steer.ts'
 
 /** The saga of that name; undefined for one of a version before. */
@@ -18,15 +19,29 @@ const Action = z.record(z.string(), z.unknown())
 
 /** What is at work on an instance, and what was: seen and steered. */
 export const routes = (sagaOf: SagaOf): Route<Platform>[] => [
-  route({ method: 'GET', path: '/instances/{id}/operations', summary: "List an instance's operations" }, call =>
-    list(call, sagaOf),
+  route(
+    {
+      method: 'GET',
+      path: '/instances/{id}/operations',
+      summary: "List an instance's operations",
+      answers: ok(OperationList),
+    },
+    call => list(call, sagaOf),
   ),
-  route({ method: 'GET', path: ONE, summary: 'Show an operation' }, async call => {
+  route({ method: 'GET', path: ONE, summary: 'Show an operation', answers: ok(OperationAnswer) }, async call => {
     const { body } = await findOperation(call)
     return { status: 200, body: { operation: operationView(body, sagaOf(body.name)?.steps ?? []) } }
   }),
-  bodied({ method: 'POST', path: `${ONE}/action`, summary: 'Cancel or retry an operation', body: Action }, call =>
-    act(call, sagaOf),
+  bodied(
+    {
+      method: 'POST',
+      path: `${ONE}/action`,
+      summary: 'Cancel or retry an operation',
+      body: Action,
+      shownBody: OperationAction,
+      answers: ACCEPTED,
+    },
+    call => act(call, sagaOf),
   ),
 ]
 

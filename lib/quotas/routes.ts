@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { badRequest, cut, forbidden, notFound } from '../kit/errors.ts'
-import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import { bodied, type Call, ok, type Reply, type Route, route } from '../kit/http/route.ts'
 import { retrying } from '../kit/records.ts'
 import type { Platform } from '../platform/platform.ts'
 import { allowanceOf, type Limits, OWN_LIMITS, ownLimits, quotas, RESOURCES, type Resource } from './quota.ts'
+import { QuotaChange, QuotaLimits, QuotaList } from './schemas.ts'
 
 const Body = z.object({ quotas: z.record(z.string(), z.unknown()) }).transform(body => body.quotas)
 
@@ -67,9 +68,19 @@ async function update(call: Call<z.infer<typeof Body>, Platform>): Promise<Reply
 const PATH = '/mgmt/quotas/{project}'
 
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: PATH, suffix: true, summary: "Show a project's quotas" }, show),
+  route({ method: 'GET', path: PATH, suffix: true, summary: "Show a project's quotas", answers: ok(QuotaList) }, show),
   bodied(
-    { method: 'PUT', path: PATH, audience: 'admin', suffix: true, summary: "Change a project's limits", body: Body },
+    {
+      method: 'PUT',
+      path: PATH,
+      audience: 'admin',
+      suffix: true,
+      summary: "Change a project's limits",
+      body: Body,
+      shownBody: QuotaChange,
+      answers: ok(QuotaLimits),
+      example: { quotas: { instances: 20 } },
+    },
     update,
   ),
 ]

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { ended } from '../guests/guest.ts'
 import { notFound } from '../kit/errors.ts'
-import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import { bodied, type Call, NO_CONTENT, ok, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
 import { NewPasswords } from '../users/names.ts'
 import { serving } from '../users/serving.ts'
 import { noteRoot, rootHistories } from './root.ts'
+import { RootEnabled, RootUser } from './schemas.ts'
 
 /** Nothing, or the password to be set. */
 const Body = z.object({ password: NewPasswords.element.shape.password.nullish() })
@@ -38,7 +39,21 @@ async function disable(call: Call<unknown, Platform>): Promise<Reply> {
 const PATH = '/instances/{id}/root'
 
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: PATH, suffix: true, summary: 'Whether root is enabled' }, show),
-  bodied({ method: 'POST', path: PATH, suffix: true, summary: 'Enable root', body: Body, optionalBody: true }, enable),
-  route({ method: 'DELETE', path: PATH, suffix: true, summary: 'Disable root' }, disable),
+  route(
+    { method: 'GET', path: PATH, suffix: true, summary: 'Whether root is enabled', answers: ok(RootEnabled) },
+    show,
+  ),
+  bodied(
+    {
+      method: 'POST',
+      path: PATH,
+      suffix: true,
+      summary: 'Enable root',
+      body: Body,
+      optionalBody: true,
+      answers: ok(RootUser),
+    },
+    enable,
+  ),
+  route({ method: 'DELETE', path: PATH, suffix: true, summary: 'Disable root', answers: NO_CONTENT }, disable),
 ]

@@ -3,9 +3,10 @@ import { z } from 'zod'
 import { ended, guestClient } from '../guests/guest.ts'
 import { assertAvailable, findInstance } from '../instances/instance.ts'
 import { badRequest, notImplemented } from '../kit/errors.ts'
-import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import { bodied, type Call, ok, type Reply, type Route, route } from '../kit/http/route.ts'
 import { timestamp } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
+import { SslAnswer, SslChanged, SslQuery } from './schemas.ts'
 import { type SslMode, SslOutcome } from './ssl.ts'
 
 const Flag = z.union([z.boolean(), z.literal([0, 1])]).transform(Boolean)
@@ -21,6 +22,7 @@ const Body = z
     }),
   })
   .transform(({ ssl }) => ssl)
+type Asked = z.infer<typeof Body>
 
 /** The path's instance and its agent. Throws 404, or 422 while nothing can be done with it. */
 async function actionable(call: Call<unknown, Platform>) {
@@ -55,7 +57,7 @@ function described(certificate: string, ca: string | undefined, whole: boolean) 
 const namesOf = ({ subjectAltName = '' }: X509Certificate) =>
   subjectAltName.split(', ').map(name => name.slice(name.indexOf(':') + 1))
 
-async function change(call: Call<z.infer<typeof Body>, Platform>): Promise<Reply> {
+async function change(call: Call<Asked, Platform>): Promise<Reply> {
   const { enable = false, disable = false, rollback = false, mode } = call.body
   if ([enable, disable, rollback].filter(Boolean).length !== 1) {
     throw badRequest('The body must have exactly one of enable, disable and rollback.')
@@ -81,7 +83,7 @@ async function foreseen(agent: Agent, mode: SslMode | false | undefined): Promis
 }
 
 /** Certificates are this Coffer's own: there is no key manager (Barbican) to fetch others, or those of clients, from. */
-function assertOwnCertificates({ mode, container_ref, password_ref }: z.infer<typeof Body>): void {
+function assertOwnCertificates({ mode, container_ref, password_ref }: Asked): void {
   if (mode === 'mtls') throw notImplemented('Client certificates (mtls) need a key manager, which is not there.')
   // The openstack command cannot leave it out, but can give an empty one.
   if (container_ref || password_ref) {
@@ -91,12 +93,37 @@ function assertOwnCertificates({ mode, container_ref, password_ref }: z.infer<ty
   }
 }
 
+const EXAMPLE = { ssl: { enable: true, mode: 'enforced' } }
+const PEM = { status: 200, body: z.string(), type: 'application/x-pem-file' }
+
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: '/instances/{id}/ssl', summary: "Show an instance's TLS" }, show),
-  bodied({ method: 'POST', path: '/instances/{id}/ssl', summary: "Change an instance's TLS", body: Body }, change),
-  route({ method: 'GET', path: '/ca.pem', audience: 'anyone', summary: 'The CA to trust' }, async call => ({
-    status: 200,
-    text: await call.deps.authority.bundle(),
-    headers: { 'Content-Type': 'application/x-pem-file' },
-  })),
+  route(
+    {
+      method: 'GET',
+      path: '/instances/{id}/ssl',
+      summary: "Show an instance's TLS",
+      query: SslQuery,
+      answers: ok(SslAnswer),
+    },
+    show,
+  ),
+  bodied(
+    {
+      method: 'POST',
+      path: '/instances/{id}/ssl',
+      summary: "Change an instance's TLS",
+      body: Body,
+      answers: ok(SslChanged),
+      example: EXAMPLE,
+    },
+    change,
+  ),
+  route(
+    { method: 'GET', path: '/ca.pem', audience: 'anyone', summary: 'The CA to trust', answers: PEM },
+    async call => ({
+      status: 200,
+      text: await call.deps.authority.bundle(),
+      headers: { 'Content-Type': 'application/x-pem-file' },
+    }),
+  ),
 ]

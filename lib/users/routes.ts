@@ -3,7 +3,8 @@ import { ended } from '../guests/guest.ts'
 import { badRequest, notFound } from '../kit/errors.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
 import { assertStorable } from '../kit/http/parse.ts'
-import { bodied, type Call, type Reply, type Route, route } from '../kit/http/route.ts'
+import { ACCEPTED, bodied, type Call, ok, type Reply, type Route, route } from '../kit/http/route.ts'
+import { PageQuery } from '../kit/http/schemas.ts'
 import type { Platform } from '../platform/platform.ts'
 import {
   assertDatabaseName,
@@ -15,6 +16,7 @@ import {
   NewUsers,
   UserChanges,
 } from './names.ts'
+import { UserAnswer, UserDatabases, UserPage } from './schemas.ts'
 import { serving } from './serving.ts'
 import { userId } from './user.ts'
 
@@ -91,9 +93,13 @@ async function changePasswords(call: Call<z.infer<typeof Passwords>, Platform>):
   assertStorable(call.body)
   const { agent, manifest } = await serving(call)
   const users = []
+  // One that is given many times is asked for once: each question takes its time.
+  const known = new Map<string, Awaited<ReturnType<typeof found>>>()
   for (const { name, host, password } of call.body) {
     assertUserName(manifest, name, '%')
-    const user = await found(agent, { name, ...(host && host !== '%' && { host }) })
+    const id = `${host && host !== '%' ? host : ''} ${name}`
+    const user = known.get(id) ?? (await found(agent, { name, ...(host && host !== '%' && { host }) }))
+    known.set(id, user)
     users.push({ name: user.name, host: user.host, password })
   }
   if (users.length > 0) await agent.change_passwords({ users })
@@ -130,28 +136,100 @@ async function revoke(call: Call<unknown, Platform>): Promise<Reply> {
 
 const USER = '/instances/{id}/users/{user}'
 
+const EXAMPLES = {
+  users: { users: [{ name: 'ann', password: 'secret1', databases: [{ name: 'cart' }] }] },
+  passwords: { users: [{ name: 'ann', password: 'secret2' }] },
+  changes: { user: { password: 'secret3' } },
+  grant: { databases: [{ name: 'cart' }] },
+}
+
 export const routes: Route<Platform>[] = [
-  route({ method: 'GET', path: '/instances/{id}/users', suffix: true, summary: 'List users' }, list),
-  bodied({ method: 'POST', path: '/instances/{id}/users', suffix: true, summary: 'Create users', body: Users }, create),
-  bodied({ method: 'POST', path: USER, summary: 'Create a user, as openstacksdk does', body: Users }, createNamed),
+  route(
+    {
+      method: 'GET',
+      path: '/instances/{id}/users',
+      suffix: true,
+      summary: 'List users',
+      query: PageQuery,
+      answers: ok(UserPage),
+    },
+    list,
+  ),
   bodied(
-    { method: 'PUT', path: '/instances/{id}/users', suffix: true, summary: 'Change passwords', body: Passwords },
+    {
+      method: 'POST',
+      path: '/instances/{id}/users',
+      suffix: true,
+      summary: 'Create users',
+      body: Users,
+      answers: ACCEPTED,
+      example: EXAMPLES.users,
+    },
+    create,
+  ),
+  bodied(
+    { method: 'POST', path: USER, summary: 'Create a user, as openstacksdk does', body: Users, answers: ACCEPTED },
+    createNamed,
+  ),
+  bodied(
+    {
+      method: 'PUT',
+      path: '/instances/{id}/users',
+      suffix: true,
+      summary: 'Change passwords',
+      body: Passwords,
+      answers: ACCEPTED,
+      example: EXAMPLES.passwords,
+    },
     changePasswords,
   ),
-  route({ method: 'GET', path: USER, summary: 'Show a user' }, async call => ({
+  route({ method: 'GET', path: USER, summary: 'Show a user', answers: ok(UserAnswer) }, async call => ({
     status: 200,
     body: { user: (await existing(call)).user },
   })),
-  bodied({ method: 'PUT', path: USER, summary: "Change a user's name, password or host", body: Changes }, update),
-  route({ method: 'DELETE', path: USER, summary: 'Delete a user' }, async call => {
+  bodied(
+    {
+      method: 'PUT',
+      path: USER,
+      summary: "Change a user's name, password or host",
+      body: Changes,
+      answers: ACCEPTED,
+      example: EXAMPLES.changes,
+    },
+    update,
+  ),
+  route({ method: 'DELETE', path: USER, summary: 'Delete a user', answers: ACCEPTED }, async call => {
     const { agent, id } = await existing(call)
     await agent.delete_user(id)
     return { status: 202 }
   }),
-  route({ method: 'GET', path: `${USER}/databases`, suffix: true, summary: "List a user's databases" }, async call => {
-    const { agent, id } = await existing(call)
-    return { status: 200, body: { databases: await agent.list_access(id) } }
-  }),
-  bodied({ method: 'PUT', path: `${USER}/databases`, suffix: true, summary: 'Grant access', body: Databases }, grant),
-  route({ method: 'DELETE', path: `${USER}/databases/{database}`, summary: 'Revoke access' }, revoke),
+  route(
+    {
+      method: 'GET',
+      path: `${USER}/databases`,
+      suffix: true,
+      summary: "List a user's databases",
+      answers: ok(UserDatabases),
+    },
+    async call => {
+      const { agent, id } = await existing(call)
+      return { status: 200, body: { databases: await agent.list_access(id) } }
+    },
+  ),
+  bodied(
+    {
+      method: 'PUT',
+      path: `${USER}/databases`,
+      suffix: true,
+      summary: 'Grant access',
+      body: Databases,
+      answers: ACCEPTED,
+      example: EXAMPLES.grant,
+    },
+    grant,
+  ),
+  route(
+    { method: 'DELETE', path: `${USER}/databases/{database}`, summary: 'Revoke access', answers: ACCEPTED },
+    revoke,
+  ),
 ]

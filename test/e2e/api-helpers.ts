@@ -1,5 +1,6 @@
 import { request as httpRequest } from 'node:http'
 import pg from 'pg'
+import { assertDescribed } from '../openapi/answers.ts'
 import { type Answer, type Session, until } from './coffer.ts'
 
 /** What a raw request answers: as it came. */
@@ -111,6 +112,9 @@ export async function refusal(asked: Promise<Answer>): Promise<string> {
 
 /** Bodies that would do something, were they let through; by method and path. */
 export const BODIES: Record<string, unknown> = {
+  'PUT /instances/{id}': { instance: { name: 'store' } },
+  'POST /mgmt/instances/{id}/action': { stop: {} },
+  'PATCH /instances/{id}': { instance: { name: 'store' } },
   'POST /instances': { instance: { name: 'theirs', flavorRef: 1, volume: { size: 1 } } },
   'POST /instances/{id}/action': { reset_status: { force_delete: true } },
   'POST /instances/{id}/operations/{operation_id}/action': { cancel: {} },
@@ -127,9 +131,6 @@ export const BODIES: Record<string, unknown> = {
   },
   'PATCH /mgmt/datastore-versions/{id}': { name: 'theirs' },
   'POST /instances/{id}/ssl': { ssl: { disable: true } },
-  'PUT /instances/{id}': { instance: { name: 'theirs' } },
-  'PATCH /instances/{id}': { instance: { name: 'theirs' } },
-  'POST /mgmt/instances/{id}/action': { reboot: {} },
 }
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
 
@@ -145,8 +146,12 @@ export const exact =
       ...(body !== undefined && { 'content-type': 'application/json' }),
       ...more,
     }
-    const answer = await raw(method, base, `/v1.0/${project}${path}`, headers, plain ? body : JSON.stringify(body))
-    return { ...answer, headers: new Headers(), body: parsed(answer.text) }
+    const whole = `/v1.0/${project}${path}`
+    const answer = await raw(method, base, whole, headers, plain ? body : JSON.stringify(body))
+    const got = { ...answer, headers: new Headers(), body: parsed(answer.text) }
+    const type = String(answer.headers['content-type'])
+    assertDescribed(method, whole, { status: answer.status, type, body: got.body })
+    return got
   }
 
 function parsed(text: string): unknown {

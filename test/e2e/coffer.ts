@@ -3,6 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { assertDescribed } from '../openapi/answers.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
@@ -132,6 +133,7 @@ export async function login(path: string): Promise<Session> {
   }
 }
 
+/** Sends a request. Throws if its answer is none that openapi.json describes. */
 export async function request(
   method: string,
   url: string,
@@ -154,6 +156,7 @@ export async function request(
   } catch {
     parsed = got
   }
+  assertDescribed(method, url, { status: response.status, type: response.headers.get('content-type'), body: parsed })
   return { status: response.status, headers: response.headers, body: parsed, text: got }
 }
 

@@ -149,6 +149,9 @@ describe('a dry run', () => {
       ['DELETE', `${at}/users/ann`, undefined, 202],
       ['POST', `${at}/databases`, { databases: [{ name: 'more' }] }, 202],
       ['DELETE', `${at}/databases/cart`, undefined, 202],
+      ['POST', `${at}/ssl`, { ssl: { enable: true, mode: 'enforced' } }, 200],
+      ['POST', `${at}/ssl`, { ssl: { disable: true } }, 200],
+      ['POST', `${at}/ssl`, { ssl: { rollback: true } }, 200],
     ]
     for (const [method, path, told, status] of tried) {
       const answer = await demo.call(method, `${path}?dry_run=true`, told, { 'idempotency-key': 'dry' })

@@ -174,6 +174,11 @@ export function logged<D extends PipelineDeps>(deps: () => D): Middleware<D> {
   return { after: line, onError: line }
 }
 
+/** For middy: what the time of the function does not suffice for is told in time. Throws 504. */
+export const outOfTime = (): never => {
+  throw new Fault(504, 'The request could not be answered in time; what it asked for may be done in part.')
+}
+
 /** Calls the route's handler. */
 export async function handled<D>({ trip }: ApiEvent<D>): Promise<APIGatewayProxyResult> {
   const { match, call, form } = trip

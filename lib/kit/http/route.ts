@@ -42,11 +42,31 @@ export interface Route<D> {
   optionalBody?: boolean
   /** Also found with `.json` or `.xml` at its end, as Trove's extension and datastore routes are. */
   suffix?: boolean
+  /** What it answers when it does what it is asked. Told to readers and held to by the tests; not run for each request. */
+  answers: Answers
+  /** The parameters of the query that it knows. */
+  query?: z.ZodObject
+  /** What readers are told of the body where its schema leaves more to the handler. */
+  shownBody?: z.ZodType
+  /** A body that can be sent. */
+  example?: unknown
   handle(call: Call<never, D>): Promise<Reply>
 }
 
-type Told<D> = Pick<Route<D>, 'method' | 'path' | 'summary'> &
-  Partial<Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix'>>
+/** A success: its status, and the schema of its body, if it has one. `type` is the media type of what is neither JSON nor XML. */
+export interface Answers {
+  status: number
+  body?: z.ZodType
+  type?: string
+}
+
+/** The usual ones. */
+export const ok = (body: z.ZodType): Answers => ({ status: 200, body })
+export const ACCEPTED: Answers = { status: 202 }
+export const NO_CONTENT: Answers = { status: 204 }
+
+type Told<D> = Pick<Route<D>, 'method' | 'path' | 'summary' | 'answers'> &
+  Partial<Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix' | 'query' | 'shownBody' | 'example'>>
 
 /** A route without a body. */
 export function route<D>(told: Told<D>, handle: (call: Call<unknown, D>) => Promise<Reply>): Route<D> {

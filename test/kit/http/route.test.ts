@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { type Route, route, router, wholePath } from '../../../lib/kit/http/route.ts'
 
 const make = (path: string, more: Partial<Route<unknown>> = {}): Route<unknown> => ({
-  ...route({ method: 'GET', path, summary: path }, async () => ({ status: 200 })),
+  ...route({ method: 'GET', path, summary: path, answers: { status: 200 } }, async () => ({ status: 200 })),
   ...more,
 })
 const IN = '/v1.0/demo'

@@ -46,7 +46,7 @@ async function sent(work: Work, key = 'k', method: 'POST' | 'PATCH' | 'DELETE' =
   const incoming = { method, path: '/v1.0/p/things', search: '', headers, body: '{}', remote: '' }
   const known = { deps, method, params: {}, query: {}, body: {}, project: 'p', user: 'u', admin: false, base: '' }
   const call: Call<unknown, SafeDeps> = { ...known, requestId: 'req-1', log: silentLog }
-  const found = route<SafeDeps>({ method, path: '/things', summary: '' }, async given => {
+  const found = route<SafeDeps>({ method, path: '/things', summary: '', answers: { status: 200 } }, async given => {
     runs += 1
     return work(given)
   })

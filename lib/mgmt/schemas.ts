@@ -1,0 +1,62 @@
+import { z } from 'zod'
+import { Diagnostics, HardwareInfo } from '../contracts/guest.ts'
+import { detailFields } from '../instances/schemas.ts'
+import { FlagQuery, Id, PageQuery, pageOfRows, Timestamp } from '../kit/http/schemas.ts'
+
+const Server = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  status: z.enum(['ACTIVE', 'BUILD', 'ERROR', 'SHUTDOWN', 'GONE']),
+  tenant_id: z.string(),
+  host: z.null(),
+})
+const managed = {
+  ...detailFields,
+  server: Server.nullable(),
+  service_status: z.string().describe("The agent's last word."),
+  deleted: z.boolean(),
+  deleted_at: Timestamp.nullable(),
+  task_description: z.string(),
+}
+const ManagedInstance = z.strictObject(managed).meta({ id: 'ManagedInstance' })
+
+const Volume = z.strictObject({
+  id: z.string(),
+  size: z.int().describe('GB'),
+  status: z.enum(['in-use', 'available', 'deleted']),
+  attachments: z.array(z.strictObject({ server_id: z.string() })),
+  availability_zone: z.null(),
+  created_at: Timestamp,
+  used: z.number().nullable().describe('GB'),
+  total: z.int().describe('GB'),
+})
+const Networks = z.record(z.string(), z.array(z.strictObject({ addr: z.string(), version: z.literal(4) })))
+const ManagedDetail = z
+  .strictObject({
+    ...managed,
+    server: Server.extend({ addresses: Networks }).nullable(),
+    volume: Volume,
+    guest_status: z.strictObject({ state_description: z.string() }),
+    root_enabled: Timestamp.optional(),
+    root_enabled_by: z.string().optional(),
+  })
+  .meta({ id: 'ManagedInstanceDetail' })
+
+export const ManagedList = pageOfRows('instances', ManagedInstance)
+export const ManagedAnswer = z.strictObject({ instance: ManagedDetail })
+export const RootHistoryAnswer = z.strictObject({
+  root_history: z.strictObject({
+    id: Id,
+    enabled: z.union([Timestamp, z.literal('Never')]),
+    user: z.string().describe("The user's id, or Nobody."),
+  }),
+})
+
+const deleted = FlagQuery.optional().describe('true: also one that was deleted in the last week.')
+export const ManagedQuery = z.object({ deleted })
+export const ManagedListQuery = PageQuery.extend({
+  deleted: FlagQuery.optional().describe('Only what is there (false), or what was deleted in the last week (true).'),
+  project_id: z.string().optional(),
+})
+export const HardwareAnswer = z.strictObject({ hwinfo: z.strictObject(HardwareInfo.shape) })
+export const DiagnosticsAnswer = z.strictObject({ diagnostics: z.strictObject(Diagnostics.shape) })
