@@ -15,7 +15,7 @@ export interface Ministack {
   stop(): Promise<void>
 }
 
-const PROGRAM = join(import.meta.dirname, '..', '..', '.venv', 'bin', 'ministack')
+const PROGRAM = join(import.meta.dirname, '..', '..', '.venv', 'aws', 'bin', 'ministack')
 const PAUSE_MS = 100
 const TRIES = 600
 

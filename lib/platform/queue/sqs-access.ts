@@ -10,6 +10,8 @@ export interface SqsPlace {
   region: string
   account: string
   prefix: string
+  /** On AWS the right to a call is one to its batches; the emulator goes by the names of the calls. */
+  emulated?: boolean
 }
 
 export interface SqsAccessOptions {
@@ -45,6 +47,7 @@ export interface PolicyDocument {
 /** The policy of one session: what the grant says and nothing else. Throws RangeError for a topic that is no plain name. */
 export function sessionPolicy(place: SqsPlace, { receive, send }: Pick<Grant, 'receive' | 'send'>): PolicyDocument {
   return policy(
+    place,
     receive.map(topic => arn(place, named(topic))),
     send.map(topic => arn(place, named(topic))),
   )
@@ -57,18 +60,22 @@ export function sessionPolicy(place: SqsPlace, { receive, send }: Pick<Grant, 'r
 export function rolePolicy(place: SqsPlace, send: string[]): PolicyDocument {
   const own = `\${aws:PrincipalTag/${TOPIC_TAG}}`
   return policy(
+    place,
     [arn(place, own)],
     send.map(topic => arn(place, named(topic))),
   )
 }
 
-const policy = (own: string[], to: string[]): PolicyDocument => ({
-  Version: '2012-10-17',
-  Statement: [
-    { Effect: 'Allow', Action: OWN, Resource: own },
-    { Effect: 'Allow', Action: SEND, Resource: to },
-  ],
-})
+function policy({ emulated }: SqsPlace, own: string[], to: string[]): PolicyDocument {
+  const named = (actions: string[]) => (emulated ? actions.flatMap(action => [action, `${action}Batch`]) : actions)
+  return {
+    Version: '2012-10-17',
+    Statement: [
+      { Effect: 'Allow', Action: named(OWN), Resource: own },
+      { Effect: 'Allow', Action: named(SEND), Resource: to },
+    ],
+  }
+}
 
 const arn = ({ partition = 'aws', region, account, prefix }: SqsPlace, topic: string): string =>
   `arn:${partition}:sqs:${region}:${account}:${prefix}${topic}`
