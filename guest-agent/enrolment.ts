@@ -8,11 +8,22 @@ import { readJson, writeAtomically } from '../lib/kit/files.ts'
 import type { AgentConfig } from './config.ts'
 import { postJson } from './post.ts'
 
+const SocketAccess = z.object({ kind: z.literal('socket'), address: z.string(), token: z.string() })
+
+/** Addresses of the topics, and credentials for these alone. */
+const SqsAccess = z.object({
+  kind: z.literal('sqs'),
+  region: z.string(),
+  endpoint: z.string().optional(),
+  urls: z.record(z.string(), z.string()),
+  credentials: z.object({ accessKeyId: z.string(), secretAccessKey: z.string(), sessionToken: z.string() }),
+})
+
 /** What the control plane gave in trade. */
 const Credentials = z.object({
   topic: z.string(),
   conductor: z.string(),
-  access: z.object({ kind: z.literal('socket'), address: z.string(), token: z.string() }),
+  access: z.discriminatedUnion('kind', [SocketAccess, SqsAccess]),
   /** Milliseconds since the epoch, for `access`. */
   expires: z.number(),
   kid: z.string(),

@@ -104,11 +104,29 @@ const oneLanguage: Plugin = {
   },
 }
 
+// What reaches SQS is a file of its own beside the agent's, loaded by those alone that need it: its text would cost the others
+// memory.
+const QUEUE_FILE = 'guest-agent-sqs.mjs'
+const queueApart: Plugin = {
+  name: 'queue-apart',
+  setup(build) {
+    build.onResolve({ filter: /\/queue\/sqs-agent\.ts$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: `./${QUEUE_FILE}`, external: true } : undefined,
+    )
+  },
+}
+
 /** Bundles the guest agent into one file. */
-export async function bundleAgent(outfile: string): Promise<void> {
+export const bundleAgent = (outfile: string): Promise<void> => bundled(join('guest-agent', 'main.ts'), outfile)
+
+/** Bundles what an agent on AWS loads besides, into the agent's folder. */
+export const bundleAgentSqs = (folder: string): Promise<void> =>
+  bundled(join('lib', 'platform', 'queue', 'sqs-agent.ts'), join(folder, QUEUE_FILE))
+
+async function bundled(source: string, outfile: string): Promise<void> {
   const { build } = await import('esbuild')
   await build({
-    entryPoints: [join(ROOT, 'guest-agent', 'main.ts')],
+    entryPoints: [join(ROOT, source)],
     outfile,
     bundle: true,
     minify: true,
@@ -116,7 +134,7 @@ export async function bundleAgent(outfile: string): Promise<void> {
     format: 'esm',
     target: 'node24',
     external: ['pg-native'],
-    plugins: [oneLanguage],
+    plugins: [oneLanguage, queueApart],
     logLevel: 'error',
     // CommonJS packages in it ask for Node's own modules.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },

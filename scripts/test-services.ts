@@ -3,12 +3,14 @@ import { createHash } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** `npm run test:services`: installs the real OpenStack clients beside the project and drives Coffer with them. */
+/** `npm run test:services`: installs the real OpenStack clients and an emulator of AWS beside the project, and tries Coffer with them. */
 const ROOT = join(import.meta.dirname, '..')
-const REQUIREMENTS = join(ROOT, 'test', 'services', 'requirements.txt')
 const VENV = join(ROOT, '.venv')
-/** Written last, so that a broken installation is made again. */
-const STAMP = join(VENV, 'requirements.sha256')
+/** What is installed where; the AWS emulator's needs contradict the clients', so it has an environment inside of theirs. */
+const ENVIRONMENTS = [
+  { what: 'the OpenStack clients', folder: '.venv', requirements: 'requirements.txt' },
+  { what: 'an emulator of AWS', folder: join('.venv', 'aws'), requirements: 'requirements-aws.txt' },
+]
 
 function run(program: string, args: string[]): void {
   const { status, error } = spawnSync(program, args, { cwd: ROOT, stdio: 'inherit' })
@@ -17,25 +19,29 @@ function run(program: string, args: string[]): void {
   process.exit(1)
 }
 
-function installed(stamp: string): boolean {
+function installed(path: string, stamp: string): boolean {
   try {
-    return readFileSync(STAMP, 'utf8') === stamp
+    return readFileSync(path, 'utf8') === stamp
   } catch {
     return false
   }
 }
 
-function install(): void {
-  const stamp = createHash('sha256').update(readFileSync(REQUIREMENTS)).digest('hex')
-  if (installed(stamp)) return
-  console.log('test:services: installing the OpenStack clients into .venv')
-  rmSync(VENV, { recursive: true, force: true })
+function install({ what, folder, requirements }: (typeof ENVIRONMENTS)[number]): void {
+  const list = join(ROOT, 'test', 'services', requirements)
+  const stamp = createHash('sha256').update(readFileSync(list)).digest('hex')
+  const venv = join(ROOT, folder)
+  /** Written last, so that a broken installation is made again. */
+  const stampFile = join(venv, 'requirements.sha256')
+  if (installed(stampFile, stamp)) return
+  console.log(`test:services: installing ${what} into ${folder}`)
+  rmSync(venv, { recursive: true, force: true })
   // On Debian this is the package python3-venv.
-  run('python3', ['-m', 'venv', VENV])
+  run('python3', ['-m', 'venv', venv])
   const quiet = ['--quiet', '--disable-pip-version-check', '--no-input']
-  run(join(VENV, 'bin', 'pip'), ['install', ...quiet, '--no-deps', '--only-binary', ':all:', '-r', REQUIREMENTS])
-  run(join(VENV, 'bin', 'pip'), ['check', '--disable-pip-version-check'])
-  writeFileSync(STAMP, stamp)
+  run(join(venv, 'bin', 'pip'), ['install', ...quiet, '--no-deps', '--only-binary', ':all:', '-r', list])
+  run(join(venv, 'bin', 'pip'), ['check', '--disable-pip-version-check'])
+  writeFileSync(stampFile, stamp)
 }
 
 /** What `gophercloud/go.mod` asks for; Go finds newer ones by itself since 1.21, where it is let. */
@@ -72,7 +78,7 @@ function build(): void {
   run(goProgram(), ['build', '-C', SESSION, '-buildvcs=false', '-o', output, '.'])
 }
 
-install()
+for (const environment of ENVIRONMENTS) install(environment)
 build()
 const jest = [
   '--experimental-vm-modules',

@@ -9,11 +9,13 @@ import type { Throttle } from '../kit/throttle/throttle.ts'
 import type { Vault } from '../kit/vault.ts'
 import type { Compute } from './compute/compute.ts'
 import type { Identity } from './identity/identity.ts'
-import type { Grant, Queue } from './queue/queue.ts'
+import type { Grant, Queue, SqsAccess } from './queue/queue.ts'
 import type { Store } from './store/store.ts'
 
 /** How an agent reaches the bus: which backend, where, with what credentials. */
-export interface QueueAccess {
+export type QueueAccess = SocketAccess | SqsAccess
+
+export interface SocketAccess {
   kind: 'socket'
   address: string
   token: string

@@ -22,15 +22,17 @@ export interface QueueTraits {
   extend: boolean
   /** Groups take turns. */
   fair: boolean
+  /** A message's group comes with it. */
+  groups: boolean
   /** How long a test may take, in milliseconds. */
   timeout: number
 }
 
-const USUAL: QueueTraits = { extend: true, fair: true, timeout: 10_000 }
+const USUAL: QueueTraits = { extend: true, fair: true, groups: true, timeout: 10_000 }
 
 /** The suite of every queue. */
 export function queueCases(name: string, make: () => Promise<QueueSetup>, traits: Partial<QueueTraits> = {}): void {
-  const { extend, fair, timeout } = { ...USUAL, ...traits }
+  const { extend, fair, groups, timeout } = { ...USUAL, ...traits }
   let setup: QueueSetup
   let queue: Queue
   let topic: string
@@ -80,7 +82,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
           body,
           receipt: expect.any(String),
           attempt: 1,
-          group: 'demo',
+          ...(groups && { group: 'demo' }),
         })
       })
 

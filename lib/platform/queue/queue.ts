@@ -66,3 +66,13 @@ export interface Grant {
   /** Milliseconds since the epoch. */
   expires: number
 }
+
+/** How an agent reaches SQS: addresses of its topics and credentials for these alone, which end when the grant does. */
+export interface SqsAccess {
+  kind: 'sqs'
+  region: string
+  endpoint?: string
+  /** By topic. */
+  urls: Record<string, string>
+  credentials: { accessKeyId: string; secretAccessKey: string; sessionToken: string }
+}
