@@ -12,7 +12,16 @@ import { postJson } from './post.ts'
 const Credentials = z.object({
   topic: z.string(),
   conductor: z.string(),
-  access: z.object({ kind: z.literal('socket'), address: z.string(), token: z.string() }),
+  access: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('socket'), address: z.string(), token: z.string() }),
+    z.object({
+      kind: z.literal('rabbitmq'),
+      url: z.string(),
+      username: z.string(),
+      password: z.string(),
+      ca: z.string().optional(),
+    }),
+  ]),
   /** Milliseconds since the epoch, for `access`. */
   expires: z.number(),
   kid: z.string(),

@@ -8,7 +8,6 @@ import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
 import { reason } from '../lib/kit/errors.ts'
 import { sealer } from '../lib/kit/seal.ts'
 import type { Queue } from '../lib/platform/queue/queue.ts'
-import { socketQueue } from '../lib/platform/queue/socket-client.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { Agent } from './agent.ts'
 import { keepCertificate } from './certificate.ts'
@@ -17,6 +16,7 @@ import { startedEarly } from './early-start.ts'
 import { enrolment } from './enrolment.ts'
 import { journal } from './journal.ts'
 import { Machine } from './machine.ts'
+import { queueOf } from './queues.ts'
 
 /** `node guest-agent.mjs <folder>`: SIGTERM stops the database and ends. */
 const VERSION = '0.1.0'
@@ -69,15 +69,13 @@ const { served } = keepCertificate({
   renew: () => enrolled.renewed(stopping.signal),
 })
 
-queue = socketQueue({
-  path: () => credentials.access.address,
-  async token() {
-    if (credentials.expires - clock.now() < RENEW_BEFORE_MS) credentials = await enrolled.renewed(stopping.signal)
-    return credentials.access.token
-  },
-  clock,
-  log,
-})
+/** Good for a while yet. */
+async function access() {
+  if (credentials.expires - clock.now() < RENEW_BEFORE_MS) credentials = await enrolled.renewed(stopping.signal)
+  return credentials.access
+}
+const current = () => credentials.access
+queue = await queueOf(current().kind, { current, access, clock, random: systemRandom, log })
 const key = async (_kid: string, _subject: string, _generation: number, direction: 'down' | 'up') =>
   new Uint8Array(Buffer.from(credentials.keys[direction], 'base64url'))
 

@@ -8,6 +8,7 @@ import { readJson, writeAtomically } from '../lib/kit/files.ts'
 import { runningAs } from '../lib/kit/process.ts'
 import { readEnvelope, sealer } from '../lib/kit/seal.ts'
 import type { Message, Queue } from '../lib/platform/queue/queue.ts'
+import { rabbitmqQueue } from '../lib/platform/queue/rabbitmq.ts'
 import { socketQueue } from '../lib/platform/queue/socket-client.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { HostConfig } from './config.ts'
@@ -29,12 +30,22 @@ const end = {
     new Uint8Array(Buffer.from(config.keys[direction], 'base64url')),
 }
 const seals = sealer(end)
-const queue: Queue = socketQueue({
-  path: () => readConfig().queue.path,
-  token: async () => readConfig().queue.token,
-  clock: systemClock,
-  log,
-})
+/** What the file says now: credentials in it are renewed. */
+function socketOf() {
+  const { queue } = readConfig()
+  if (!('path' in queue)) throw new Error('the bus is another kind: the daemon has to be started again')
+  return queue
+}
+function rabbitmqOf() {
+  const { queue } = readConfig()
+  if (!('url' in queue)) throw new Error('the bus is another kind: the daemon has to be started again')
+  return queue
+}
+const own = { clock: systemClock, log }
+const queue: Queue =
+  'path' in config.queue
+    ? socketQueue({ ...own, path: () => socketOf().path, token: async () => socketOf().token })
+    : rabbitmqQueue({ ...own, random: systemRandom, machine: true, access: async () => rabbitmqOf() })
 
 let lastSent = 0
 /** Rises with every report, over restarts too. */

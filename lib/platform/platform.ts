@@ -13,11 +13,9 @@ import type { Grant, Queue } from './queue/queue.ts'
 import type { Store } from './store/store.ts'
 
 /** How an agent reaches the bus: which backend, where, with what credentials. */
-export interface QueueAccess {
-  kind: 'socket'
-  address: string
-  token: string
-}
+export type QueueAccess =
+  | { kind: 'socket'; address: string; token: string }
+  | { kind: 'rabbitmq'; url: string; username: string; password: string; ca?: string | undefined }
 
 /** Everything that differs between ways to run, as the wiring made it; handed to every verb. */
 export interface Platform {

@@ -107,7 +107,7 @@ export async function startCoffer(
   }
 }
 
-async function login(path: string): Promise<Session> {
+export async function login(path: string): Promise<Session> {
   const rc = Object.fromEntries(
     [...readFileSync(path, 'utf8').matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
   )
