@@ -16,7 +16,9 @@ export function readServeOptions(args: string[], root: boolean, cwd: string): Se
   const inline = args[at]?.startsWith('--only=')
   const text = (inline ? args[at]?.slice('--only='.length) : args[at + 1]) ?? ''
   const only = text.split(',').map(partOf)
-  return { ...readOptions(args.toSpliced(at, inline ? 1 : 2), root, cwd), only }
+  const rest = args.toSpliced(at, inline ? 1 : 2)
+  // Where there are no instances, whose they are is no question.
+  return { ...readOptions(only.includes('host') ? rest : [...rest, '--insecure'], root, cwd), only }
 }
 
 function partOf(text: string): Part {
@@ -30,5 +32,5 @@ export function settingsOf(environment: Record<string, string | undefined>): Own
   const { success, data, error } = OwnSettings.safeParse(environment)
   if (success) return data
   const names = [...new Set(error.issues.map(({ path }) => path.join('.')))]
-  throw new Unfit(`the environment lacks ${names.join(', ')} (docs/operations.md)`)
+  throw new Unfit(`the environment lacks, or has wrong: ${names.join(', ')} (docs/operations.md)`)
 }
