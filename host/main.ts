@@ -8,7 +8,6 @@ import { readJson, writeAtomically } from '../lib/kit/files.ts'
 import { runningAs } from '../lib/kit/process.ts'
 import { readEnvelope, sealer } from '../lib/kit/seal.ts'
 import type { Message, Queue } from '../lib/platform/queue/queue.ts'
-import { rabbitmqQueue } from '../lib/platform/queue/rabbitmq.ts'
 import { socketQueue } from '../lib/platform/queue/socket-client.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { HostConfig } from './config.ts'
@@ -42,10 +41,13 @@ function rabbitmqOf() {
   return queue
 }
 const own = { clock: systemClock, log }
-const queue: Queue =
-  'path' in config.queue
-    ? socketQueue({ ...own, path: () => socketOf().path, token: async () => socketOf().token })
-    : rabbitmqQueue({ ...own, random: systemRandom, machine: true, access: async () => rabbitmqOf() })
+async function busOf(): Promise<Queue> {
+  if ('path' in config.queue)
+    return socketQueue({ ...own, path: () => socketOf().path, token: async () => socketOf().token })
+  const { rabbitmqQueue } = await import('../lib/platform/queue/rabbitmq.ts')
+  return rabbitmqQueue({ ...own, random: systemRandom, machine: true, access: async () => rabbitmqOf() })
+}
+const queue = await busOf()
 
 let lastSent = 0
 /** Rises with every report, over restarts too. */

@@ -1,6 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,8 @@ export interface RabbitServer {
   url: string
   /** Without. */
   address: string
+  /** By TLS, with name and password; its certificate (PEM) is its own authority. */
+  secure: { url: string; ca: string }
   /** The management API, with name and password. */
   management: string
   /** SIGKILL to the server. */
@@ -37,16 +39,23 @@ function freePort(): Promise<number> {
 
 export async function newRabbit(): Promise<RabbitServer> {
   const base = mkdtempSync(join(tmpdir(), 'coffer-rabbit-'))
-  const [port, managementPort, distribution, mapper] = await Promise.all([1, 2, 3, 4].map(freePort))
+  const [port, managementPort, distribution, mapper, tlsPort] = await Promise.all([1, 2, 3, 4, 5].map(freePort))
   const password = randomBytes(12).toString('hex')
   const at = (name: string) => join(base, name)
   mkdirSync(at('home'))
   writeFileSync(at('home/.erlang.cookie'), randomBytes(20).toString('hex').toUpperCase(), { mode: 0o400 })
+  spawnSync('openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=coffer'],
+    ...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', at('tls.key'), '-out', at('tls.pem')],
+  ])
   writeFileSync(at('plugins'), '[rabbitmq_management].')
   writeFileSync(
     at('rabbit.conf'),
     [
       `listeners.tcp.1 = 127.0.0.1:${port}`,
+      `listeners.ssl.1 = 127.0.0.1:${tlsPort}`,
+      `ssl_options.certfile = ${at('tls.pem')}`,
+      `ssl_options.keyfile = ${at('tls.key')}`,
       'management.tcp.ip = 127.0.0.1',
       `management.tcp.port = ${managementPort}`,
       'default_user = admin',
@@ -117,6 +126,7 @@ export async function newRabbit(): Promise<RabbitServer> {
   return {
     url: `amqp://admin:${password}@127.0.0.1:${port}`,
     address: `amqp://127.0.0.1:${port}`,
+    secure: { url: `amqps://admin:${password}@127.0.0.1:${tlsPort}`, ca: readFileSync(at('tls.pem'), 'utf8') },
     management,
     kill,
     start,

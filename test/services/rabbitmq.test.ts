@@ -102,6 +102,16 @@ describe('RabbitMQ queue of its own', () => {
       expect(bodies.sort()).toEqual(['a', 'b'])
     }))
 
+  it('comes by TLS, to a server whose certificate it trusts only', () =>
+    using(async (queue, topic) => {
+      const trusting = open({ access: async () => server.secure })
+      await trusting.send(topic, [{ body: 'x' }])
+      expect(await one(queue, topic)).toMatchObject({ body: 'x' })
+      const wary = open({ access: async () => ({ url: server.secure.url }), patienceMs: 100 })
+      await expect(wary.send(topic, [{ body: 'x' }])).rejects.toThrow(/self.signed/)
+      await Promise.all([trusting.close(), wary.close()])
+    }))
+
   it('says who is not admitted', async () => {
     const stranger = open({ access: async () => ({ url: server.address, username: 'nobody', password: 'x' }) })
     await expect(stranger.receive('t', { max: 1, waitMs: 5_000 })).rejects.toThrow(NotAdmitted)
@@ -150,6 +160,6 @@ describe('RabbitMQ queue of its own', () => {
         expect([...sent].filter(body => !seen.has(body))).toEqual([])
         await consumer.close()
       }),
-    180_000,
+    300_000,
   )
 })

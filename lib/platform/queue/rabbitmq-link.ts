@@ -35,6 +35,8 @@ export class Link {
   #connecting: Promise<ChannelModel> | undefined
   #publishing: Promise<ConfirmChannel> | undefined
   #closed = false
+  /** Why the server closed a channel; what was under way on it only hears that it is closed. */
+  readonly #failures = new WeakMap<object, unknown>()
 
   constructor(options: { access: () => Promise<RabbitmqAccess>; clock: Clock; log: Log }) {
     this.#access = options.access
@@ -64,7 +66,6 @@ export class Link {
       timeout: CONNECT_MS,
       clientProperties: { connection_name: 'coffer' },
       ...(username !== undefined && { credentials: credentials.plain(username, password ?? '') }),
-      ...(address.protocol === 'amqps:' && { servername: address.hostname }),
       ...(ca !== undefined && { ca: [ca] }),
     }
     const connection = await connect(address.href, options).catch(error => {
@@ -90,12 +91,25 @@ export class Link {
 
   async #publisher(prepare: (channel: ConfirmChannel) => void): Promise<ConfirmChannel> {
     const channel = await (await this.connection()).createConfirmChannel()
-    channel.on('error', error => this.#log.debug({ error: reason(error) }, 'a channel failed'))
+    channel.on('error', error => this.#failures.set(channel, error))
     channel.on('close', () => {
       this.#publishing = undefined
     })
     prepare(channel)
     return channel
+  }
+
+  /** The next publisher is another channel: this one does not answer. */
+  abandon(channel: ConfirmChannel): void {
+    this.#publishing = undefined
+    void Promise.resolve()
+      .then(() => channel.close())
+      .catch(() => {})
+  }
+
+  /** Why a channel was closed, if the server said so. */
+  failureOf(channel: ConfirmChannel): unknown {
+    return this.#failures.get(channel)
   }
 
   /** Does one thing on a channel of its own: one that fails takes its channel with it. */

@@ -73,7 +73,7 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
         open.delete(message)
       })
       const failed = (await Promise.allSettled(ends)).find(end => end.status === 'rejected')
-      if (failed) throw failed.reason
+      if (failed) throw link.failureOf(channel) ?? failed.reason
     })
   }
 
@@ -85,7 +85,7 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
       void clock.sleep(CONFIRM_MS, over.signal).then(() => {
         if (over.signal.aborted) return
         reject(new Error('not confirmed in time'))
-        void channel.close().catch(() => {})
+        link.abandon(channel)
       })
     }).finally(() => over.abort('over'))
   }
@@ -117,8 +117,8 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
     const held = feed.let(receipt)
     if (!held) return
     if (machine) {
-      await clock.sleep(delayMs)
-      return giveBack(held)
+      void clock.sleep(delayMs).then(() => giveBack(held))
+      return
     }
     const { raw, attempt } = held
     const headers = { ...groupOf(raw.properties.headers?.[GROUP]), [TRIED]: attempt }

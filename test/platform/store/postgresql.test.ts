@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { type PostgresqlStore, postgresqlStore } from '../../../lib/platform/store/postgresql.ts'
 import {
   BadTransaction,
@@ -16,6 +16,9 @@ import { log } from '../../datastores/postgresql/cluster.ts'
 import { virtualClock } from '../../kit/virtual-clock.ts'
 import { newServer, type Server } from './postgresql-server.ts'
 
+// A bound for what hangs: a real server on a busy machine.
+jest.setTimeout(60_000)
+
 let server: Server
 let schemas = 0
 
@@ -30,11 +33,15 @@ function open(schema: string, more: { clock?: typeof systemClock; connections?: 
   return postgresqlStore({ url: server.url, clock: systemClock, random: systemRandom, log, schema, ...more })
 }
 
-storeCases('PostgreSQL store', async () => {
-  const clock = virtualClock()
-  const store = await open(newSchema(), { clock, connections: 4 })
-  return { store, clock, advance: clock.advance, close: store.close }
-})
+storeCases(
+  'PostgreSQL store',
+  async () => {
+    const clock = virtualClock()
+    const store = await open(newSchema(), { clock, connections: 4 })
+    return { store, clock, advance: clock.advance, close: store.close }
+  },
+  60_000,
+)
 
 const put = (id: string, more: Partial<Change & { op: 'put' }> = {}): Change => ({
   op: 'put',
