@@ -56,6 +56,7 @@ const COMMANDS = {
     args: ['--disable-warning=ExperimentalWarning', join('local', 'main.ts')],
     env: { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'v8') },
   },
+  serve: { args: ['--disable-warning=ExperimentalWarning', join('local', 'serve.ts')] },
   test: { args: [...jest, ...report] },
   'test:services': { args: [join('scripts', 'test-services.ts'), ...report] },
   verify: { args: [join('scripts', 'verify.ts')] },

@@ -19,11 +19,19 @@ const SqsAccess = z.object({
   credentials: z.object({ accessKeyId: z.string(), secretAccessKey: z.string(), sessionToken: z.string() }),
 })
 
+const RabbitmqAccess = z.object({
+  kind: z.literal('rabbitmq'),
+  url: z.string(),
+  username: z.string(),
+  password: z.string(),
+  ca: z.string().optional(),
+})
+
 /** What the control plane gave in trade. */
 const Credentials = z.object({
   topic: z.string(),
   conductor: z.string(),
-  access: z.discriminatedUnion('kind', [SocketAccess, SqsAccess]),
+  access: z.discriminatedUnion('kind', [SocketAccess, SqsAccess, RabbitmqAccess]),
   /** Milliseconds since the epoch, for `access`. */
   expires: z.number(),
   kid: z.string(),

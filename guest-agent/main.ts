@@ -9,15 +9,15 @@ import { reason } from '../lib/kit/errors.ts'
 import { writeAtomically } from '../lib/kit/files.ts'
 import { sealer } from '../lib/kit/seal.ts'
 import type { Queue } from '../lib/platform/queue/queue.ts'
-import { socketQueue } from '../lib/platform/queue/socket-client.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { Agent } from './agent.ts'
 import { keepCertificate } from './certificate.ts'
 import { AgentConfig, AgentSite } from './config.ts'
 import { startedEarly } from './early-start.ts'
-import { type Credentials, enrolment } from './enrolment.ts'
+import { enrolment } from './enrolment.ts'
 import { journal } from './journal.ts'
 import { Machine, type Stopped } from './machine.ts'
+import { queueOf } from './queues.ts'
 
 /** `node guest-agent.mjs <folder>`: SIGTERM stops the database and ends. */
 const VERSION = '0.1.0'
@@ -70,7 +70,13 @@ const { served } = keepCertificate({
   renew: () => enrolled.renewed(stopping.signal),
 })
 
-queue = await bus()
+/** Good for a while yet. */
+const renewed = async () => {
+  if (credentials.expires - clock.now() < RENEW_BEFORE_MS) credentials = await enrolled.renewed(stopping.signal)
+  return credentials
+}
+const current = () => credentials
+queue = await queueOf(current().access.kind, { current, renewed, clock, random: systemRandom, log })
 const key = async (_kid: string, _subject: string, _generation: number, direction: 'down' | 'up') =>
   new Uint8Array(Buffer.from(credentials.keys[direction], 'base64url'))
 
@@ -97,32 +103,6 @@ agent = new Agent({
 })
 log.info({ pid: process.pid }, 'agent ready')
 await agent.run(stopping.signal)
-
-/** The credentials, renewed in time. */
-async function fresh(): Promise<Credentials> {
-  if (credentials.expires - clock.now() < RENEW_BEFORE_MS) credentials = await enrolled.renewed(stopping.signal)
-  return credentials
-}
-
-/** The queue by the access that was given. */
-async function bus(): Promise<Queue> {
-  const { access } = credentials
-  if (access.kind === 'sqs') {
-    // Loaded where it is needed alone: it takes more memory than the rest of the agent.
-    const { agentSqs } = await import('../lib/platform/queue/sqs-agent.ts')
-    return agentSqs(access, clock, fresh)
-  }
-  const current = <T>({ access }: Credentials, part: (socket: typeof access & { kind: 'socket' }) => T): T => {
-    if (access.kind !== 'socket') throw new Error('the queue has moved; the agent begins anew')
-    return part(access)
-  }
-  return socketQueue({
-    path: () => current(credentials, ({ address }) => address),
-    token: async () => current(await fresh(), ({ token }) => token),
-    clock,
-    log,
-  })
-}
 
 /** The driver; an instance is not said to be prepared before its clients can come by TLS. */
 function certified(plain: Driver): Driver {

@@ -8,7 +8,10 @@ export const HostConfig = z.object({
   hostId: z.string(),
   /** Everything of this daemon is below it. */
   dataDir: z.string(),
-  queue: z.object({ path: z.string(), token: z.string() }),
+  queue: z.union([
+    z.object({ path: z.string(), token: z.string() }),
+    z.object({ url: z.string(), username: z.string(), password: z.string(), ca: z.string().optional() }),
+  ]),
   topic: z.string(),
   conductor: z.string(),
   kid: z.string(),

@@ -29,12 +29,25 @@ const end = {
     new Uint8Array(Buffer.from(config.keys[direction], 'base64url')),
 }
 const seals = sealer(end)
-const queue: Queue = socketQueue({
-  path: () => readConfig().queue.path,
-  token: async () => readConfig().queue.token,
-  clock: systemClock,
-  log,
-})
+/** What the file says now: credentials in it are renewed. */
+function socketOf() {
+  const { queue } = readConfig()
+  if (!('path' in queue)) throw new Error('the bus is another kind: the daemon has to be started again')
+  return queue
+}
+function rabbitmqOf() {
+  const { queue } = readConfig()
+  if (!('url' in queue)) throw new Error('the bus is another kind: the daemon has to be started again')
+  return queue
+}
+const own = { clock: systemClock, log }
+async function busOf(): Promise<Queue> {
+  if ('path' in config.queue)
+    return socketQueue({ ...own, path: () => socketOf().path, token: async () => socketOf().token })
+  const { rabbitmqQueue } = await import('../lib/platform/queue/rabbitmq.ts')
+  return rabbitmqQueue({ ...own, random: systemRandom, machine: true, access: async () => rabbitmqOf() })
+}
+const queue = await busOf()
 
 let lastSent = 0
 /** Rises with every report, over restarts too. */

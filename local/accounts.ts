@@ -12,12 +12,19 @@ const ACCOUNTS = [
   { file: 'openrc-alt', cloud: 'coffer-alt', user: 'alt', project: 'alt', roles: ['member'] },
 ]
 
-/** Makes the accounts at the first start, and writes `openrc`, `openrc-admin`, `openrc-alt` and `clouds.yaml`, for their owner only. */
-export async function writeAccounts(dataDir: string, service: IdentityService, base: string): Promise<void> {
-  const known = ACCOUNTS.map(account => ({
-    ...account,
-    password: passwordIn(join(dataDir, account.file)) ?? randomBytes(18).toString('base64url'),
-  }))
+/** Makes the accounts at the first start, and writes `openrc`, `openrc-admin`, `openrc-alt` and `clouds.yaml`, for their owner only. Where several processes do so at a time, `newPassword` must give all the same. */
+export async function writeAccounts(
+  dataDir: string,
+  service: IdentityService,
+  base: string,
+  newPassword: (user: string) => Promise<string> = async () => randomBytes(18).toString('base64url'),
+): Promise<void> {
+  const known = await Promise.all(
+    ACCOUNTS.map(async account => ({
+      ...account,
+      password: passwordIn(join(dataDir, account.file)) ?? (await newPassword(account.user)),
+    })),
+  )
   const seeded = await seedAccounts(service.accounts, known)
   for (const [index, { user, created }] of seeded.entries()) {
     const account = known[index]

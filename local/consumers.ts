@@ -19,16 +19,19 @@ const MOST_ATTEMPTS = 5
 const PERIOD_MS = 1_000
 const SWEEP_EVERY = 60
 
+/** What a process can do besides answering requests. */
+export const WORK = ['taskmanager', 'conductor', 'periodic'] as const
+export type Work = (typeof WORK)[number]
+type Swept = Platform & { store: { sweepExpired?(now: number, limit: number): number | Promise<number> } }
+
 /** Feeds the functions from the queue, as event source mappings and a schedule do on AWS, until `signal` is aborted. */
-export async function consume(
-  platform: Platform & { store: { sweepExpired?(now: number, limit: number): number } },
-  signal: AbortSignal,
-): Promise<void> {
-  await Promise.all([
-    pull(platform, TASKMANAGER_TOPIC, taskmanager, signal),
-    pull(platform, CONDUCTOR_TOPIC, conductor, signal),
-    tick(platform, signal),
-  ])
+export async function consume(platform: Swept, signal: AbortSignal, work: readonly Work[] = WORK): Promise<void> {
+  const of: Record<Work, () => Promise<void>> = {
+    taskmanager: () => pull(platform, TASKMANAGER_TOPIC, taskmanager, signal),
+    conductor: () => pull(platform, CONDUCTOR_TOPIC, conductor, signal),
+    periodic: () => tick(platform, signal),
+  }
+  await Promise.all(work.map(each => of[each]()))
 }
 
 /** Never more than CONCURRENCY at once, taken as places become free: what is not taken yet, the queue hands out in turns. */
@@ -62,21 +65,18 @@ async function one(platform: Consuming, topic: string, handler: Consumer, messag
       return await queue.release(topic, [message.receipt], 500 * 2 ** message.attempt)
     metrics.count('coffer_messages_dropped_total', { topic, why: 'given up' })
     log.error({ topic, message: message.id }, 'message given up')
-    await queue.ack(topic, [message.receipt])
+    await (queue.bury ?? queue.ack)(topic, [message.receipt])
   } catch (error) {
     log.error({ topic, error: reason(error) }, 'consumer failed')
   }
 }
 
-async function tick(
-  platform: Platform & { store: { sweepExpired?(now: number, limit: number): number } },
-  signal: AbortSignal,
-): Promise<void> {
+async function tick(platform: Swept, signal: AbortSignal): Promise<void> {
   const { clock, log, store } = platform
   for (let count = 0; !signal.aborted; count++) {
     try {
       await periodic({} as Parameters<typeof periodic>[0], contextOf('periodic', TIMEOUT_MS))
-      if (count % SWEEP_EVERY === 0) store.sweepExpired?.(clock.now(), 1_000)
+      if (count % SWEEP_EVERY === 0) await store.sweepExpired?.(clock.now(), 1_000)
     } catch (error) {
       log.error({ error: reason(error) }, 'periodic failed')
     }

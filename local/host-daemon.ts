@@ -6,7 +6,7 @@ import type { HostConfig } from '../host/config.ts'
 import { postgresql } from '../lib/datastores/postgresql/manifest.ts'
 import type { Log } from '../lib/kit/clock.ts'
 import { alive, runningAs } from '../lib/kit/process.ts'
-import { type Embedded, HOST_ID } from '../lib/wiring/embedded.ts'
+import { HOST_ID } from '../lib/wiring/embedded.ts'
 import { systemClock } from '../lib/wiring/system.ts'
 import type { Runtime } from './runtime.ts'
 import { parse, textOf } from './surroundings.ts'
@@ -26,7 +26,7 @@ export interface HostDaemon {
 
 export async function hostDaemon(
   dataDir: string,
-  cloud: Embedded,
+  cloud: { hostAccess(): Promise<Pick<HostConfig, 'topic' | 'conductor' | 'queue' | 'kid' | 'keys'>> },
   runtime: Runtime,
   root: boolean,
   log: Log,
@@ -34,12 +34,10 @@ export async function hostDaemon(
   const configPath = join(dataDir, 'host.json')
   const pidPath = join(dataDir, 'host.pid')
   await endOlder(pidPath, log)
-  const { token, ...access } = await cloud.hostAccess()
   const config: HostConfig = {
     hostId: HOST_ID,
     dataDir,
-    queue: { path: cloud.socket, token },
-    ...access,
+    ...(await cloud.hostAccess()),
     runtime,
     endpointFile: join(dataDir, 'endpoint'),
     spare: { manager: postgresql.manager, version: postgresql.defaultVersion, count: SPARES },

@@ -5,13 +5,17 @@ import { HEARTBEAT_EXPIRY_MS } from '../lib/instances/instance.ts'
 import type { SagaRecord } from '../lib/kit/saga/saga.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import type { EmbeddedQueue } from '../lib/platform/queue/embedded.ts'
+import type { Queue } from '../lib/platform/queue/queue.ts'
 import { HOST_ID } from '../lib/wiring/embedded.ts'
 import type { Admission } from './admission.ts'
 import { family, type Registry } from './metrics.ts'
 
 /** What `/metrics` looks at. */
 export interface Scraped {
-  platform: Pick<Platform, 'store' | 'clock'> & { queue: Pick<EmbeddedQueue, 'depth' | 'topics'> }
+  platform: Pick<Platform, 'store' | 'clock'> & {
+    /** A queue on a server of its own tells its depths there. */
+    queue: Pick<Queue, 'close'> & Partial<Pick<EmbeddedQueue, 'depth' | 'topics'>>
+  }
   registry: Registry
   admission: Pick<Admission, 'depth'>
   /** When the control plane started, in milliseconds since the epoch. */
@@ -41,8 +45,10 @@ export async function metricsText(scraped: Scraped): Promise<string> {
 }
 
 function queues({ platform: { queue } }: Scraped): string {
+  const { depth: depthOf } = queue
+  if (!depthOf) return ''
   const samples = [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, hostTopic(HOST_ID)].flatMap(topic => {
-    const depth = queue.depth(topic) ?? { ready: 0, inFlight: 0 }
+    const depth = depthOf(topic) ?? { ready: 0, inFlight: 0 }
     return [
       { labels: { topic, state: 'ready' }, value: depth.ready },
       { labels: { topic, state: 'in_flight' }, value: depth.inFlight },
@@ -76,6 +82,7 @@ async function operations({ platform: { store, clock } }: Scraped): Promise<stri
 }
 
 function guests({ platform: { queue, clock }, registry, started }: Scraped): string {
+  if (!queue.topics) return ''
   const ids = new Set(queue.topics().flatMap(topic => GUEST_TOPIC.exec(topic)?.[1] ?? []))
   const heard = registry.lastHeard(ids)
   const silentSince = clock.now() - HEARTBEAT_EXPIRY_MS

@@ -13,12 +13,20 @@ import type { Grant, Queue, SqsAccess } from './queue/queue.ts'
 import type { Store } from './store/store.ts'
 
 /** How an agent reaches the bus: which backend, where, with what credentials. */
-export type QueueAccess = SocketAccess | SqsAccess
+export type QueueAccess = SocketAccess | SqsAccess | RabbitmqAccess
 
 export interface SocketAccess {
   kind: 'socket'
   address: string
   token: string
+}
+
+export interface RabbitmqAccess {
+  kind: 'rabbitmq'
+  url: string
+  username: string
+  password: string
+  ca?: string | undefined
 }
 
 /** Everything that differs between ways to run, as the wiring made it; handed to every verb. */

@@ -44,7 +44,7 @@ export interface Embedded {
   hostAccess(): Promise<{
     topic: string
     conductor: string
-    token: string
+    queue: { path: string; token: string }
     kid: string
     keys: { down: string; up: string }
   }>
@@ -104,8 +104,8 @@ export async function embedded(options: EmbeddedOptions): Promise<Embedded> {
       const kid = await keys.currentId()
       const key = async (direction: 'down' | 'up') =>
         Buffer.from(await keys.derive(kid, 'seal', hostSubject(HOST_ID), 0, direction)).toString('base64url')
-      const token = await queueToken(keys, grant)
-      return { topic, conductor: CONDUCTOR_TOPIC, token, kid, keys: { down: await key('down'), up: await key('up') } }
+      const queue = { path: socket, token: await queueToken(keys, grant) }
+      return { topic, conductor: CONDUCTOR_TOPIC, queue, kid, keys: { down: await key('down'), up: await key('up') } }
     },
   }
 }

@@ -55,6 +55,8 @@ export interface Queue {
   extend(topic: string, receipt: string, ms: number): Promise<void>
   /** Gives deliveries back, to be delivered again not earlier than `delayMs` from now. */
   release(topic: string, receipts: string[], delayMs?: number): Promise<void>
+  /** Puts deliveries aside for an operator to see, never to be delivered again; a backend without that place leaves it out. */
+  bury?(topic: string, receipts: string[]): Promise<void>
   /** Ends every wait (with no messages) and lets go of connections. */
   close(): Promise<void>
 }

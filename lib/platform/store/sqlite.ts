@@ -1,21 +1,10 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../../kit/clock.ts'
+import { checked, increased, kindOf, toJson } from './changes.ts'
 import { parsing } from './parsed.ts'
-import {
-  BadTransaction,
-  type Change,
-  Conflict,
-  type Item,
-  type Key,
-  MAX_CHANGES,
-  MAX_ITEM_BYTES,
-  type Store,
-} from './store.ts'
+import { type Change, Conflict, type Item, type Key, NewerSchema, type Store } from './store.ts'
 
-/** The file was written by a newer Coffer, whose records this one might misread. */
-export class NewerSchema extends Error {
-  override name = 'NewerSchema'
-}
+export { NewerSchema }
 
 /** A Store in one SQLite file. */
 export interface SqliteStore extends Store {
@@ -207,42 +196,10 @@ function isLive(head: Head | undefined, now: number): head is Head {
   return head !== undefined && (head.expires === null || head.expires > now)
 }
 
-function kindOf(id: string): string {
-  const end = id.indexOf('#')
-  return end < 0 ? id : id.slice(0, end)
-}
-
 /** The ids of a kind (or all) after `after`: from the first (inclusive) to the second (exclusive). */
 function idRange(kind: string | undefined, after: string | undefined): [string, string] {
   const start = kind === undefined ? '' : `${kind}#`
   const end = kind === undefined ? LAST_ID : `${kind}$` // `$` is the character after `#`
   // With a NUL behind it, an id becomes the least one after it.
   return [after === undefined || after < start ? start : `${after}\0`, end]
-}
-
-function increased(body: unknown, change: Change & { op: 'add' }): { body: object; result: number } {
-  if (typeof body !== 'object' || body === null) throw new BadTransaction(`${change.key.id} is no object to add to`)
-  const before: unknown = Object.hasOwn(body, change.field) ? Reflect.get(body, change.field) : 0
-  if (typeof before !== 'number') throw new BadTransaction(`${change.field} of ${change.key.id} is no number`)
-  const result = before + change.by
-  return { body: { ...body, [change.field]: result }, result }
-}
-
-/** The JSON of each change that has a body. Throws BadTransaction. */
-function checked(changes: Change[]): (string | undefined)[] {
-  if (changes.length > MAX_CHANGES) throw new BadTransaction(`${changes.length} changes are more than ${MAX_CHANGES}`)
-  if (changes.length > 1) {
-    const keys = new Set(changes.map(({ key }) => `${key.project}/${key.id}`))
-    if (keys.size < changes.length) throw new BadTransaction('two changes of one key')
-  }
-  return changes.map(change => (change.op === 'put' ? toJson(change.body) : undefined))
-}
-
-function toJson(body: unknown): string {
-  const json: string | undefined = JSON.stringify(body)
-  if (json === undefined) throw new BadTransaction('a body that JSON cannot hold')
-  // A UTF-16 unit has at most three bytes, so most bodies need no counting.
-  if (json.length * 3 > MAX_ITEM_BYTES && Buffer.byteLength(json) > MAX_ITEM_BYTES)
-    throw new BadTransaction(`a body of more than ${MAX_ITEM_BYTES} bytes`)
-  return json
 }

@@ -51,6 +51,11 @@ export class BadTransaction extends Error {
   override name = 'BadTransaction'
 }
 
+/** What is stored was written by a newer Coffer, whose records this one might misread. */
+export class NewerSchema extends Error {
+  override name = 'NewerSchema'
+}
+
 /** Where a listing goes on: only records whose `key.id` (for `all`: the cursor given) comes after it. */
 export interface Range {
   after?: string

@@ -39,7 +39,7 @@ export const clock: Clock = {
 }
 
 const quiet = () => undefined
-const log: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => log }
+export const log: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => log }
 
 // The server refuses to run as root: then it is nobody's, and its programs must lie where nobody can reach them.
 const root = process.getuid?.() === 0
