@@ -94,6 +94,8 @@ export async function newRabbit(): Promise<RabbitServer> {
     const headers = { authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}` }
     const answer = await fetch(`http://127.0.0.1:${managementPort}/api/health/checks/port-listener/${port}`, {
       headers,
+      // A server that dies may never answer.
+      signal: AbortSignal.timeout(2_000),
     })
       .then(({ status }) => status)
       .catch(() => 0)
