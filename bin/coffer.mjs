@@ -57,6 +57,8 @@ const COMMANDS = {
     env: { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'v8') },
   },
   serve: { args: ['--disable-warning=ExperimentalWarning', join('local', 'serve.ts')] },
+  localstack: { args: ['--disable-warning=ExperimentalWarning', join('localstack', 'main.ts')] },
+  'deploy:init': { args: [join('scripts', 'deploy-init.ts')] },
   test: { args: [...jest, ...report] },
   'test:services': { args: [join('scripts', 'test-services.ts'), ...report] },
   verify: { args: [join('scripts', 'verify.ts')] },

@@ -1,7 +1,7 @@
 import middy from '@middy/core'
 import type { APIGatewayAuthorizerResult, APIGatewayRequestAuthorizerEvent } from 'aws-lambda'
 import { header } from '../lib/kit/http/pipeline.ts'
-import { usageKey } from '../lib/limits/plans.ts'
+import { PLANS, usageKey } from '../lib/limits/plans.ts'
 import { wired } from '../lib/wiring/current.ts'
 
 /** A REQUEST authorizer on `X-Auth-Token`: allows every route of the API (route checks are the pipeline's), or throws Unauthorized. */
@@ -18,7 +18,7 @@ export const handler = middy<APIGatewayRequestAuthorizerEvent, APIGatewayAuthori
       Statement: [{ Action: 'execute-api:Invoke', Effect: 'Allow', Resource: `${arn}/*` }],
     },
     // The usage plan's key, which API Gateway takes from here (`apiKeySourceType: AUTHORIZER`).
-    usageIdentifierKey: usageKey({ project: caller.project.id, roles: caller.roles }),
+    usageIdentifierKey: usageKey({ project: caller.project.id, roles: caller.roles }, PLANS, wired().stage),
     context: { user_id: caller.user.id, project_id: caller.project.id, roles: caller.roles.join(',') },
   }
 })

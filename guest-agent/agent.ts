@@ -8,6 +8,7 @@ import { type Envelope, readEnvelope, type Sealer } from '../lib/kit/seal.ts'
 import type { Message, Queue } from '../lib/platform/queue/queue.ts'
 import { handlers } from './handlers.ts'
 import type { Ended, Journal } from './journal.ts'
+import { patiently } from './patience.ts'
 import { isRemoval, isThere } from './removals.ts'
 
 /** Everything that an agent works with; its main.ts makes it for a real machine, a test for a simulated one. */
@@ -214,7 +215,8 @@ export class Agent {
     const trace = log.child({ method, number, requestId })
     const begun = await this.#begun(number, method, input)
     try {
-      const result = await this.#dispatch(method, input, driver).catch((error: unknown) => {
+      const work = () => this.#dispatch(method, input, driver)
+      const result = await patiently(this.#parts, work).catch((error: unknown) => {
         if (!begun || !(error instanceof Refused) || error.code !== 404) throw error
         trace.info({}, 'command found done')
         return null

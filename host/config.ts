@@ -11,6 +11,12 @@ export const HostConfig = z.object({
   queue: z.union([
     z.object({ path: z.string(), token: z.string() }),
     z.object({ url: z.string(), username: z.string(), password: z.string(), ca: z.string().optional() }),
+    z.object({
+      region: z.string(),
+      endpoint: z.string().optional(),
+      urls: z.record(z.string(), z.string()),
+      credentials: z.object({ accessKeyId: z.string(), secretAccessKey: z.string(), sessionToken: z.string() }),
+    }),
   ]),
   topic: z.string(),
   conductor: z.string(),

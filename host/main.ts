@@ -40,10 +40,22 @@ function rabbitmqOf() {
   if (!('url' in queue)) throw new Error('the bus is another kind: the daemon has to be started again')
   return queue
 }
+function sqsOf() {
+  const { queue } = readConfig()
+  if (!('urls' in queue)) throw new Error('the bus is another kind: the daemon has to be started again')
+  return queue
+}
+/** How long credentials are taken for good before the file is read again. */
+const SQS_MS = 60_000
 const own = { clock: systemClock, log }
 async function busOf(): Promise<Queue> {
   if ('path' in config.queue)
     return socketQueue({ ...own, path: () => socketOf().path, token: async () => socketOf().token })
+  if ('urls' in config.queue) {
+    const { agentSqs } = await import('../lib/platform/queue/sqs-agent.ts')
+    const fresh = async () => ({ access: { kind: 'sqs', ...sqsOf() }, expires: systemClock.now() + SQS_MS })
+    return agentSqs(config.queue, systemClock, fresh)
+  }
   const { rabbitmqQueue } = await import('../lib/platform/queue/rabbitmq.ts')
   return rabbitmqQueue({ ...own, random: systemRandom, machine: true, access: async () => rabbitmqOf() })
 }

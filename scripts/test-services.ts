@@ -10,6 +10,7 @@ const VENV = join(ROOT, '.venv')
 const ENVIRONMENTS = [
   { what: 'the OpenStack clients', folder: '.venv', requirements: 'requirements.txt' },
   { what: 'an emulator of AWS', folder: join('.venv', 'aws'), requirements: 'requirements-aws.txt' },
+  { what: 'cfn-lint', folder: join('.venv', 'lint'), requirements: 'requirements-lint.txt' },
 ]
 
 function run(program: string, args: string[]): void {

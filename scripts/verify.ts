@@ -7,7 +7,7 @@ const JEST = [
   '--no-warnings=ExperimentalWarning',
   join('node_modules', 'jest', 'bin', 'jest.js'),
 ]
-const FOLDERS = ['lib', 'functions', 'guest-agent', 'host', 'local', 'test', 'bench', 'scripts']
+const FOLDERS = ['lib', 'functions', 'guest-agent', 'host', 'local', 'localstack', 'test', 'bench', 'scripts']
 
 const steps: [name: string, program: string, args: string[]][] = [
   ['format and lint', 'biome', ['check', '--error-on-warnings', '.']],

@@ -124,6 +124,8 @@ export interface Driver {
 
   /** Bytes that the volume's files take, truly counted. */
   used_bytes(): Promise<number>
+  /** Whether an error means that the server was not there, or went away in the middle. */
+  wasLost?(error: unknown): boolean
 
   /** Makes the manifest's root user, or gives it another password: a superuser that can log in. */
   enable_root_with_password(password: string): Promise<void>

@@ -20,17 +20,21 @@ export const KEYS = 32
  */
 export const PLANS: [Plan, ...Plan[]] = [
   { name: 'operator', rate: 200, burst: 400, role: 'admin' },
-  { name: 'default', rate: 100, burst: 200 },
+  { name: 'member', rate: 100, burst: 200 },
 ]
 
 /** A key's value. It is no secret: keys are taken from the authorizer alone, never from a client. At least 20 characters, as asked for. */
-export const keyOf = (plan: Pick<Plan, 'name'>, index: number) =>
-  `coffer-usage-plan-${plan.name}-${String(index).padStart(2, '0')}`
+export const keyOf = (plan: Pick<Plan, 'name'>, index: number, stage = 'local') =>
+  `coffer-${stage}-usage-plan-${plan.name}-${String(index).padStart(2, '0')}`
 
 /** The key that a project's requests are counted on. */
-export function usageKey({ project, roles }: { project: string; roles: string[] }, plans: Plan[] = PLANS): string {
+export function usageKey(
+  { project, roles }: { project: string; roles: string[] },
+  plans: Plan[] = PLANS,
+  stage = 'local',
+): string {
   const plan = plans.find(({ role }) => role === undefined || roles.includes(role)) ?? PLANS[PLANS.length - 1]!
-  return keyOf(plan, indexOf(project))
+  return keyOf(plan, indexOf(project), stage)
 }
 
 /** Projects whose key is remembered. */

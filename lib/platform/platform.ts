@@ -60,6 +60,8 @@ export interface Platform {
   throttle: Throttle
   /** What happens, counted as it happens. */
   metrics: Metrics
+  /** The deployment's name, where there are several. */
+  stage?: string
   /** Whether waits are ended by delayed messages: where `periodic` looks but once a minute. */
   delaysDoorbells?: boolean
   /** While a request is handled: the platform as it is, for what has no effect, and whether its changes are only checked. */

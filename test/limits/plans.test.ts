@@ -29,7 +29,7 @@ describe('usage plans', () => {
 
   it('put admins on the plan of operators', () => {
     expect(usageKey({ project: 'p', roles: ['member', 'admin'] })).toMatch(/-operator-\d\d$/)
-    expect(usageKey({ project: 'p', roles: ['member'] })).toMatch(/-default-\d\d$/)
-    expect(usageKey({ project: 'p', roles: [] })).toMatch(/-default-\d\d$/)
+    expect(usageKey({ project: 'p', roles: ['member'] })).toMatch(/-member-\d\d$/)
+    expect(usageKey({ project: 'p', roles: [] })).toMatch(/-member-\d\d$/)
   })
 })

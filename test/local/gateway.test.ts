@@ -58,7 +58,7 @@ const lineOf = (project: string) =>
 
 describe('the gateway', () => {
   it('answers 429 over a usage plan, with Trove’s body, and counts it', async () => {
-    const tiny = { name: 'default', rate: 0.001, burst: 2 }
+    const tiny = { name: 'member', rate: 0.001, burst: 2 }
     const { ask, base } = await setUp([tiny])
     expect((await ask('demo')).status).toBe(200)
     expect((await ask('demo')).status).toBe(200)
@@ -70,7 +70,7 @@ describe('the gateway', () => {
       overLimit: {
         code: 429,
         message: 'This request was rate-limited.',
-        details: "More requests than the usage plan 'default' allows.",
+        details: "More requests than the usage plan 'member' allows.",
         retryAfter: over.headers.get('retry-after'),
       },
     })
@@ -80,7 +80,7 @@ describe('the gateway', () => {
   })
 
   it('counts a request without a good token on no plan', async () => {
-    const { ask } = await setUp([{ name: 'default', rate: 0.001, burst: 1 }])
+    const { ask } = await setUp([{ name: 'member', rate: 0.001, burst: 1 }])
     for (let tries = 0; tries < 3; tries++) expect((await ask('forged')).status).toBe(401)
     expect((await ask('demo')).status).toBe(200)
   })

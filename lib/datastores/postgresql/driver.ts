@@ -9,7 +9,7 @@ import { bytesUnder, type Owner } from './files.ts'
 import { rootVerbs } from './root.ts'
 import { SALT_BYTES, scramVerifier } from './scram.ts'
 import { postgresqlServer, type Server } from './server.ts'
-import { postgresqlSessions, type Sessions } from './sessions.ts'
+import { postgresqlSessions, type Sessions, wasLost } from './sessions.ts'
 import { setUp } from './setup.ts'
 import { sslVerbs } from './ssl.ts'
 import { grantUsers, makeUsers, userVerbs } from './users.ts'
@@ -64,6 +64,7 @@ export function postgresqlDriver(site: Site, owner?: Owner): Driver {
     ended: server.ended,
     status: statusOf(site, server, sessions),
     update_access: admitFrom(site.volume, sessions, admit, owner),
+    wasLost,
     used_bytes: () => bytesUnder(site.volume),
     ...rootVerbs(tools),
     diagnostics: () => diagnosticsOf(site.volume, server),

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Client, type ClientConfig, DatabaseError, type QueryResultRow } from 'pg'
+import { codeOf, reason } from '../../kit/errors.ts'
 import type { Site } from '../driver.ts'
 import { layout, majorIn } from './engine.ts'
 import { textOf } from './files.ts'
@@ -31,6 +32,12 @@ export const sqlState = (error: unknown) => (error instanceof DatabaseError ? er
 
 /** An error after which the session is of no use: not an answer of the server, or its last one. */
 const lost = (error: unknown) => !(error instanceof DatabaseError) || /^(57P0|08)/.test(error.code ?? '')
+
+/** Whether the server was not there, or went away in the middle: not an answer that it will give again. */
+export function wasLost(error: unknown): boolean {
+  if (error instanceof DatabaseError) return /^(57P0|08)/.test(error.code ?? '')
+  return /^(ECONN|EPIPE)/.test(codeOf(error) ?? '') || /^Connection terminated/.test(reason(error))
+}
 
 // A named statement is planned once for the session, which is most of what a listing costs.
 const nameOf = (text: string) => createHash('md5').update(text).digest('hex')

@@ -1,0 +1,143 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { KEYS, keyOf, PLANS } from '../../lib/limits/plans.ts'
+import { TABLE } from '../../lib/platform/store/dynamodb-table.ts'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+const OUT = join(ROOT, 'build', 'package')
+const FUNCTIONS = ['api', 'authorizer', 'conductor', 'enrol', 'identity', 'periodic', 'taskmanager']
+const MEBIBYTE = 1024 * 1024
+
+interface Resource {
+  Type: string
+  // biome-ignore lint/suspicious/noExplicitAny: a template is whatever it is
+  Properties: Record<string, any>
+}
+
+let text: string
+let resources: Record<string, Resource>
+const ofType = (type: string) => Object.entries(resources).filter(([, { Type }]) => Type === type)
+
+/** What `sls deploy --stage prod` would deploy; neither credentials nor a network are needed to make it. */
+beforeAll(() => {
+  const sls = join(ROOT, 'node_modules', 'serverless', 'bin', 'serverless.js')
+  const env = { ...process.env, AWS_REGION: 'eu-central-1', NODE_OPTIONS: '', SLS_NOTIFICATIONS_MODE: 'off' }
+  execFileSync(process.execPath, [sls, 'package', '--stage', 'prod', '--package', OUT], {
+    cwd: ROOT,
+    env,
+    stdio: 'pipe',
+  })
+  text = readFileSync(join(OUT, 'cloudformation-template-update-stack.json'), 'utf8')
+  resources = JSON.parse(text).Resources
+}, 600_000)
+
+describe('what is deployed', () => {
+  it('is a template without an error', () => {
+    const lint = join(ROOT, '.venv', 'lint', 'bin', 'cfn-lint')
+    const args = ['--ignore-checks', 'W3005', '--', join(OUT, 'cloudformation-template-update-stack.json')]
+    expect(execFileSync(lint, args, { encoding: 'utf8' })).toBe('')
+  }, 120_000)
+
+  it('has every function, each bundled on its own in at most 1 MiB', () => {
+    const names = ofType('AWS::Lambda::Function').map(([, { Properties }]) => Properties['FunctionName'])
+    expect(names.sort()).toEqual(FUNCTIONS.map(name => `coffer-prod-${name}`))
+    for (const name of FUNCTIONS) expect(statSync(join(OUT, `${name}.zip`)).size).toBeLessThan(MEBIBYTE)
+    for (const [, { Properties }] of ofType('AWS::Lambda::Function')) {
+      expect(Properties).toMatchObject({ Runtime: 'nodejs24.x', Architectures: ['arm64'] })
+      expect(Object.values(Properties['Environment'].Variables)).not.toContain('')
+    }
+  })
+
+  it('hides a message for six times as long as its function may take, and gives up into a queue of its own', () => {
+    const mappings = ofType('AWS::Lambda::EventSourceMapping')
+    expect(mappings).toHaveLength(2)
+    for (const [, { Properties }] of mappings) {
+      const [queue] = Properties['EventSourceArn']['Fn::GetAtt']
+      const [name] = Properties['FunctionName']['Fn::GetAtt']
+      const { VisibilityTimeout, RedrivePolicy } = resources[queue]?.Properties ?? {}
+      const window = Properties['MaximumBatchingWindowInSeconds'] ?? 0
+      expect(VisibilityTimeout).toBeGreaterThanOrEqual(6 * resources[name]?.Properties['Timeout'] + window)
+      expect(resources[RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0]]?.Type).toBe('AWS::SQS::Queue')
+      expect(RedrivePolicy.maxReceiveCount).toBe(5)
+      expect(Properties['FunctionResponseTypes']).toEqual(['ReportBatchItemFailures'])
+      expect(Properties['ScalingConfig'].MaximumConcurrency).toBeGreaterThanOrEqual(2)
+    }
+  })
+
+  it('gives no role a wildcard action, and no resource but what it names', () => {
+    const roles = ofType('AWS::IAM::Role')
+    expect(roles.map(([name]) => name).sort()).toEqual(
+      [...FUNCTIONS.map(name => `${name[0]?.toUpperCase()}${name.slice(1)}Role`), 'GuestRole'].sort(),
+    )
+    for (const [, { Properties }] of [...roles, ...ofType('AWS::IAM::Policy')]) {
+      const documents = Properties['PolicyDocument']
+        ? [Properties['PolicyDocument']]
+        : Properties['Policies'].map((one: { PolicyDocument: unknown }) => one.PolicyDocument)
+      for (const { Statement } of documents) {
+        for (const { Effect, Action, Resource } of Statement) {
+          expect(Effect).toBe('Allow')
+          for (const action of [Action].flat()) expect(action).toMatch(/^[a-z]+:[A-Za-z]+$/)
+          expect([Resource].flat()).not.toContain('*')
+        }
+      }
+    }
+  })
+
+  it('keeps its state in one table, encrypted, restorable, with the keys that the store uses', () => {
+    const [[, table] = [], ...more] = ofType('AWS::DynamoDB::Table')
+    expect(more).toEqual([])
+    expect(table?.Properties).toMatchObject({
+      BillingMode: TABLE.BillingMode,
+      KeySchema: TABLE.KeySchema,
+      AttributeDefinitions: TABLE.AttributeDefinitions,
+      TimeToLiveSpecification: TABLE.TimeToLiveSpecification,
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+      SSESpecification: { SSEEnabled: true },
+    })
+  })
+
+  it('has no bucket that anybody else can read', () => {
+    for (const [name, { Properties }] of ofType('AWS::S3::Bucket')) {
+      expect(Properties['BucketEncryption']).toBeDefined()
+      if (name !== 'Bucket') continue
+      expect(Object.values(Properties['PublicAccessBlockConfiguration'])).toEqual([true, true, true, true])
+    }
+  })
+
+  it('counts requests on keys that the authorizer names, by the plans that it knows', () => {
+    const [[, api] = []] = ofType('AWS::ApiGateway::RestApi')
+    expect(api?.Properties['ApiKeySourceType']).toBe('AUTHORIZER')
+    const keys = ofType('AWS::ApiGateway::ApiKey').map(([, { Properties }]) => Properties['Value'])
+    const all = PLANS.flatMap(plan => Array.from({ length: KEYS }, (_, index) => keyOf(plan, index, 'prod')))
+    expect(keys.sort()).toEqual(all.sort())
+    const throttles = ofType('AWS::ApiGateway::UsagePlan').map(([, { Properties }]) => Properties['Throttle'])
+    expect(throttles).toEqual(
+      expect.arrayContaining(PLANS.map(({ rate, burst }) => ({ RateLimit: rate, BurstLimit: burst }))),
+    )
+    const [[, authorizer] = []] = ofType('AWS::ApiGateway::Authorizer')
+    expect(authorizer?.Properties).toMatchObject({
+      Type: 'REQUEST',
+      IdentitySource: 'method.request.header.X-Auth-Token',
+      AuthorizerResultTtlInSeconds: 60,
+    })
+  })
+
+  it('answers with bodies that clients read where the gateway answers by itself', () => {
+    const types = ofType('AWS::ApiGateway::GatewayResponse').map(([, { Properties }]) => Properties['ResponseType'])
+    expect(types).toEqual(expect.arrayContaining(['UNAUTHORIZED', 'ACCESS_DENIED', 'THROTTLED', 'QUOTA_EXCEEDED']))
+  })
+
+  it('tells somebody when messages are given up, wait, or functions fail', () => {
+    const metrics = ofType('AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties['MetricName'])
+    expect(new Set(metrics)).toEqual(
+      new Set(['ApproximateNumberOfMessagesVisible', 'ApproximateAgeOfOldestMessage', 'Errors', 'Throttles']),
+    )
+  })
+
+  it('holds nothing secret', () => {
+    expect(text).not.toMatch(/AKIA[0-9A-Z]{16}|PRIVATE KEY|"[A-Za-z0-9_-]{43}="/)
+    expect(text).toContain('/coffer/prod/master-key')
+  })
+})
