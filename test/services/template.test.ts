@@ -36,7 +36,8 @@ beforeAll(() => {
 describe('what is deployed', () => {
   it('is a template without an error', () => {
     const lint = join(ROOT, '.venv', 'lint', 'bin', 'cfn-lint')
-    const args = ['--ignore-checks', 'W3005', '--', join(OUT, 'cloudformation-template-update-stack.json')]
+    // W3037: the emulator asks for rights by the names of batch calls, which AWS does not know apart.
+    const args = ['--ignore-checks', 'W3005', 'W3037', '--', join(OUT, 'cloudformation-template-update-stack.json')]
     expect(execFileSync(lint, args, { encoding: 'utf8' })).toBe('')
   }, 120_000)
 
