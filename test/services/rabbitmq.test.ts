@@ -118,48 +118,4 @@ describe('RabbitMQ queue of its own', () => {
     await expect(stranger.send('t', [{ body: 'x' }])).rejects.toThrow(NotAdmitted)
     await stranger.close()
   })
-
-  it(
-    'loses nothing when the server is killed in the middle',
-    () =>
-      using(async (queue, topic) => {
-        const consumer = open()
-        const seen = new Set<string>()
-        const sent = new Set<string>()
-        let [sending, all] = [true, false]
-        const receive = async () => {
-          while (!all || seen.size < sent.size) {
-            const messages = await consumer.receive(topic, { max: 10, waitMs: 500 })
-            for (const { body } of messages) seen.add(body)
-            await consumer.ack(
-              topic,
-              messages.map(({ receipt }) => receipt),
-            )
-          }
-        }
-        const send = async (worker: number) => {
-          for (let number = 0; sending; number++) {
-            const body = `${worker}-${number}`
-            await queue.send(topic, [{ body, ...(number % 5 === 0 && { delayMs: 20 }) }])
-            sent.add(body)
-          }
-        }
-        const receiving = receive()
-        const senders = [1, 2, 3].map(send)
-        for (let round = 0; round < 2; round++) {
-          const before = sent.size
-          while (sent.size < before + 100) await clock.sleep(10)
-          await server.kill()
-          await server.start()
-        }
-        const before = sent.size
-        while (sent.size < before + 20) await clock.sleep(10)
-        sending = false
-        await Promise.all(senders)
-        await receiving
-        expect([...sent].filter(body => !seen.has(body))).toEqual([])
-        await consumer.close()
-      }),
-    300_000,
-  )
 })
