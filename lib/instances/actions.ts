@@ -28,8 +28,7 @@ const action = <S extends z.ZodType>(
   handle,
 })
 
-/** An empty object; openstacksdk says null. */
-const Empty = z.strictObject({}).nullable()
+const Empty = z.strictObject({})
 
 const Resize = z.union([
   z.strictObject({ volume: z.union([z.strictObject({ size: Size }), Size.transform(size => ({ size }))]) }),
@@ -38,7 +37,8 @@ const Resize = z.union([
 
 /** What `POST /instances/{id}/action` can do, by the body's one key. */
 export const actions: Actions = {
-  restart: action(Empty, requestRestart),
+  // openstacksdk says null.
+  restart: action(Empty.nullable(), requestRestart),
   resize: action(Resize, async call =>
     'volume' in call.body
       ? requestResizeVolume({ ...call, body: call.body.volume })
@@ -59,7 +59,7 @@ export const actions: Actions = {
 export const mgmtActions: Actions = {
   stop: action(Empty, requestStop),
   reboot: action(Empty, requestReboot),
-  migrate: action(z.strictObject({ host: z.string().max(255).optional() }).nullable(), async call => {
+  migrate: action(z.strictObject({ host: z.string().max(255).optional() }), async call => {
     await findInstance(call.deps, call, call.params['id'] ?? '')
     throw notImplemented('This compute backend has no other host to migrate an instance to.')
   }),
