@@ -1,20 +1,15 @@
 import { z } from 'zod'
 import { CONDUCTOR_TOPIC, hostSubject, hostTopic } from '../contracts/conductor.ts'
-import { bells } from '../kit/bells.ts'
-import { authority } from '../kit/ca.ts'
 import { derivedKeys } from '../kit/keys.ts'
 import { uncounted } from '../kit/metrics.ts'
-import { derivedEnd, sealer } from '../kit/seal.ts'
 import { storedThrottle } from '../kit/throttle/stored.ts'
 import { unlimited } from '../kit/throttle/throttle.ts'
-import { vault } from '../kit/vault.ts'
-import { hostCompute } from '../platform/compute/host.ts'
-import { builtinIdentity } from '../platform/identity/builtin.ts'
 import type { Platform } from '../platform/platform.ts'
 import { type SqsQueue, sqsQueue } from '../platform/queue/sqs.ts'
 import { sqsAccess } from '../platform/queue/sqs-access.ts'
 import { ssmSecrets } from '../platform/secrets/ssm.ts'
 import { dynamodbStore } from '../platform/store/dynamodb.ts'
+import { common } from './common.ts'
 import { wire } from './current.ts'
 import { systemClock as clock, systemRandom as random, systemLog } from './system.ts'
 
@@ -57,22 +52,16 @@ export function awsPlatform(settings: AwsSettings): Platform & { queue: SqsQueue
   const keys = derivedKeys(secrets)
   const store = dynamodbStore({ clock, random, connection, table })
   const queue = sqsQueue({ clock, connection, prefix: `${prefix}-` })
-  const seals = sealer(derivedEnd(keys))
-  const identity = builtinIdentity({ store, secrets, clock, random })
   const rate = settings.COFFER_RATE
   return {
-    store,
-    queue,
-    compute: hostCompute({ hostId: settings.COFFER_HOST, queue, store, sealer: seals, clock, random }),
-    identity,
-    identityService: identity,
-    keys,
-    sealer: seals,
-    vault: vault(keys),
-    bells: bells(clock),
-    clock,
-    random,
-    log: systemLog('lambda', settings.COFFER_LOG_LEVEL),
+    ...common({
+      store,
+      queue,
+      secrets,
+      keys,
+      hostId: settings.COFFER_HOST,
+      log: systemLog('lambda', settings.COFFER_LOG_LEVEL),
+    }),
     boot: random.uuid(),
     // Another container may hold it: its lease ends by time.
     isLive: () => true,
@@ -85,7 +74,6 @@ export function awsPlatform(settings: AwsSettings): Platform & { queue: SqsQueue
       address: topic => queue.address(topic),
     }).access,
     publicUrl: url,
-    authority: authority({ keys, store, clock, random }),
     throttle: rate === 0 ? unlimited : storedThrottle(store, clock, rate),
     metrics: uncounted,
     stage: settings.COFFER_STAGE,

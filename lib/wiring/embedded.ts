@@ -6,21 +6,16 @@ import { CONDUCTOR_TOPIC, guestTopic, hostSubject, hostTopic } from '../contract
 import { TASKMANAGER_TOPIC } from '../contracts/taskmanager.ts'
 import { allDatastores } from '../datastores/catalog.ts'
 import { guests } from '../guests/guest.ts'
-import { bells } from '../kit/bells.ts'
-import { authority } from '../kit/ca.ts'
 import type { Log } from '../kit/clock.ts'
 import { derivedKeys, type Keys } from '../kit/keys.ts'
 import type { Metrics } from '../kit/metrics.ts'
-import { derivedEnd, sealer } from '../kit/seal.ts'
 import { memoryThrottle } from '../kit/throttle/memory.ts'
-import { vault } from '../kit/vault.ts'
-import { hostCompute } from '../platform/compute/host.ts'
-import { builtinIdentity } from '../platform/identity/builtin.ts'
 import type { Platform } from '../platform/platform.ts'
 import { type EmbeddedQueue, embeddedQueue } from '../platform/queue/embedded.ts'
 import type { Grant } from '../platform/queue/queue.ts'
 import { keyfileSecrets } from '../platform/secrets/keyfile.ts'
 import { type SqliteStore, sqliteStore } from '../platform/store/sqlite.ts'
+import { common } from './common.ts'
 import { systemClock as clock, systemRandom as random } from './system.ts'
 
 export interface EmbeddedOptions {
@@ -60,23 +55,10 @@ export async function embedded(options: EmbeddedOptions): Promise<Embedded> {
   const keys = derivedKeys(secrets)
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock })
   const queue = embeddedQueue({ clock, random })
-  const seals = sealer(derivedEnd(keys))
   const boot = random.uuid()
-  const identity = builtinIdentity({ store, secrets, clock, random })
   const socket = socketPath(dataDir)
   const platform = {
-    store,
-    queue,
-    compute: hostCompute({ hostId: HOST_ID, queue, store, sealer: seals, clock, random }),
-    identity,
-    identityService: identity,
-    keys,
-    sealer: seals,
-    vault: vault(keys),
-    bells: bells(clock),
-    clock,
-    random,
-    log,
+    ...common({ store, queue, secrets, keys, hostId: HOST_ID, log }),
     boot,
     // There is one control plane on a data directory: whoever held a lease before is dead.
     isLive: (other: string) => other === boot,
@@ -87,7 +69,6 @@ export async function embedded(options: EmbeddedOptions): Promise<Embedded> {
       token: await queueToken(keys, grant),
     }),
     publicUrl,
-    authority: authority({ keys, store, clock, random }),
     // One process serves here.
     throttle: memoryThrottle(clock, rate),
     metrics,

@@ -3,16 +3,10 @@ import { z } from 'zod'
 import { CONDUCTOR_TOPIC, hostSubject, hostTopic } from '../contracts/conductor.ts'
 import { TASKMANAGER_TOPIC } from '../contracts/taskmanager.ts'
 import { allDatastores } from '../datastores/catalog.ts'
-import { bells } from '../kit/bells.ts'
-import { authority } from '../kit/ca.ts'
 import type { Log } from '../kit/clock.ts'
 import { derivedKeys, type Keys } from '../kit/keys.ts'
 import type { Metrics } from '../kit/metrics.ts'
-import { derivedEnd, sealer } from '../kit/seal.ts'
 import { storedThrottle } from '../kit/throttle/stored.ts'
-import { vault } from '../kit/vault.ts'
-import { hostCompute } from '../platform/compute/host.ts'
-import { builtinIdentity } from '../platform/identity/builtin.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Grant } from '../platform/queue/queue.ts'
 import { rabbitmqQueue } from '../platform/queue/rabbitmq.ts'
@@ -20,6 +14,7 @@ import { rabbitmqUsers } from '../platform/queue/rabbitmq-access.ts'
 import { keyfileSecrets } from '../platform/secrets/keyfile.ts'
 import { type PostgresqlStore, postgresqlStore } from '../platform/store/postgresql.ts'
 import { type Boots, watchedBoots } from './boots.ts'
+import { common } from './common.ts'
 import { HOST_ID } from './embedded.ts'
 import { systemClock as clock, systemRandom as random } from './system.ts'
 
@@ -90,10 +85,8 @@ export async function own({ settings, log, rate, metrics }: OwnOptions): Promise
       await users.revoke(topic)
     },
   }
-  const seals = sealer(derivedEnd(keys))
   const boot = random.uuid()
   const boots = await watchedBoots({ store, clock, log, boot })
-  const identity = builtinIdentity({ store, secrets, clock, random })
 
   /** A user named as its topic, with a password that changes with `use`. */
   async function granted(grant: Pick<Grant, 'receive' | 'send'>, use: string) {
@@ -104,18 +97,7 @@ export async function own({ settings, log, rate, metrics }: OwnOptions): Promise
   }
 
   const platform = {
-    store,
-    queue,
-    compute: hostCompute({ hostId: HOST_ID, queue, store, sealer: seals, clock, random }),
-    identity,
-    identityService: identity,
-    keys,
-    sealer: seals,
-    vault: vault(keys),
-    bells: bells(clock),
-    clock,
-    random,
-    log,
+    ...common({ store, queue, secrets, keys, hostId: HOST_ID, log }),
     boot,
     isLive: boots.isLive,
     enrolUrl: () => `${settings.PUBLIC_URL}/enrol`,
@@ -125,7 +107,6 @@ export async function own({ settings, log, rate, metrics }: OwnOptions): Promise
       ...(await granted(grant, String(Math.floor(grant.expires / HOUR_MS)))),
     }),
     publicUrl: settings.PUBLIC_URL,
-    authority: authority({ keys, store, clock, random }),
     throttle: storedThrottle(store, clock, rate),
     metrics,
   }
