@@ -38,6 +38,8 @@ function nodesOf(text: string): Node[] {
     processEntities: false,
     cdataPropName: CDATA,
     maxNestedTags: 33,
+    // It would rename `toString` and its like; what is read from a document is an own property everywhere.
+    onDangerousProperty: name => name,
   })
   try {
     const valid = XMLValidator.validate(text)

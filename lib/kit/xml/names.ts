@@ -58,8 +58,11 @@ const START =
   'A-Za-z_\\u00C0-\\u00D6\\u00D8-\\u00F6\\u00F8-\\u02FF\\u0370-\\u037D\\u037F-\\u1FFF\\u200C\\u200D\\u2070-\\u218F'
 const NAME = new RegExp(`^[${START}][${START}0-9.\\-\\u00B7\\u0300-\\u036F\\u203F\\u2040]*$`)
 
+/** Names that readers of documents refuse, for what they could do to an object. */
+const REFUSED = ['__proto__', 'constructor', 'prototype']
+
 /** Whether a key can be the name of an element. */
-export const isName = (key: string) => NAME.test(key)
+export const isName = (key: string) => NAME.test(key) && !REFUSED.includes(key)
 
 /** The name of a list's items: the list's without its last `s`, else `item`. */
 export const itemName = (list: string) => (/.s$/.test(list) ? list.slice(0, -1) : 'item')

@@ -126,6 +126,13 @@ it.each(shapes)(
   },
 )
 
+it.each([...Object.getOwnPropertyNames(Object.prototype), 'prototype'])('reads the key %s as it was written', key => {
+  const value = { instance: { configuration: Object.fromEntries([[key, 'x']]) } }
+  const schema = z.object({ instance: z.object({ configuration: z.custom<object>() }) })
+  const read = validated(schema, parseXml(writeXml(value)))
+  expect(Object.entries(read.instance.configuration)).toEqual([[key, 'x']])
+})
+
 const textsIn = ({ attributes, children, text: own }: ReturnType<typeof seen>): string[] => [
   ...Object.values(attributes),
   own,
