@@ -23,6 +23,7 @@ import { queueOf } from './queues.ts'
 const VERSION = '0.1.0'
 const DRIVERS: Record<string, (site: Site) => Driver> = { postgresql: site => postgresqlDriver(site) }
 const RENEW_BEFORE_MS = 600_000
+const KEYS = new Map<string, Uint8Array>()
 const VANISHED_MS = 1_000
 const LAST_WORD_MS = 1_500
 
@@ -75,7 +76,7 @@ const renewed = async () => {
 const current = () => credentials
 queue = await queueOf(current().access.kind, { current, renewed, clock, random: systemRandom, log })
 const key = async (_kid: string, _subject: string, _generation: number, direction: 'down' | 'up') =>
-  new Uint8Array(Buffer.from(credentials.keys[direction], 'base64url'))
+  bytesOf(credentials.keys[direction])
 
 agent = new Agent({
   subject: guestSubject(instance),
@@ -101,6 +102,13 @@ agent = new Agent({
 })
 log.info({ pid: process.pid }, 'agent ready')
 await agent.run(stopping.signal)
+
+/** The same bytes for the same text, for what is prepared for their use once. */
+function bytesOf(text: string): Uint8Array {
+  const known = KEYS.get(text) ?? new Uint8Array(Buffer.from(text, 'base64url'))
+  KEYS.set(text, known)
+  return known
+}
 
 /** The driver; an instance is not said to be prepared before its clients can come by TLS. */
 function certified(plain: Driver): Driver {
