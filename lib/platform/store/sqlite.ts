@@ -184,6 +184,7 @@ function open(path: string): DatabaseSync {
   }
 }
 
+// A limit that is a bare `?` is looked at by the planner: SQLite would plan the statement anew at each run, for five times its cost.
 function statements(db: DatabaseSync) {
   const select = (where: string) => {
     const statement = db.prepare(`SELECT ${COLUMNS} FROM records WHERE ${where}`)
@@ -197,10 +198,10 @@ function statements(db: DatabaseSync) {
     rollback: db.prepare('ROLLBACK'),
     head: db.prepare('SELECT version, expires FROM records WHERE project = ? AND id = ?'),
     get: select(`project = ? AND id = ? AND ${LIVE}`),
-    list: select(`project = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id LIMIT ?`),
+    list: select(`project = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id LIMIT +?`),
     nextProject: db.prepare('SELECT project FROM records WHERE project > ? ORDER BY project LIMIT 1'),
-    due: select(`due <= ? AND ${LIVE} ORDER BY due, project, id LIMIT ?`),
-    ofInstance: select(`instance = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT ?`),
+    due: select(`due <= ? AND ${LIVE} ORDER BY due, project, id LIMIT +?`),
+    ofInstance: select(`instance = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT +?`),
     put: db.prepare(`
       INSERT INTO records (project, id, version, body, due, instance, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET version = excluded.version, body = excluded.body, due = excluded.due,
@@ -208,7 +209,7 @@ function statements(db: DatabaseSync) {
     remove: db.prepare('DELETE FROM records WHERE project = ? AND id = ?'),
     sweep: db.prepare(`
       DELETE FROM records WHERE (project, id) IN
-        (SELECT project, id FROM records WHERE expires <= ? ORDER BY expires LIMIT ?)`),
+        (SELECT project, id FROM records WHERE expires <= ? ORDER BY expires LIMIT +?)`),
   }
 }
 
