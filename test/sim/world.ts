@@ -12,6 +12,7 @@ import type { SagaRunner } from '../../lib/kit/saga/runner.ts'
 import { BadSeal, derivedEnd, sealer } from '../../lib/kit/seal.ts'
 import { unlimited } from '../../lib/kit/throttle/throttle.ts'
 import { vault } from '../../lib/kit/vault.ts'
+import type { Compute } from '../../lib/platform/compute/compute.ts'
 import { hostCompute } from '../../lib/platform/compute/host.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { embeddedQueue } from '../../lib/platform/queue/embedded.ts'
@@ -33,6 +34,13 @@ export interface CrashPoint {
   when: 'before' | 'after'
 }
 
+export interface WorldOptions {
+  delaysDoorbells?: boolean
+  periodic?: boolean
+  /** Makes machines elsewhere; left out: the simulated machine does. */
+  compute?: (parts: Pick<Platform, 'store' | 'clock'>) => Compute
+}
+
 /** The whole system in one place: real control plane, real agents, simulated machine, virtual time, seeded chance. */
 export class World {
   readonly clock = virtualClock()
@@ -52,10 +60,10 @@ export class World {
   readonly #random
   readonly #keys
 
-  readonly #options: { delaysDoorbells?: boolean; periodic?: boolean }
+  readonly #options: WorldOptions
 
   /** `periodic: false` = it never looks, as between two minutes on AWS. */
-  constructor(seed = 1, options: { delaysDoorbells?: boolean; periodic?: boolean } = {}) {
+  constructor(seed = 1, options: WorldOptions = {}) {
     this.#options = options
     this.#random = seededRandom(seed)
     this.store = sqliteStore(':memory:', { clock: this.clock })
@@ -190,7 +198,9 @@ export class World {
     return {
       store,
       queue,
-      compute: hostCompute({ hostId: HOST_ID, queue, store, sealer: seals, clock, random }),
+      compute:
+        this.#options.compute?.({ store, clock }) ??
+        hostCompute({ hostId: HOST_ID, queue, store, sealer: seals, clock, random }),
       identity: { verify: async () => undefined },
       identityService: undefined,
       keys: this.#keys,

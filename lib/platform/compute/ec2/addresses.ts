@@ -19,9 +19,20 @@ export interface Addresses {
 }
 
 export function ec2Addresses({ client, ask, deployment }: Tools): Addresses {
-  async function find({ name }: Owned): Promise<Address | undefined> {
+  /** One, or none; more where a call was repeated whose answer was lost, as this one takes no token. */
+  async function find({ name }: Owned): Promise<Address[]> {
     const call = new DescribeAddressesCommand({ Filters: filtersOf(deployment, name) })
-    return (await ask('find the public address', () => client.send(call)))?.Addresses?.[0]
+    const found = (await ask('find the public address', () => client.send(call)))?.Addresses ?? []
+    return found.sort((a, b) => ((a.AllocationId ?? '') < (b.AllocationId ?? '') ? -1 : 1))
+  }
+
+  async function released({ AssociationId, AllocationId }: Address): Promise<void> {
+    if (AssociationId) {
+      const call = new DisassociateAddressCommand({ AssociationId })
+      await ask('take the public address off', () => client.send(call), 'InvalidAssociationID.NotFound')
+    }
+    const call = new ReleaseAddressCommand({ AllocationId })
+    await ask('give the public address back', () => client.send(call), 'InvalidAllocationID.NotFound')
   }
 
   return {
@@ -31,27 +42,21 @@ export function ec2Addresses({ client, ask, deployment }: Tools): Addresses {
         Domain: 'vpc',
         TagSpecifications: [{ ResourceType: 'elastic-ip', Tags }],
       })
-      const found = (await find(of)) ?? (await ask('take a public address', () => client.send(call)))
+      const [first, ...more] = await find(of)
+      for (const address of more) await released(address)
+      const found = first ?? (await ask('take a public address', () => client.send(call)))
       return { id: found?.AllocationId ?? '', ip: found?.PublicIp ?? '' }
     },
 
     async lead(of, machine) {
-      const found = await find(of)
+      const [found] = await find(of)
       if (!found || found.InstanceId === machine) return
       const call = new AssociateAddressCommand({ AllocationId: found.AllocationId, InstanceId: machine })
       await ask('lead the public address to the machine', () => client.send(call))
     },
 
     async release(of) {
-      const found = await find(of)
-      if (!found) return
-      const { AssociationId, AllocationId } = found
-      if (AssociationId) {
-        const call = new DisassociateAddressCommand({ AssociationId })
-        await ask('take the public address off', () => client.send(call), 'InvalidAssociationID.NotFound')
-      }
-      const call = new ReleaseAddressCommand({ AllocationId })
-      await ask('give the public address back', () => client.send(call), 'InvalidAllocationID.NotFound')
+      for (const address of await find(of)) await released(address)
     },
   }
 }

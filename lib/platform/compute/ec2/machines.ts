@@ -15,7 +15,7 @@ import type { Facts, ServerSpec } from '../compute.ts'
 import { CloudBusy, ending } from './errors.ts'
 import { instanceType } from './flavors.ts'
 import type { Note } from './notes.ts'
-import type { Place } from './places.ts'
+import type { Place, Root } from './places.ts'
 import { presigned } from './presign.ts'
 import { ENGINE, filtersOf, type Owned, tagsOf, tokenOf } from './tags.ts'
 import type { Tools } from './tools.ts'
@@ -41,8 +41,7 @@ export interface Launch {
   volume: Volume
   place: Place
   group: string
-  /** The image's root device. */
-  root: string
+  root: Root
 }
 
 /** Starts the machine, once for its name. Throws CloudBusy while the one that was started before is not to be seen. */
@@ -64,7 +63,12 @@ export async function launched(tools: Tools, { spec, volume, place, group, root 
       InstanceMetadataTags: 'enabled',
     },
     NetworkInterfaces: [{ DeviceIndex: 0, SubnetId: place.subnet, Groups: [group], DeleteOnTermination: true }],
-    BlockDeviceMappings: [{ DeviceName: root, Ebs: { Encrypted: true, VolumeType: 'gp3', DeleteOnTermination: true } }],
+    BlockDeviceMappings: [
+      {
+        DeviceName: root.device,
+        Ebs: { Encrypted: true, VolumeType: 'gp3', VolumeSize: root.sizeGb, DeleteOnTermination: true },
+      },
+    ],
     TagSpecifications: [
       { ResourceType: 'instance', Tags: [...tagsOf(deployment, spec), engineTag(spec.datastore)] },
       { ResourceType: 'volume', Tags: tagsOf(deployment, spec, { named: false }) },

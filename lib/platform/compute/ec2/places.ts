@@ -10,6 +10,11 @@ export interface Place {
   vpc: string
 }
 
+export interface Root {
+  device: string
+  sizeGb: number
+}
+
 export interface Places {
   /** For a new volume: the same one for an instance each time, instances over all of them. */
   ofInstance(instance: string): Promise<Place>
@@ -17,8 +22,8 @@ export interface Places {
   inZone(zone: string | undefined): Promise<Place>
   /** The networks of the virtual private cloud. */
   networks(): Promise<string[]>
-  /** The image's root device. */
-  root(): Promise<string>
+  /** The image's root device, and how many GB it takes. */
+  root(): Promise<Root>
 }
 
 /** What the deployment was told to use, looked up once. Throws CloudFault for what is not there. */
@@ -56,9 +61,10 @@ export function placesOf({ client, ask, subnets, image }: Tools): Places {
     }),
     root: once(async () => {
       const found = await ask('find its image', () => client.send(new DescribeImagesCommand({ ImageIds: [image] })))
-      const device = found?.Images?.[0]?.RootDeviceName
-      if (!device) throw new CloudFault(`There is no image ${image}.`)
-      return device
+      const { RootDeviceName: device, BlockDeviceMappings = [] } = found?.Images?.[0] ?? {}
+      const sizeGb = BlockDeviceMappings.find(({ DeviceName }) => DeviceName === device)?.Ebs?.VolumeSize
+      if (!device || !sizeGb) throw new CloudFault(`There is no image ${image} with a root disk.`)
+      return { device, sizeGb }
     }),
   }
 }
