@@ -319,6 +319,43 @@ describe('when a call was carried out and nobody heard of it', () => {
   })
 })
 
+describe('when AWS does not show yet what was made', () => {
+  it.each(['DescribeInstances', 'DescribeVolumes'])('%s: a delete right after it leaves nothing', async action => {
+    const { world, deployment, deleted } = await opened()
+    const made = action === 'DescribeVolumes' ? 'CreateVolume' : 'RunInstances'
+    aws.fail({ action: made, times: LOST, how: 'lost' })
+    await create(world, { access: { is_public: true } })
+    const before = aws.calls.length
+    const calls = () => aws.calls.slice(before).filter(name => name === made)
+    await world.until('call', async () => calls().length === LOST)
+    expect(await counted(deployment)).toMatchObject(action === 'DescribeVolumes' ? { volumes: 1 } : { servers: 1 })
+    aws.fail({ action, times: 4, how: 'unseen' })
+    await deleted()
+    expect(await counted(deployment)).toEqual(NONE)
+  })
+})
+
+describe('when the control plane dies', () => {
+  it('before or after any of its effects, an instance is made once, and leaves nothing', async () => {
+    let effects = 0
+    for (let effect = 1; effect === 1 || effect <= effects; effect += 3) {
+      const { world, deployment, until, well, deleted } = await opened()
+      world.crashAt({ effect, when: effect % 2 === 0 ? 'before' : 'after' })
+      await world.request(() => create(world, { access: { is_public: true } }))
+      if (!(await theInstance(world))) await create(world, { access: { is_public: true } })
+      await well()
+      expect([effect, await counted(deployment)]).toEqual([effect, { servers: 1, volumes: 1, groups: 1, addresses: 1 }])
+      await world.request(() => remove(world.platform))
+      if ((await theInstance(world))?.task !== 'DELETING') await remove(world.platform)
+      await until('its end', async () => (await theInstance(world)) === undefined)
+      expect([effect, await counted(deployment)]).toEqual([effect, NONE])
+      await deleted()
+      effects = Math.max(effects, world.effects)
+    }
+    expect(effects).toBeGreaterThan(40)
+  }, 240_000)
+})
+
 describe('when AWS says no', () => {
   const busy: Failure['how'][] = [
     { code: 'RequestLimitExceeded', status: 503 },

@@ -12,8 +12,8 @@ import { realClock } from '../kit/virtual-clock.ts'
 export interface Failure {
   action: string
   times: number
-  /** An error code with its status; `lost`: carried out, but nobody hears of it. */
-  how: { code: string; status: number } | 'lost'
+  /** An error code with its status; `lost`: carried out, but nobody hears of it; `unseen`: what there is does not show yet. */
+  how: { code: string; status: number } | 'lost' | 'unseen'
 }
 
 /** An emulator of EC2 (moto), with what it lacks in front of it: client tokens are kept, and calls fail as they are told to. */
@@ -86,6 +86,7 @@ function inFront(direct: string, calls: string[], failures: Failure[]) {
     calls.push(action)
     const failure = failures.find(one => one.action === action && one.times > 0)
     if (failure) failure.times -= 1
+    if (failure?.how === 'unseen') return send(response, 200, `<${action}Response></${action}Response>`)
     if (failure && failure.how !== 'lost') return send(response, failure.how.status, fault(failure.how.code))
     const token = asked.get('ClientToken')
     asked.delete('ClientToken')

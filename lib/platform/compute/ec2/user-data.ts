@@ -13,11 +13,11 @@ export interface MachineConfig {
 const CONFIG = '/etc/coffer/machine.json'
 const PROGRAM = '/opt/coffer'
 
-/** Fetched by a signed address, over TLS; what is in it is checked against the list in it, so that half a file is not run. */
+/** The user's number is the same on every machine: its files outlive one on the volume. Fetched by a signed address, over TLS; what is in it is checked against the list in it, so that half a file is not run. */
 const INSTALL = `#!/bin/sh
 set -eu
 umask 022
-id coffer >/dev/null 2>&1 || useradd --system --home-dir /var/lib/coffer --shell /usr/sbin/nologin coffer
+id coffer >/dev/null 2>&1 || useradd --system --uid 27432 --home-dir /var/lib/coffer --shell /usr/sbin/nologin coffer
 mkdir -p ${PROGRAM}
 curl --fail --silent --show-error --location --retry 10 --retry-all-errors --max-time 600 --output ${PROGRAM}/agent.tar.gz "$(cat /etc/coffer/agent.url)"
 tar --extract --gzip --no-same-owner --file ${PROGRAM}/agent.tar.gz --directory ${PROGRAM}
