@@ -34,9 +34,12 @@ export interface CrashPoint {
   when: 'before' | 'after'
 }
 
-export interface WorldOptions {
+interface Options {
   delaysDoorbells?: boolean
+  /** false = it never looks, as between two minutes on AWS. */
   periodic?: boolean
+  /** The API and the conductor stand in processes of their own, so that none hands the other an answer. */
+  apart?: boolean
   /** Makes machines elsewhere; left out: the simulated machine does. */
   compute?: (parts: Pick<Platform, 'store' | 'clock'>) => Compute
 }
@@ -60,10 +63,12 @@ export class World {
   readonly #random
   readonly #keys
 
-  readonly #options: WorldOptions
+  /** Kinds of records that the control plane has made. */
+  readonly written = new Set<string>()
 
-  /** `periodic: false` = it never looks, as between two minutes on AWS. */
-  constructor(seed = 1, options: WorldOptions = {}) {
+  readonly #options: Options
+
+  constructor(seed = 1, options: Options = {}) {
     this.#options = options
     this.#random = seededRandom(seed)
     this.store = sqliteStore(':memory:', { clock: this.clock })
@@ -191,7 +196,11 @@ export class World {
     const boot = `boot-${++this.#boots}`
     const { clock } = this
     const random = this.#random
-    const store: Store = { ...this.store, transact: changes => this.#effect(() => this.store.transact(changes)) }
+    const transact: Store['transact'] = changes => {
+      for (const { op, key } of changes) if (op === 'put') this.written.add(key.id.slice(0, key.id.indexOf('#')))
+      return this.#effect(() => this.store.transact(changes))
+    }
+    const store: Store = { ...this.store, transact }
     const bus = this.#bus()
     const queue = { ...bus, send: (...args: Parameters<typeof bus.send>) => this.#effect(() => bus.send(...args)) }
     const seals = sealer(derivedEnd(this.#keys))
@@ -206,7 +215,7 @@ export class World {
       keys: this.#keys,
       sealer: seals,
       vault: vault(this.#keys),
-      bells: bells(clock),
+      bells: { ...bells(clock), ...(this.#options.apart && { hand: () => false }) },
       clock,
       random,
       log: silentLog,

@@ -25,7 +25,7 @@ const LIMITS: Record<string, string> = {
   SecurityGroupLimitExceeded: 'lets this Coffer have no more security groups',
   SecurityGroupsPerInterfaceLimitExceeded: 'lets this Coffer have no more security groups',
   RulesPerSecurityGroupLimitExceeded: 'does not take so many networks in allowed_cidrs',
-  VolumeModificationRateExceeded: 'takes one change of a volume in six hours',
+  VolumeModificationRateExceeded: 'takes no further change of the volume yet: it waits some hours between two',
   Unsupported: 'does not have machines of this size in this zone',
   UnsupportedOperation: 'does not have machines of this size in this zone',
 }
