@@ -44,13 +44,18 @@ Restart=on-failure
 RestartSec=5
 `
 
-/** The agent and its database as a user of their own, who cannot ask the metadata service: what a superuser runs in it neither. */
+/**
+ * The agent and its database as a user of their own, who cannot ask the metadata service: what a superuser runs in it
+ * neither. It starts when there is the volume, however often that takes.
+ */
 const AGENT_UNIT = `[Unit]
 Description=Coffer: guest agent
-Requires=coffer-machine.service
+Wants=coffer-machine.service
 After=coffer-machine.service
+StartLimitIntervalSec=0
 [Service]
 User=coffer
+ExecStartPre=/usr/bin/mountpoint -q /var/lib/coffer/volume
 ExecStart=${PROGRAM}/node --max-old-space-size=64 --max-semi-space-size=1 ${PROGRAM}/guest-agent.mjs /var/lib/coffer/agent
 Restart=always
 RestartSec=2
