@@ -1,4 +1,4 @@
-import { chmod, chown, lstat, mkdir, rename } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { initCluster } from '../../lib/datastores/postgresql/engine.ts'
@@ -39,6 +39,7 @@ const ATTACH_MS = 600_000
 const LOOK_MS = 1_000
 /** The exit status of blkid where there is nothing on a disk. */
 const NOTHING_FOUND = 2
+const BLANK_BYTES = 4 * 2 ** 20
 
 const volumeOf = ({ home }: System) => join(home, 'volume')
 const clusterOf = (system: System) => join(volumeOf(system), 'cluster')
@@ -77,11 +78,22 @@ async function mounted(disk: string, system: System): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o755 })
   if ((await system.run('mountpoint', ['-q', folder])).status === 0) return
   const { status, output } = await system.run('blkid', ['-p', '-o', 'value', '-s', 'TYPE', disk])
-  // Without force mkfs looks itself, and does not go on where it finds something.
-  if (status === NOTHING_FOUND) await done(system, 'mkfs.ext4', ['-q', '-m', '1', disk])
+  // It says the same of what it could not read: only what reads as zeros is new.
+  if (status === NOTHING_FOUND && (await isBlank(disk))) await done(system, 'mkfs.ext4', ['-q', '-m', '1', disk])
   else if (status !== 0 || output.trim() !== 'ext4')
     throw new Error(`${disk} has something else on it: ${output.trim()}`)
   await done(system, 'mount', ['-o', 'noatime,nodev,nosuid', disk, folder])
+}
+
+/** Whether the disk begins with nothing but zeros, as a new one does. Throws if it cannot be read. */
+async function isBlank(disk: string): Promise<boolean> {
+  const file = await open(disk, 'r')
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(BLANK_BYTES, 1), 0, BLANK_BYTES, 0)
+    return bytesRead > 0 && buffer.subarray(0, bytesRead).every(byte => byte === 0)
+  } finally {
+    await file.close()
+  }
 }
 
 async function done(system: System, program: string, args: string[]): Promise<void> {

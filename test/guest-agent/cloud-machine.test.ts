@@ -38,7 +38,7 @@ async function system(type = '', more: Partial<System> = {}) {
   }
   await mkdir(join(folder, 'disks'), { recursive: true })
   const path = join(folder, 'disks', 'nvme-Amazon_Elastic_Block_Store_vol0123abcd')
-  await writeFile(path, '')
+  await writeFile(path, Buffer.alloc(8_192))
   const known: Record<string, string> = { 'local-ipv4': '10.0.0.7' }
   const parts: System = {
     async run(program, args) {
@@ -119,6 +119,10 @@ describe('a machine of a cloud', () => {
       await expect(prepareMachine(machine, parts)).rejects.toThrow(type)
       expect(ran.join()).not.toContain('mkfs')
     }
+    const { system: written, ran: run1, path } = await system()
+    await writeFile(path, Buffer.from('partition table, or whatever it is'))
+    await expect(prepareMachine(machine, written)).rejects.toThrow('something else')
+    expect(run1.join()).not.toContain('mkfs')
     const { system: parts, ran } = await system()
     const run: System['run'] = async (program, args) =>
       program === 'blkid' ? { status: 8, output: 'read error' } : parts.run(program, args)
@@ -132,7 +136,7 @@ describe('a machine of a cloud', () => {
     await rm(path)
     const waiting = prepareMachine(machine, { ...parts, clock })
     await clock.advance(5_000)
-    await writeFile(path, '')
+    await writeFile(path, Buffer.alloc(8_192))
     await clock.advance(5_000)
     await waiting
     await rm(path)

@@ -7,6 +7,7 @@ import { admitted, networkOf } from '../../../lib/platform/compute/ec2/networks.
 import { presigned } from '../../../lib/platform/compute/ec2/presign.ts'
 import { ownerOf, tagsOf, tokenOf } from '../../../lib/platform/compute/ec2/tags.ts'
 import { cloudConfig } from '../../../lib/platform/compute/ec2/user-data.ts'
+import { AwsSettings, awsPlatform, namesOf } from '../../../lib/wiring/aws.ts'
 import { ec2Machines } from '../../../lib/wiring/aws-ec2.ts'
 
 describe('what EC2 is told of a machine', () => {
@@ -201,5 +202,41 @@ describe('what EC2 needs to be told by the environment', () => {
     [{ COFFER_BUCKET: undefined }, /^EC2 is not set up: COFFER_BUCKET: /],
   ])('%j is told in one line', (wrong, line) => {
     expect(() => ec2Machines({ ...good, ...wrong })(parts)).toThrow(line)
+  })
+})
+
+describe('the functions on AWS', () => {
+  const settings = (compute?: string) =>
+    AwsSettings.parse({
+      ...namesOf('dev'),
+      COFFER_GUEST_ROLE: 'arn:aws:iam::1:role/guest',
+      COFFER_URL: 'https://api.example.org',
+      COFFER_RATE: '0',
+      COFFER_ACCOUNT: '1',
+      COFFER_LOG_LEVEL: 'silent',
+      AWS_REGION: 'eu-central-1',
+      ...(compute && { COFFER_COMPUTE: compute }),
+    })
+  const environment = {
+    COFFER_QUEUES: 'coffer-dev',
+    COFFER_BUCKET: 'b',
+    COFFER_EC2_IMAGE: 'ami-0123',
+    COFFER_EC2_SUBNETS: 'subnet-0123',
+    AWS_REGION: 'eu-central-1',
+  }
+  const of = { name: 'server-i1-1', instance: 'i1', project: 'p1', generation: 1 }
+
+  it('use EC2 where they are told to and carry it; the others change nothing; without a word it is a host daemon', async () => {
+    expect(awsPlatform(settings('ec2'), ec2Machines(environment)).compute.survey).toBeDefined()
+    const reader = awsPlatform(settings('ec2')).compute
+    expect(reader.survey).toBeUndefined()
+    await expect(reader.deleteServer(of)).rejects.toThrow('by the taskmanager')
+    const asked: string[] = []
+    const host = awsPlatform(settings(), () => {
+      asked.push('machines')
+      throw new Error('not asked for')
+    })
+    expect(host.compute.survey).toBeUndefined()
+    expect(asked).toEqual([])
   })
 })
