@@ -69,8 +69,13 @@ export class Agent {
 
   /** Receives until `signal` is aborted. */
   async run(signal: AbortSignal): Promise<void> {
-    const { queue, topic, clock, log } = this.#parts
     void this.#keepLease(signal)
+    const { receives = 1 } = this.#parts.queue
+    await Promise.all(Array.from({ length: receives }, () => this.#receive(signal)))
+  }
+
+  async #receive(signal: AbortSignal): Promise<void> {
+    const { queue, topic, clock, log } = this.#parts
     while (!signal.aborted) {
       try {
         for (const message of await queue.receive(topic, { max: 10, waitMs: 20_000, signal })) void this.take(message)

@@ -49,6 +49,8 @@ export interface Queue {
   remove(topic: string): Promise<void>
   send(topic: string, messages: Outgoing[]): Promise<void>
   receive(topic: string, options: ReceiveOptions): Promise<Message[]>
+  /** How many receives its consumer does best to have open at a time, where the next one waits for other traffic; else 1. */
+  receives?: number
   /** Done with these deliveries. Unknown receipts are ignored. */
   ack(topic: string, receipts: string[]): Promise<void>
   /** Keeps a delivery hidden for `ms` from now. A backend may do nothing. */

@@ -17,6 +17,8 @@ export interface SocketQueueOptions {
 const DELIVERY_MS = 10_000
 /** How much later than its wait a receive may end when connecting or answering takes time. */
 const GRACE_MS = 1_000
+/** How long what does not hurry may wait for something that does. */
+const LATER_MS = 2
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 2_000
 const LONGEST_WAIT_MS = 2 ** 31 - 1
@@ -34,6 +36,7 @@ export function socketQueue(options: SocketQueueOptions): Queue {
   }
 
   return {
+    receives: 2,
     declare: topic => deliver({ op: 'declare', topic }),
     remove: topic => deliver({ op: 'remove', topic }),
     async send(topic, messages) {
@@ -155,8 +158,8 @@ class Link {
   }
 
   async #open(): Promise<Connection> {
-    const { path } = this.#options
-    const connection = new Connection(await dial(typeof path === 'string' ? path : path()))
+    const { path, clock } = this.#options
+    const connection = new Connection(await dial(typeof path === 'string' ? path : path()), clock)
     if (this.#closed.signal.aborted) connection.close()
     this.#current = connection
     return await this.#authenticated(connection)
@@ -198,13 +201,16 @@ class Connection {
   lost = false
   renewal: Promise<Connection> | undefined
   readonly #socket: Socket
+  readonly #clock: Clock
   readonly #asked = new Map<number, Asked>()
   #lastId = 0
-  /** What this turn of the loop asked, written by one call at its end: what an ack and the next receive cost is the call. */
+  /** What is asked, written by one call at the end of the turn of the loop, or a little later if nothing hurries. */
   #lines = ''
+  #soon = false
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, clock: Clock) {
     this.#socket = socket
+    this.#clock = clock
     hearLines(socket, line => this.#hear(JSON.parse(line)))
     socket.on('close', () => {
       this.lost = true
@@ -231,15 +237,30 @@ class Connection {
 
   #write(request: Request): number {
     const id = ++this.#lastId
-    if (this.#lines === '') nextTick(() => this.#flush())
+    if (this.#hurries(request)) this.#flushSoon()
+    else if (this.#lines === '') void this.#clock.sleep(LATER_MS).then(() => this.#flush())
     this.#lines += `${JSON.stringify({ id, ...request })}\n`
     return id
+  }
+
+  /** Nobody waits for an ack, nor for a receive while another is open: each write wakes the server's process. */
+  #hurries(request: Request): boolean {
+    if (request.op !== 'receive') return request.op !== 'ack'
+    const { topic } = request
+    return ![...this.#asked.values()].some(({ request: open }) => open.op === 'receive' && open.topic === topic)
+  }
+
+  #flushSoon(): void {
+    if (this.#soon) return
+    this.#soon = true
+    nextTick(() => this.#flush())
   }
 
   #flush(): void {
     const lines = this.#lines
     this.#lines = ''
-    if (!this.lost) this.#socket.write(lines)
+    this.#soon = false
+    if (!this.lost && lines !== '') this.#socket.write(lines)
   }
 
   #abandon(id: number, stop: AbortSignal): void {

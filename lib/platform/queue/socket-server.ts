@@ -1,5 +1,6 @@
 import { chmod, lstat, unlink } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
+import { nextTick } from 'node:process'
 import { z } from 'zod'
 import type { Clock, Log } from '../../kit/clock.ts'
 import { type Grant, type Message, NoSuchTopic, NotAdmitted, type Queue } from './queue.ts'
@@ -109,6 +110,7 @@ class Peer {
   /** While a token is looked at, what was asked after it waits. */
   #admission: Promise<void> | undefined
   #underWay = 0
+  #lines = ''
 
   constructor(socket: Socket, queue: Queue, options: ServeQueueOptions) {
     this.#socket = socket
@@ -143,7 +145,7 @@ class Peer {
       if (request.op === 'receive') await this.#receive(request)
       else {
         await this.#perform(request)
-        this.#write(request.id, {})
+        this.#done(request.id)
       }
     } catch (error) {
       this.#write(request.id, { error: this.#described(error) })
@@ -229,6 +231,18 @@ class Peer {
   #write(id: number, reply: Reply, failed = () => {}): void {
     if (!this.#socket.writable) failed()
     else this.#socket.write(`${JSON.stringify({ id, ...reply })}\n`, error => error && failed())
+  }
+
+  /** That all is well hurries nobody: what a turn of the loop says so of is written by one call. */
+  #done(id: number): void {
+    if (this.#lines === '') nextTick(() => this.#flush())
+    this.#lines += `${JSON.stringify({ id })}\n`
+  }
+
+  #flush(): void {
+    const lines = this.#lines
+    this.#lines = ''
+    if (this.#socket.writable) this.#socket.write(lines)
   }
 }
 

@@ -43,7 +43,10 @@ async function setUp(clock: Clock = virtualClock()) {
   const grants = new Map<string, Grant>([['agent', { receive: ['mine'], send: ['conductor'], expires: FOREVER }]])
   const serve = async (queue: Queue = inner) =>
     closing(await serveQueue(queue, { path, clock, log: silentLog, admit: async token => grants.get(token) }))
-  const client = (token = async () => 'agent') => closing(socketQueue({ path, token, clock, log: silentLog }))
+  // The millisecond or two for which it gathers what does not hurry pass by themselves.
+  const sleep: Clock['sleep'] = (ms, signal) => (ms <= 2 ? realClock : clock).sleep(ms, signal)
+  const near = { ...clock, sleep }
+  const client = (token = async () => 'agent') => closing(socketQueue({ path, token, clock: near, log: silentLog }))
   return { inner, grants, serve, client }
 }
 
