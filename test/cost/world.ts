@@ -110,6 +110,7 @@ export class CostWorld {
     const world = new World(1, {
       delaysDoorbells: true,
       periodic: false,
+      apart: true,
       queue: inner => countingQueue(inner, counts),
       store: clock => ({
         ...dynamodbStore({

@@ -46,6 +46,7 @@ const newAgent = async (more: { leaseMs?: number } = {}) =>
     random,
     log: silentLog,
     version: '1',
+    asked: () => {},
     succeeded: () => {},
     failed: () => {},
     health: () => ({ status: 'healthy' }),

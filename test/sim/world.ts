@@ -40,6 +40,8 @@ export interface WorldOptions {
   delaysDoorbells?: boolean
   /** false = it never looks, as between two minutes on AWS. */
   periodic?: boolean
+  /** The API and the conductor stand in processes of their own, so that none hands the other an answer. */
+  apart?: boolean
   /** Backends that do more than the usual ones, as to count. */
   store?: (clock: Clock) => WorldStore
   queue?: (inner: EmbeddedQueue) => EmbeddedQueue
@@ -63,6 +65,9 @@ export class World {
   #dead = false
   readonly #random
   readonly #keys
+
+  /** Kinds of records that the control plane has made. */
+  readonly written = new Set<string>()
 
   readonly #options: WorldOptions
 
@@ -196,7 +201,11 @@ export class World {
     const boot = `boot-${++this.#boots}`
     const { clock } = this
     const random = this.#random
-    const store: Store = { ...this.store, transact: changes => this.#effect(() => this.store.transact(changes)) }
+    const transact: Store['transact'] = changes => {
+      for (const { op, key } of changes) if (op === 'put') this.written.add(key.id.slice(0, key.id.indexOf('#')))
+      return this.#effect(() => this.store.transact(changes))
+    }
+    const store: Store = { ...this.store, transact }
     const bus = this.#bus()
     const queue = { ...bus, send: (...args: Parameters<typeof bus.send>) => this.#effect(() => bus.send(...args)) }
     const seals = sealer(derivedEnd(this.#keys))
@@ -209,7 +218,7 @@ export class World {
       keys: this.#keys,
       sealer: seals,
       vault: vault(this.#keys),
-      bells: bells(clock),
+      bells: { ...bells(clock), ...(this.#options.apart && { hand: () => false }) },
       clock,
       random,
       log: silentLog,
