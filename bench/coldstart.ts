@@ -16,13 +16,16 @@ const CALLER = { user_id: 'u1', project_id: 'demo', roles: 'member' }
 
 /** What a fresh process does: it loads the function and has it answer once, and tells how long each took. */
 const DRIVER = `
+const used = process.cpuUsage()
 const began = performance.now()
 const { handler } = await import('./api.mjs')
 const loaded = performance.now()
 const context = { functionName: 'api', awsRequestId: 'r', getRemainingTimeInMillis: () => 29_000 }
 const { statusCode } = await handler(JSON.parse(process.argv[2]), context)
 const answered = performance.now()
-console.log('cold', JSON.stringify({ statusCode, load: loaded - began, all: answered - began }))
+const { user, system } = process.cpuUsage(used)
+const cpu = (user + system) / 1_000
+console.log('cold', JSON.stringify({ statusCode, load: loaded - began, all: answered - began, cpu }))
 process.exit(0)
 `
 
@@ -54,6 +57,10 @@ export async function benchColdStart(note: Note): Promise<void> {
         `load and first call of api, ${what}`,
         times.map(({ all }) => all),
       )
+      note(
+        'its CPU',
+        times.map(({ cpu }) => cpu),
+      )
     }
   } finally {
     await table.close()
@@ -68,7 +75,11 @@ async function bundle(outfile: string): Promise<void> {
   await build({ ...options, absWorkingDir: ROOT, entryPoints: ['functions/aws/api.ts'], outfile, logLevel: 'error' })
 }
 
-async function fresh(dir: string, event: string, endpoint: string): Promise<{ load: number; all: number }> {
+async function fresh(
+  dir: string,
+  event: string,
+  endpoint: string,
+): Promise<{ load: number; all: number; cpu: number }> {
   const child = spawn(process.execPath, ['driver.mjs', event], {
     cwd: dir,
     stdio: ['ignore', 'pipe', 'inherit'],
