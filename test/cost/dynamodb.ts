@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
-import type { AttributeValue } from '@aws-sdk/client-dynamodb'
+import type { Attributes as Item } from '../../lib/platform/store/dynamodb-record.ts'
 import type { Counts } from './counts.ts'
 
-type Item = Record<string, AttributeValue>
+type AttributeValue = Item[string]
 type Key = { pk: AttributeValue; sk: AttributeValue }
 
 /** A conditional write as DynamoDB is asked for one. */
