@@ -140,7 +140,7 @@ project and verb, and with \`COFFER_RATE=0\` there is none. The agent's answer i
 ## A thousand creates
 ${countsTable(makes, deployment, 'a thousand')}
 
-A create is a volume, a server, the agent's enrolment, its prepare command and its first reports; machines are a host daemon's, whose messages
+A create is a volume, a server, the agent's enrolment (once: it asks again while its address is not known), its prepare command and its first reports; machines are a host daemon's, whose messages
 count too. Each message is counted as an invocation of its own: when many come at a time, up to ten share one. What remains are
 transactions, in which each write counts twice, and index entries (docs/decisions/011-dynamodb.md).
 

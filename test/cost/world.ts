@@ -9,6 +9,7 @@ import { enrolSecret } from '../../lib/guests/guest.ts'
 import { type Instance, instances, statusOf } from '../../lib/instances/instance.ts'
 import type { ApiEvent } from '../../lib/kit/http/pipeline.ts'
 import { storedThrottle } from '../../lib/kit/throttle/stored.ts'
+import { builtinIdentity } from '../../lib/platform/identity/builtin.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import type { EmbeddedQueue } from '../../lib/platform/queue/embedded.ts'
 import { batches, packed } from '../../lib/platform/queue/sqs-body.ts'
@@ -27,6 +28,7 @@ const RATE = 200
 /** What Lambda takes from queues for us, each message in an invocation of its own where few come. */
 const CALLS = { [TASKMANAGER_TOPIC]: 'taskmanagerCalls', [CONDUCTOR_TOPIC]: 'conductorCalls' } as const
 
+const master = async () => ({ id: 'k1', bytes: seededRandom(7).bytes(32) })
 const chunks = (bytes: number) => Math.max(1, Math.ceil(bytes / CHUNK_BYTES))
 const bytesOf = (messages: { body: string }[]) =>
   messages.reduce((sum, { body }) => sum + Buffer.byteLength(packed(body)), 0)
@@ -74,21 +76,19 @@ export class CostWorld {
   readonly #world: World
   readonly #platform: Platform
 
+  #token = ''
+
   private constructor(counts: Counts, world: World) {
     this.counts = counts
     this.#world = world
     const { platform } = world
+    const { store, clock, random } = platform
+    const identity = builtinIdentity({ store, clock, random, secrets: { current: master, byId: master } })
     this.#platform = {
       ...platform,
-      throttle: storedThrottle(platform.store, platform.clock, RATE),
-      identity: {
-        verify: async () => ({
-          user: { id: 'u1', name: 'ann' },
-          project: { id: PROJECT, name: PROJECT },
-          roles: ['member'],
-          expires: Number.MAX_SAFE_INTEGER,
-        }),
-      },
+      throttle: storedThrottle(store, clock, RATE),
+      identity,
+      identityService: identity,
       // The address of the agent's own queue is asked for; AssumeRole is free.
       access: async grant => {
         counts.add('sqsRequests')
@@ -123,7 +123,18 @@ export class CostWorld {
       }),
     })
     await world.open()
-    return new CostWorld(counts, world)
+    const opened = new CostWorld(counts, world)
+    await opened.#logIn()
+    return opened
+  }
+
+  async #logIn(): Promise<void> {
+    const { identityService: identity } = this.#platform
+    if (!identity) throw new Error('no identity')
+    const { id, name, epoch } = await identity.accounts.createUser({ name: 'ann', password: 'secret1' })
+    const project = { id: PROJECT, name: PROJECT }
+    const said = { user: { id, name }, project, roles: ['member'], methods: ['password'], epoch }
+    this.#token = (await identity.tokens.issue(said)).token
   }
 
   close(): Promise<void> {
@@ -144,7 +155,7 @@ export class CostWorld {
       method,
       path: `/v1.0/${PROJECT}${path}`,
       search: '',
-      headers: { 'x-auth-token': 't', host: 'localhost', ...(body && { 'content-type': 'application/json' }) },
+      headers: { 'x-auth-token': this.#token, host: 'localhost', ...(body && { 'content-type': 'application/json' }) },
       body: body ? JSON.stringify(body) : '',
       remote: '127.0.0.1',
     }
