@@ -177,6 +177,16 @@ describe('RabbitMQ queue of its own', () => {
     300_000,
   )
 
+  it('makes a topic anew of which only the place for what is put aside is there', () =>
+    using(async (queue, topic) => {
+      const connection = await connect(server.url)
+      await (await connection.createChannel()).deleteQueue(topic)
+      await connection.close()
+      await queue.declare(topic)
+      await queue.send(topic, [{ body: 'x' }])
+      expect(await one(queue, topic)).toMatchObject({ body: 'x' })
+    }))
+
   // What a server killed within a second of making a queue comes back with: one that never answers.
   it(
     'makes a topic anew that was not done when the server was killed',

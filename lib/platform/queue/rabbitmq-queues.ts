@@ -66,8 +66,10 @@ export function queuesOf({ link, clock, patienceMs, settleMs }: QueuesOptions): 
 
   /** The queue for what is put aside is made last: a topic without one was not promised to anybody. */
   async function topicMade(topic: string): Promise<void> {
-    if (await exists(deadLetters(topic))) return
-    if (await exists(topic)) {
+    const done = await exists(deadLetters(topic))
+    const there = await exists(topic)
+    if (done && there) return
+    if (there) {
       // Another process may be at it just now.
       await clock.sleep(2 * settleMs)
       if (await exists(deadLetters(topic))) return

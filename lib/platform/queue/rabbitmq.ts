@@ -139,7 +139,7 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
     async remove(topic) {
       await link.persist(patienceMs, () =>
         link.apart(async channel => {
-          for (const name of [topic, deadLetters(topic)]) await channel.deleteQueue(name)
+          for (const name of [deadLetters(topic), topic]) await channel.deleteQueue(name)
           if (shared.includes(topic)) await channel.deleteExchange(exchangeOf(topic))
         }),
       )
