@@ -76,7 +76,7 @@ module.exports = {
           '^guest-agent/(main|queues)\\.ts$',
           '^host/main\\.ts$',
           '^(local|localstack|test|bench)/',
-          '^scripts/deploy-init\\.ts$',
+          '^scripts/deploy-(init|agent)\\.ts$',
           BACKENDS,
         ],
       },

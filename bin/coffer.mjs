@@ -61,6 +61,7 @@ const COMMANDS = {
   serve: { args: ['--disable-warning=ExperimentalWarning', join('local', 'serve.ts')], env: LONG_LIVED },
   localstack: { args: ['--disable-warning=ExperimentalWarning', join('localstack', 'main.ts')] },
   'deploy:init': { args: [join('scripts', 'deploy-init.ts')] },
+  'deploy:agent': { args: [join('scripts', 'deploy-agent.ts')] },
   test: { args: [...jest, ...report] },
   'test:services': { args: [join('scripts', 'test-services.ts'), ...report] },
   verify: { args: [join('scripts', 'verify.ts')] },

@@ -23,6 +23,11 @@ module.exports = class Preflight {
 
   async check() {
     const [stage, region] = [this.aws().getStage(), this.aws().getRegion()]
+    const { COFFER_COMPUTE } = this.serverless.service.provider.environment
+    const { COFFER_EC2_IMAGE, COFFER_EC2_SUBNETS } = this.serverless.service.functions.taskmanager.environment
+    if (COFFER_COMPUTE === 'ec2' && [COFFER_EC2_IMAGE, COFFER_EC2_SUBNETS].includes('unset')) {
+      this.fail('machines are to run on EC2: name COFFER_EC2_IMAGE (ami-…) and COFFER_EC2_SUBNETS (subnet-…,subnet-…)')
+    }
     const bounded = { region, maxAttempts: 1, requestHandler: { connectionTimeout: 5_000, requestTimeout: 10_000 } }
     await new STSClient(bounded).send(new GetCallerIdentityCommand({})).catch(error => {
       this.fail(`AWS does not know you in region '${region}' (${error.name}): check credentials and region`)

@@ -2,6 +2,7 @@ import middy from '@middy/core'
 import type { ScheduledEvent } from 'aws-lambda'
 import type { TaskmanagerMethods } from '../lib/contracts/taskmanager.ts'
 import { resendDue } from '../lib/guests/due.ts'
+import { observed } from '../lib/guests/reports.ts'
 import { reason } from '../lib/kit/errors.ts'
 import type { SagaRecord } from '../lib/kit/saga/saga.ts'
 import { ringOperation } from '../lib/operations/operation.ts'
@@ -25,7 +26,17 @@ const byKind: Record<string, (platform: Platform, item: Item) => Promise<void>> 
 export const handler = middy<ScheduledEvent, void>().handler(async () => {
   const platform = wired()
   await look(platform, await platform.store.due(platform.clock.now(), AT_ONCE))
+  await survey(platform)
 })
+
+/** What became of machines that no host tells of. */
+export async function survey(platform: Platform): Promise<void> {
+  try {
+    for (const told of (await platform.compute.survey?.()) ?? []) await observed(platform, told)
+  } catch (error) {
+    platform.log.warn({ error: reason(error) }, 'machines not looked at')
+  }
+}
 
 /** Rings everything that waits, due or not: after a restart, doorbells and leases of the process before are void. */
 export async function ringAll(platform: Platform): Promise<void> {

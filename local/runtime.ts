@@ -123,6 +123,10 @@ export const bundleAgent = (outfile: string): Promise<void> => bundled(join('gue
 export const bundleAgentSqs = (folder: string): Promise<void> =>
   bundled(join('lib', 'platform', 'queue', 'sqs-agent.ts'), join(folder, QUEUE_FILE))
 
+/** Bundles what makes a machine of a cloud ready for its agent into one file. */
+export const bundleMachine = (outfile: string): Promise<void> =>
+  bundled(join('guest-agent', 'cloud', 'main.ts'), outfile)
+
 async function bundled(source: string, outfile: string): Promise<void> {
   const { build } = await import('esbuild')
   await build({

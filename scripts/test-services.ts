@@ -10,6 +10,7 @@ const VENV = join(ROOT, '.venv')
 const ENVIRONMENTS = [
   { what: 'the OpenStack clients', folder: '.venv', requirements: 'requirements.txt' },
   { what: 'an emulator of AWS', folder: join('.venv', 'aws'), requirements: 'requirements-aws.txt' },
+  { what: 'an emulator of EC2', folder: join('.venv', 'ec2'), requirements: 'requirements-ec2.txt' },
   { what: 'cfn-lint', folder: join('.venv', 'lint'), requirements: 'requirements-lint.txt' },
 ]
 

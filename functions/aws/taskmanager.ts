@@ -1,5 +1,5 @@
-import { wireAws } from '../../lib/wiring/aws.ts'
+import { wireAwsWithMachines } from '../../lib/wiring/aws-ec2.ts'
 
 export { handler } from '../taskmanager.ts'
 
-wireAws()
+wireAwsWithMachines()

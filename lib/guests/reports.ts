@@ -163,7 +163,8 @@ async function doneUpTo(
   return last
 }
 
-async function observed(
+/** Keeps what was told of a part of a machine, shows it on its instance, and rings what waits for it. */
+export async function observed(
   platform: Platform,
   report: { project: string; instance: string; name: string; facts: Facts; sent: number },
 ): Promise<void> {

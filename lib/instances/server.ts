@@ -22,6 +22,7 @@ export const serverStep: Step<unknown, Platform> = {
       flavor: sizeOf(instance.flavor),
       datastore: engineOf(instance.datastore),
       userData: await userData(run, generation),
+      ...(instance.access && { access: instance.access }),
     })
   },
   waitFor: 'update_server',

@@ -58,7 +58,18 @@ export function readCompactJwe(text: string): { jwe: Jwe; kid: string | undefine
   return { jwe: { protected: head, iv, ciphertext, tag }, kid: headerOf(head).kid }
 }
 
-const headerOf = (head: string) => Header.parse(JSON.parse(decoded(head).toString('utf8')))
+const HEADERS = new Map<string, z.infer<typeof Header>>()
+const HEADERS_KEPT = 100
+
+/** There are hardly more headers than keys: each is read once. */
+function headerOf(head: string): z.infer<typeof Header> {
+  const known = HEADERS.get(head)
+  if (known) return known
+  const header = Header.parse(JSON.parse(decoded(head).toString('utf8')))
+  if (HEADERS.size >= HEADERS_KEPT) HEADERS.clear()
+  HEADERS.set(head, header)
+  return header
+}
 
 /** What is authenticated besides the ciphertext (RFC 7516, 5.1, step 14). */
 function associated(head: string, aad: string | undefined): Buffer {

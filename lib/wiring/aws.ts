@@ -4,6 +4,9 @@ import { derivedKeys } from '../kit/keys.ts'
 import { uncounted } from '../kit/metrics.ts'
 import { storedThrottle } from '../kit/throttle/stored.ts'
 import { unlimited } from '../kit/throttle/throttle.ts'
+import type { AwsConnection } from '../platform/aws.ts'
+import type { Compute } from '../platform/compute/compute.ts'
+import { observed } from '../platform/compute/observed.ts'
 import type { Platform } from '../platform/platform.ts'
 import { type SqsQueue, sqsQueue } from '../platform/queue/sqs.ts'
 import { sqsAccess } from '../platform/queue/sqs-access.ts'
@@ -25,6 +28,8 @@ export const AwsSettings = z.object({
   /** Where the API is served. */
   COFFER_URL: z.url(),
   COFFER_HOST: z.string().default('local'),
+  /** What makes machines: a host daemon, or EC2. */
+  COFFER_COMPUTE: z.enum(['host', 'ec2']).default('host'),
   COFFER_RATE: z.coerce.number().int().min(0),
   COFFER_LOG_LEVEL: z.string().default('info'),
   AWS_REGION: z.string(),
@@ -43,8 +48,13 @@ export const namesOf = (stage: string) => ({
   COFFER_MASTER_KEY: `/coffer/${stage}/master-key`,
 })
 
-/** The platform of a Lambda: its clients connect when they are first used. */
-export function awsPlatform(settings: AwsSettings): Platform & { queue: SqsQueue } {
+/** What makes machines, with what it needs of the platform; only the functions that do carry it. */
+export type Machines = (
+  parts: Pick<Platform, 'store' | 'log'> & { connection: AwsConnection & { region: string } },
+) => Compute
+
+/** The platform of a Lambda: its clients connect when they are first used. Without `machines`, those of EC2 are only read of. */
+export function awsPlatform(settings: AwsSettings, machines?: Machines): Platform & { queue: SqsQueue } {
   const { COFFER_TABLE: table, COFFER_QUEUES: prefix, COFFER_URL: url, AWS_ENDPOINT_URL: endpoint } = settings
   const { AWS_REGION: region, COFFER_ACCOUNT: account, COFFER_PARTITION: partition } = settings
   const connection = { region, ...(endpoint && { endpoint }) }
@@ -53,15 +63,10 @@ export function awsPlatform(settings: AwsSettings): Platform & { queue: SqsQueue
   const store = dynamodbStore({ clock, random, connection, table })
   const queue = sqsQueue({ clock, connection, prefix: `${prefix}-` })
   const rate = settings.COFFER_RATE
+  const log = systemLog('lambda', settings.COFFER_LOG_LEVEL)
   return {
-    ...common({
-      store,
-      queue,
-      secrets,
-      keys,
-      hostId: settings.COFFER_HOST,
-      log: systemLog('lambda', settings.COFFER_LOG_LEVEL),
-    }),
+    ...common({ store, queue, secrets, keys, hostId: settings.COFFER_HOST, log }),
+    ...(settings.COFFER_COMPUTE === 'ec2' && { compute: machines?.({ store, log, connection }) ?? observed(store) }),
     boot: random.uuid(),
     // Another container may hold it: its lease ends by time.
     isLive: () => true,
@@ -105,6 +110,6 @@ export async function awsHostAccess(
 }
 
 /** Gives this process's functions the platform that the environment describes. */
-export function wireAws(): void {
-  wire(awsPlatform(AwsSettings.parse(process.env)))
+export function wireAws(machines?: Machines): void {
+  wire(awsPlatform(AwsSettings.parse(process.env), machines))
 }

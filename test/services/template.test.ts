@@ -77,12 +77,38 @@ describe('what is deployed', () => {
         ? [Properties['PolicyDocument']]
         : Properties['Policies'].map((one: { PolicyDocument: unknown }) => one.PolicyDocument)
       for (const { Statement } of documents) {
-        for (const { Effect, Action, Resource } of Statement) {
+        for (const { Effect, Action, Resource, Condition } of Statement) {
           expect(Effect).toBe('Allow')
-          for (const action of [Action].flat()) expect(action).toMatch(/^[a-z]+:[A-Za-z]+$/)
-          expect([Resource].flat()).not.toContain('*')
+          for (const action of [Action].flat()) expect(action).toMatch(/^[a-z0-9]+:[A-Za-z]+$/)
+          // EC2 has no resources for what only describes: nothing else may stand there, and it is bound to the region.
+          const reads = [Action].flat().every((action: string) => action.startsWith('ec2:Describe'))
+          if (reads) expect(Condition.StringEquals).toEqual({ 'aws:RequestedRegion': { Ref: 'AWS::Region' } })
+          else expect([Resource].flat()).not.toContain('*')
         }
       }
+    }
+  })
+
+  it('lets machines be made with the tag of the deployment only, and only those be changed', () => {
+    const [[, policy] = []] = ofType('AWS::IAM::Policy').filter(([name]) => name === 'TaskmanagerMachines')
+    const statements: Record<string, unknown>[] = policy?.Properties['PolicyDocument'].Statement
+    const tagged = (kind: string) => ({ StringEquals: { [`aws:${kind}/coffer-stage`]: 'coffer-prod' } })
+    const open = statements.filter(({ Action, Condition }) => {
+      const made = JSON.stringify(Condition ?? {}).includes('/coffer-stage":"coffer-prod"')
+      return !made && ![Action].flat().every(action => `${action}`.startsWith('ec2:Describe'))
+    })
+    // Images, subnets and networks are not made by anybody here.
+    expect(open.map(({ Action }) => Action)).toEqual(['ec2:RunInstances', 'ec2:CreateSecurityGroup', 's3:GetObject'])
+    const byAction = (action: string) =>
+      statements.find(({ Action }) => [Action].flat().includes(action))?.['Condition']
+    expect(byAction('ec2:CreateVolume')).toEqual(tagged('RequestTag'))
+    for (const action of [
+      'ec2:TerminateInstances',
+      'ec2:DeleteVolume',
+      'ec2:DeleteSecurityGroup',
+      'ec2:ReleaseAddress',
+    ]) {
+      expect(byAction(action)).toEqual(tagged('ResourceTag'))
     }
   })
 

@@ -68,6 +68,24 @@ export class SimMachine {
     }
   }
 
+  readonly #halted = new Map<string, Guest>()
+  /** A machine of another's making has started: its agent runs, with what it left on the machine's disk and the volume. */
+  async boots(name: string, instance: string, generation: number, volume: string): Promise<void> {
+    const { driver } = this.volumes.get(volume) ?? { driver: memoryDriver() }
+    this.volumes.set(volume, { sizeGb: 0, driver })
+    const journal = this.#halted.get(name)?.journal ?? this.#journal()
+    const guest = this.#guest(instance, generation, journal, driver)
+    this.servers.set(name, { ...guest, spec: { flavor: undefined, datastore: undefined } })
+    await guest.agent.heartbeat()
+  }
+
+  /** It has stopped. */
+  halts(name: string): void {
+    const guest = this.servers.get(name)
+    if (guest) this.#halted.set(name, guest)
+    this.servers.delete(name)
+  }
+
   #beat = 0
   /** What every agent says once a minute. */
   async heartbeats(): Promise<void> {

@@ -13,6 +13,7 @@ import type { SagaRunner } from '../../lib/kit/saga/runner.ts'
 import { BadSeal, derivedEnd, sealer } from '../../lib/kit/seal.ts'
 import { unlimited } from '../../lib/kit/throttle/throttle.ts'
 import { vault } from '../../lib/kit/vault.ts'
+import type { Compute } from '../../lib/platform/compute/compute.ts'
 import { hostCompute } from '../../lib/platform/compute/host.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded.ts'
@@ -45,6 +46,8 @@ export interface WorldOptions {
   /** Backends that do more than the usual ones, as to count. */
   store?: (clock: Clock) => WorldStore
   queue?: (inner: EmbeddedQueue) => EmbeddedQueue
+  /** Makes machines elsewhere; left out: the simulated machine does. */
+  compute?: (parts: Pick<Platform, 'store' | 'clock'>) => Compute
 }
 
 /** The whole system in one place: real control plane, real agents, simulated machine, virtual time, seeded chance. */
@@ -212,7 +215,9 @@ export class World {
     return {
       store,
       queue,
-      compute: hostCompute({ hostId: HOST_ID, queue, store, sealer: seals, clock, random }),
+      compute:
+        this.#options.compute?.({ store, clock }) ??
+        hostCompute({ hostId: HOST_ID, queue, store, sealer: seals, clock, random }),
       identity: { verify: async () => undefined },
       identityService: undefined,
       keys: this.#keys,

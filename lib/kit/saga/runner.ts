@@ -98,7 +98,7 @@ export class SagaRunner<D> {
       })
       return 'on'
     }
-    const run = await this.#running(saga, record)
+    const run = await this.#running(saga, held)
     const step = saga.steps[record.step]
     if (record.status === 'RUNNING') {
       return step ? this.#forward(held, saga, step, run) : this.#settle(held, saga, run, 'done')
@@ -182,7 +182,8 @@ export class SagaRunner<D> {
     return 'over'
   }
 
-  async #running(saga: Saga<unknown, D>, record: SagaRecord): Promise<Running<unknown, D>> {
+  async #running(saga: Saga<unknown, D>, held: Held): Promise<Running<unknown, D>> {
+    const { record } = held
     const { id, project, instance, requestId, started, error, failedStep } = record
     const { vault, deps, log } = this.#options
     return {
@@ -192,7 +193,7 @@ export class SagaRunner<D> {
       requestId,
       deps,
       started,
-      request: await vault.unlock(saga.schema, record.request, ownerOf(project, id)),
+      request: await held.unlocked(request => vault.unlock(saga.schema, request, ownerOf(project, id))),
       log: log.child({ saga: saga.name, operation: id, instance, requestId }),
       ...(error !== undefined && { error }),
       ...(failedStep !== undefined && { failedStep }),

@@ -11,6 +11,14 @@ export interface ServerSpec {
   datastore: { manager: string; version: string }
   /** What the agent on it needs to enrol, as JSON; single use. */
   userData: string
+  /** From where it can be reached, where the backend has a say in that. */
+  access?: ServerAccess
+}
+
+/** A public address or none, and IPv4 networks (`10.0.0.0/8`) or addresses that are let in; none named = what the address allows. */
+export interface ServerAccess {
+  is_public?: boolean | undefined
+  allowed_cidrs?: string[] | undefined
 }
 
 export interface VolumeSpec {
@@ -57,4 +65,17 @@ export interface Compute {
   resizeVolume(spec: Wish & { sizeGb: number }): Promise<void>
   changeServer(spec: Wish & { flavor?: ServerSpec['flavor']; datastore?: ServerSpec['datastore'] }): Promise<void>
   rebootServer(spec: Wish): Promise<void>
+  /** Where the backend decides from where a server can be reached. */
+  changeAccess?(spec: Wish & { access: ServerAccess }): Promise<void>
+  /** What became of servers without their being asked about, where no host tells it; for `periodic`. */
+  survey?(): Promise<Told[]>
+}
+
+/** What a backend found out of a server. `sent` rises with each thing that is told of one. */
+export interface Told {
+  name: string
+  instance: string
+  project: string
+  facts: Facts
+  sent: number
 }
