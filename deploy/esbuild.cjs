@@ -11,7 +11,7 @@ const oneLanguage = {
 
 /**
  * Node's own modules by `require`: an `import` looks at all that they export, and so loads what nobody asked for (`node:http` all
- * of fetch and WebSocket), a quarter of the time that a function takes to load.
+ * of fetch and WebSocket), a seventh of the time that a function takes to load.
  */
 const requiredBuiltins = {
   name: 'required-builtins',
