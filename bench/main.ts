@@ -1,3 +1,4 @@
+import { benchColdStart } from './coldstart.ts'
 import { benchCreate } from './create.ts'
 import { benchCreateRequests, benchThousand } from './creates.ts'
 import { benchFairness } from './fairness.ts'
@@ -19,6 +20,7 @@ const SUBJECTS: Record<string, (note: Note) => Promise<void>> = {
   scale: benchScale,
   fairness: benchFairness,
   start: benchStart,
+  coldstart: benchColdStart,
 }
 
 const names = process.argv.slice(2)

@@ -30,13 +30,16 @@ export interface AgentParts {
   /** After a command that succeeded: `prepare` makes the database serve. */
   succeeded(method: string): Promise<void> | void
   failed(method: string, message: string): Promise<void> | void
+  /** How soon it says again that it lives, in milliseconds; left out: a minute. */
+  leaseMs?: number
   health(): { status: Parameters<Client<ConductorMethods, never>['heartbeat']>[0]['service_status']; message?: string }
 }
 
 type Command = Extract<GuestMessage, { kind: 'command' }>
 
 const REPORT_MS = 600_000
-const LEASE_MS = 60_000
+/** Each report costs a call for a guest on SQS: see docs/cost.md. */
+export const LEASE_MS = { usual: 60_000, sqs: 180_000 }
 /** How often the use of the volume is looked at, and what change of it is told at once. */
 const LOOK_MS = 10_000
 const USED_STEP = 16 * 1024 * 1024
@@ -101,11 +104,15 @@ export class Agent {
   }
 
   async #beat(): Promise<void> {
-    const { journal, version, health, clock } = this.#parts
+    const { journal, version, health, clock, leaseMs } = this.#parts
     const { status, message } = health()
     const used = await this.#used()
     const told = { service_status: status, last: journal.last(), version, ...(used !== undefined && { used }) }
-    await this.#conductor.heartbeat({ ...told, ...(message !== undefined && { message: message.slice(0, 2_000) }) })
+    await this.#conductor.heartbeat({
+      ...told,
+      ...(message !== undefined && { message: message.slice(0, 2_000) }),
+      ...(leaseMs !== undefined && { lease: leaseMs }),
+    })
     this.#told = { at: clock.now(), used: used ?? 0 }
   }
 
@@ -115,13 +122,13 @@ export class Agent {
 
   /** Tells that it lives, now and then, and soon when the volume fills. */
   async #keepLease(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#parts
+    const { clock, leaseMs = LEASE_MS.usual } = this.#parts
     await this.heartbeat()
     while (!signal.aborted) {
       await clock.sleep(LOOK_MS, signal)
       const { at, used } = this.#told
       const grown = Math.abs(((await this.#used()) ?? used) - used) >= USED_STEP
-      if (grown || clock.now() - at >= LEASE_MS) await this.heartbeat()
+      if (grown || clock.now() - at >= leaseMs) await this.heartbeat()
     }
   }
 

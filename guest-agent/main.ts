@@ -9,7 +9,7 @@ import { writeAtomically } from '../lib/kit/files.ts'
 import { sealer } from '../lib/kit/seal.ts'
 import type { Queue } from '../lib/platform/queue/queue.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
-import { Agent } from './agent.ts'
+import { Agent, LEASE_MS } from './agent.ts'
 import { keepCertificate } from './certificate.ts'
 import { compiling } from './compiling.ts'
 import { AgentConfig, AgentSite } from './config.ts'
@@ -91,6 +91,7 @@ agent = new Agent({
   random: systemRandom,
   log,
   version: VERSION,
+  ...(credentials.access.kind === 'sqs' && { leaseMs: LEASE_MS.sqs }),
   health: () => machine.health,
   asked,
   succeeded: method => {

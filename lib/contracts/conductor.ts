@@ -36,6 +36,8 @@ export const conductor = contract('conductor', {
       used: z.number().optional(),
       version: z.string(),
       message: z.string().optional(),
+      /** How soon it will be heard again, in milliseconds; left out: within a minute. */
+      lease: z.number().min(1_000).max(900_000).optional(),
     }),
   ),
   /** A command was done. */

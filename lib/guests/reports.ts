@@ -83,10 +83,11 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
     await voidSecret(platform, guest)
     const at = platform.clock.now()
     platform.metrics.heard(guest.instance, at)
-    const { service_status: status, used, message } = input
+    const { service_status: status, used, message, lease } = input
     const known = await changeInstance(platform, guest.project, guest.instance, instance => {
       if ((instance.service?.sent ?? 0) >= sent) return undefined
-      const service = { status, at, sent, ...(message !== undefined && { message }) }
+      const told = { ...(message !== undefined && { message }), ...(lease !== undefined && { lease }) }
+      const service = { status, at, sent, ...told }
       return { ...instance, service, volume: { ...instance.volume, ...(used !== undefined && { used }) } }
     })
     if (known) await ringOf(platform, known)

@@ -44,7 +44,7 @@ export interface Instance {
   fault?: { message: string; created: number; details: string | null }
   server?: Pick<Facts, 'status' | 'addresses'>
   /** What the agent said last, and when. */
-  service?: { status: ServiceStatus; at: number; sent: number; message?: string }
+  service?: { status: ServiceStatus; at: number; sent: number; message?: string; lease?: number }
 }
 
 export const instances = kind<Instance>('instance')
@@ -52,8 +52,9 @@ export const instances = kind<Instance>('instance')
 /** Points from an instance's id to its project, so that a report or an admin finds it by id alone. */
 export const pointers = kind<{ project: string }>('id')
 
-/** An agent silent for longer is shown as ERROR, without storing it. */
+/** An agent silent for longer is shown as ERROR, without storing it; one that reports more seldom than once a minute, later. */
 export const HEARTBEAT_EXPIRY_MS = 150_000
+const MINUTE_MS = 60_000
 
 /** The names of an instance's machine parts, never reused: they carry the generation. */
 export const serverName = (id: string, generation: number) => `server-${id}-${generation}`
@@ -103,7 +104,8 @@ export function operatingStatusOf(instance: Pick<Instance, 'task' | 'server' | '
   if (task !== 'NONE' || server?.status !== 'ACTIVE') return ''
   // Its agent has not been heard since the status was reset: unknown, as in Trove.
   if (!service) return 'ERROR'
-  return now - service.at > HEARTBEAT_EXPIRY_MS ? 'ERROR' : BY_SERVICE[service.status]
+  const expiry = (HEARTBEAT_EXPIRY_MS * Math.max(service.lease ?? 0, MINUTE_MS)) / MINUTE_MS
+  return now - service.at > expiry ? 'ERROR' : BY_SERVICE[service.status]
 }
 
 /** The agent's last word as Trove shows it, whatever else is so. */

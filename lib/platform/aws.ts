@@ -33,6 +33,18 @@ export function clientOptions(connection: AwsConnection, answerMs = ANSWER_MS) {
   }
 }
 
+/** A client that is made when it is first used: a function's first request waits for none that it does not need. */
+export function onUse<C extends { destroy(): void }>(make: () => C): { get(): C; destroy(): void } {
+  let made: C | undefined
+  return {
+    get() {
+      made ??= make()
+      return made
+    },
+    destroy: () => made?.destroy(),
+  }
+}
+
 /** The name of a service's error, as its documentation has it. */
 export function nameOf(error: unknown): string {
   return error instanceof Error ? error.name : ''

@@ -32,7 +32,7 @@ beforeEach(async () => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
 /** As it starts on a machine, with what its disk knows. */
-const newAgent = async () =>
+const newAgent = async (more: { leaseMs?: number } = {}) =>
   new Agent({
     subject: 'guest:i1',
     generation: 1,
@@ -50,6 +50,7 @@ const newAgent = async () =>
     succeeded: () => {},
     failed: () => {},
     health: () => ({ status: 'healthy' }),
+    ...more,
   })
 
 let sent = 0
@@ -137,5 +138,32 @@ describe('commands to an agent', () => {
     finish()
     await working
     expect(await told()).toContainEqual(['notify_end', 1])
+  })
+})
+
+describe('an agent at rest', () => {
+  /** What it reports in so many seconds. */
+  async function reports(seconds: number): Promise<unknown[]> {
+    for (let at = 0; at < seconds; at += 10) await clock.advance(10_000)
+    const messages = await queue.receive('conductor', { max: 10, waitMs: 0 })
+    await queue.ack(
+      'conductor',
+      messages.map(({ receipt }) => receipt),
+    )
+    return Promise.all(messages.map(async ({ body }) => Report.parse(await seals.open(readEnvelope(body))).input))
+  }
+
+  it.each([
+    ['once a minute', {}, 60, undefined],
+    ['as seldom as it was told to, and says so', { leaseMs: 180_000 }, 180, 180_000],
+  ])('reports %s', async (_, more, seconds, lease) => {
+    const ended = new AbortController()
+    agent = await newAgent(more)
+    const running = agent.run(ended.signal)
+    const first = await reports(10)
+    expect([first.length, (await reports(seconds - 30)).length, (await reports(30)).length]).toEqual([1, 0, 1])
+    expect(Object(first[0]).lease).toBe(lease)
+    ended.abort()
+    await running
   })
 })

@@ -79,6 +79,9 @@ describe('the status words', () => {
     const healthy = facts('NONE', 'ACTIVE', 'healthy')
     expect(operatingStatusOf(healthy, 1_000 + HEARTBEAT_EXPIRY_MS)).toBe('HEALTHY')
     expect(operatingStatusOf(healthy, 1_001 + HEARTBEAT_EXPIRY_MS)).toBe('ERROR')
+    const seldom: Facts = { ...healthy, service: { status: 'healthy', at: 1_000, sent: 1, lease: 180_000 } }
+    expect(operatingStatusOf(seldom, 1_000 + 3 * HEARTBEAT_EXPIRY_MS)).toBe('HEALTHY')
+    expect(operatingStatusOf(seldom, 1_001 + 3 * HEARTBEAT_EXPIRY_MS)).toBe('ERROR')
     expect(statusOf(healthy)).toBe('ACTIVE')
   })
 })

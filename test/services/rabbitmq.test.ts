@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { connect } from 'amqplib'
 import { type Message, NotAdmitted, type Queue } from '../../lib/platform/queue/queue.ts'
-import { deadLetters, type RabbitmqOptions, rabbitmqQueue, rounded } from '../../lib/platform/queue/rabbitmq.ts'
+import { type RabbitmqOptions, rabbitmqQueue } from '../../lib/platform/queue/rabbitmq.ts'
+import { QueueAway } from '../../lib/platform/queue/rabbitmq-link.ts'
+import { deadLetters, rounded } from '../../lib/platform/queue/rabbitmq-queues.ts'
 import { systemClock as clock, systemRandom as random } from '../../lib/wiring/system.ts'
 import { queueCases } from '../cases/queue.ts'
 import { log } from '../datastores/postgresql/cluster.ts'
@@ -23,7 +26,7 @@ const open = (more: Partial<RabbitmqOptions> = {}): Queue =>
 queueCases(
   'RabbitMQ queue',
   async () => {
-    const queue = open()
+    const queue = open({ settleMs: 0 })
     const topic = async () => {
       const name = newTopic()
       await queue.declare(name)
@@ -118,4 +121,119 @@ describe('RabbitMQ queue of its own', () => {
     await expect(stranger.send('t', [{ body: 'x' }])).rejects.toThrow(NotAdmitted)
     await stranger.close()
   })
+
+  it(
+    'loses nothing when the server is killed in the middle',
+    () =>
+      using(async (queue, topic) => {
+        const consumer = open()
+        // It gives up long before a server is back: its caller hears of it and tries again.
+        const hasty = open({ patienceMs: 300 })
+        const seen = new Set<string>()
+        const sent = new Set<string>()
+        let failures = 0
+        const end = clock.now() + 240_000
+        let [sending, all] = [true, false]
+        const receive = async () => {
+          while (clock.now() < end && (!all || [...sent].some(body => !seen.has(body)))) {
+            const messages = await consumer.receive(topic, { max: 10, waitMs: 500 })
+            for (const { body } of messages) seen.add(body)
+            await consumer.ack(
+              topic,
+              messages.map(({ receipt }) => receipt),
+            )
+          }
+        }
+        const send = async (by: Queue, worker: number) => {
+          for (let number = 0; sending && clock.now() < end; number++) {
+            const body = `${worker}-${number}`
+            const message = { body, ...(number % 5 === 0 && { delayMs: 20 }) }
+            while (!sent.has(body) && clock.now() < end)
+              await by.send(topic, [message]).then(
+                () => sent.add(body),
+                error => {
+                  expect(error).toBeInstanceOf(QueueAway)
+                  failures++
+                },
+              )
+          }
+        }
+        const receiving = receive()
+        const senders = [queue, queue, queue, hasty].map(send)
+        for (let round = 0; round < 2; round++) {
+          await grown(sent, 100, end)
+          await server.kill()
+          await server.start()
+        }
+        await grown(sent, 20, end)
+        sending = false
+        await Promise.all(senders)
+        all = true
+        await receiving
+        expect([...sent].filter(body => !seen.has(body))).toEqual([])
+        expect(failures).toBeGreaterThan(0)
+        await Promise.all([consumer.close(), hasty.close()])
+      }),
+    300_000,
+  )
+
+  it('makes a topic anew of which only the place for what is put aside is there', () =>
+    using(async (queue, topic) => {
+      const connection = await connect(server.url)
+      await (await connection.createChannel()).deleteQueue(topic)
+      await connection.close()
+      await queue.declare(topic)
+      await queue.send(topic, [{ body: 'x' }])
+      expect(await one(queue, topic)).toMatchObject({ body: 'x' })
+    }))
+
+  // What a server killed within a second of making a queue comes back with: one that never answers.
+  it(
+    'makes a topic anew that was not done when the server was killed',
+    () =>
+      using(async queue => {
+        const topic = newTopic()
+        const connection = await connect(server.url)
+        connection.on('error', () => {})
+        const channel = await connection.createChannel()
+        await channel.assertQueue(topic, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+        await server.kill()
+        await server.start()
+        await queue.declare(topic)
+        await queue.send(topic, [{ body: 'x' }])
+        expect(await one(queue, topic)).toMatchObject({ body: 'x' })
+      }),
+    300_000,
+  )
+
+  it(
+    'goes round a queue that does not answer',
+    () =>
+      using(async (queue, topic) => {
+        const hasty = open({ settleMs: 0 })
+        await hasty.send(topic, [{ body: 'perhaps lost', delayMs: 20 }])
+        await server.kill()
+        await server.start()
+        await Promise.all([
+          queue.send(topic, [{ body: 'late', delayMs: 20 }]),
+          queue.send(topic, [{ body: 'at once' }]),
+        ])
+        const bodies = new Set<string>()
+        while (!bodies.has('late') || !bodies.has('at once')) {
+          const { body, receipt } = await one(queue, topic)
+          bodies.add(body)
+          await queue.ack(topic, [receipt])
+        }
+        await hasty.close()
+      }),
+    300_000,
+  )
 })
+
+/** Waits until there are so many more; throws at `end`. */
+async function grown(set: Set<string>, by: number, end: number): Promise<void> {
+  for (const before = set.size; set.size < before + by; ) {
+    if (clock.now() > end) throw new Error(`${set.size - before} of ${by} in time`)
+    await clock.sleep(10)
+  }
+}

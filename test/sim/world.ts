@@ -5,6 +5,7 @@ import { allDatastores } from '../../lib/datastores/catalog.ts'
 import { receive } from '../../lib/guests/reports.ts'
 import { bells } from '../../lib/kit/bells.ts'
 import { authority } from '../../lib/kit/ca.ts'
+import type { Clock } from '../../lib/kit/clock.ts'
 import { BadMessage } from '../../lib/kit/contract.ts'
 import { derivedKeys } from '../../lib/kit/keys.ts'
 import { uncounted } from '../../lib/kit/metrics.ts'
@@ -15,7 +16,7 @@ import { vault } from '../../lib/kit/vault.ts'
 import type { Compute } from '../../lib/platform/compute/compute.ts'
 import { hostCompute } from '../../lib/platform/compute/host.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
-import { embeddedQueue } from '../../lib/platform/queue/embedded.ts'
+import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded.ts'
 import type { Message } from '../../lib/platform/queue/queue.ts'
 import { sqliteStore } from '../../lib/platform/store/sqlite.ts'
 import type { Store } from '../../lib/platform/store/store.ts'
@@ -34,12 +35,17 @@ export interface CrashPoint {
   when: 'before' | 'after'
 }
 
-interface Options {
+type WorldStore = Store & { sweepExpired(now: number, limit: number): number }
+
+export interface WorldOptions {
   delaysDoorbells?: boolean
   /** false = it never looks, as between two minutes on AWS. */
   periodic?: boolean
   /** The API and the conductor stand in processes of their own, so that none hands the other an answer. */
   apart?: boolean
+  /** Backends that do more than the usual ones, as to count. */
+  store?: (clock: Clock) => WorldStore
+  queue?: (inner: EmbeddedQueue) => EmbeddedQueue
   /** Makes machines elsewhere; left out: the simulated machine does. */
   compute?: (parts: Pick<Platform, 'store' | 'clock'>) => Compute
 }
@@ -47,8 +53,8 @@ interface Options {
 /** The whole system in one place: real control plane, real agents, simulated machine, virtual time, seeded chance. */
 export class World {
   readonly clock = virtualClock()
-  readonly store: Store & { sweepExpired(now: number, limit: number): number }
-  readonly queue = embeddedQueue({ clock: this.clock, random: seededRandom(1) })
+  readonly store: WorldStore
+  readonly queue: EmbeddedQueue
   readonly machine: SimMachine
   faults: Faults = NO_FAULTS
   /** Topics whose messages are all lost. */
@@ -66,12 +72,14 @@ export class World {
   /** Kinds of records that the control plane has made. */
   readonly written = new Set<string>()
 
-  readonly #options: Options
+  readonly #options: WorldOptions
 
-  constructor(seed = 1, options: Options = {}) {
+  constructor(seed = 1, options: WorldOptions = {}) {
+    const { store = clock => sqliteStore(':memory:', { clock }), queue = inner => inner } = options
     this.#options = options
     this.#random = seededRandom(seed)
-    this.store = sqliteStore(':memory:', { clock: this.clock })
+    this.store = store(this.clock)
+    this.queue = queue(embeddedQueue({ clock: this.clock, random: seededRandom(1) }))
     const master = { id: 'k1', bytes: seededRandom(7).bytes(32) }
     const secrets = { current: async () => master, byId: async () => master }
     this.#keys = derivedKeys(secrets)

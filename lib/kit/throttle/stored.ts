@@ -5,6 +5,8 @@ import { type Bucket, EMPTY, emptyAt, leftIn, poured, type Throttle, unlimited }
 
 /** One record for each project and verb. */
 const throttles = kind<Bucket>('throttle')
+/** Records end on the minute: DynamoDB's index entries carry the same time, and are written anew where it changes. */
+const MINUTE_MS = 60_000
 
 /** A throttle whose state any number of processes share. A refusal writes nothing. `perMinute` 0 = no limit. */
 export function storedThrottle(store: Store, clock: Pick<Clock, 'now'>, perMinute: number): Throttle {
@@ -18,7 +20,7 @@ export function storedThrottle(store: Store, clock: Pick<Clock, 'now'>, perMinut
           const { bucket, waitMs } = poured(perMinute, item?.body ?? EMPTY, clock.now())
           if (waitMs > 0) return { changes: [], result: { waitMs } }
           // An empty bucket is as good as none, so the record ends with its water.
-          const indexed = { expires: Math.ceil(emptyAt(bucket)) }
+          const indexed = { expires: Math.ceil(emptyAt(bucket) / MINUTE_MS) * MINUTE_MS }
           const change = item
             ? throttles.replace(item, bucket, indexed)
             : throttles.create(project, verb, bucket, indexed)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Random } from '../../kit/clock.ts'
 import type { Grant } from './queue.ts'
-import { exchangeOf } from './rabbitmq.ts'
+import { exchangeOf } from './rabbitmq-queues.ts'
 
 /** The users of machines on a RabbitMQ server, one for each, kept through its management API. */
 export interface RabbitmqUsers {

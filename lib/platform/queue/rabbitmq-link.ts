@@ -1,3 +1,4 @@
+import { Duplex } from 'node:stream'
 import { type ChannelModel, type ConfirmChannel, connect, credentials } from 'amqplib'
 import type { Clock, Log } from '../../kit/clock.ts'
 import { reason } from '../../kit/errors.ts'
@@ -19,6 +20,8 @@ export interface RabbitmqAccess {
 }
 
 const CONNECT_MS = 5_000
+/** A server whose channels wait for something does not close a connection before they are done. */
+const CLOSE_MS = 3_000
 const HEARTBEAT_S = 10
 const BACK_OFF_MS = { first: 50, most: 2_000 }
 const REFUSED = /ACCESS[-_]REFUSED|access to vhost .* refused/
@@ -33,7 +36,8 @@ export class Link {
   readonly #clock: Clock
   readonly #log: Log
   #connecting: Promise<ChannelModel> | undefined
-  #publishing: Promise<ConfirmChannel> | undefined
+  /** By what they are for. */
+  readonly #publishing = new Map<string, Promise<ConfirmChannel>>()
   #closed = false
   /** Why the server closed a channel; what was under way on it only hears that it is closed. */
   readonly #failures = new WeakMap<object, unknown>()
@@ -74,37 +78,39 @@ export class Link {
     connection.on('error', error => this.#log.warn({ error: reason(error) }, 'the connection to the queue failed'))
     connection.on('close', () => {
       this.#connecting = undefined
-      this.#publishing = undefined
+      this.#publishing.clear()
     })
-    if (this.#closed) await connection.close()
+    if (this.#closed) await ended(connection)
     return connection
   }
 
-  /** The channel for what is to be confirmed. */
-  publisher(prepare: (channel: ConfirmChannel) => void): Promise<ConfirmChannel> {
-    this.#publishing ??= this.#publisher(prepare).catch(error => {
-      this.#publishing = undefined
-      throw error
-    })
-    return this.#publishing
+  /** The channel for what is to be confirmed; one for each use, as a server that waits for one thing carries out no other on it. */
+  publisher(use: string, prepare: (channel: ConfirmChannel) => void): Promise<ConfirmChannel> {
+    const known = this.#publishing.get(use)
+    if (known) return known
+    const made = this.#publisher(prepare)
+    this.#publishing.set(use, made)
+    const forget = () => this.#forget(use, made)
+    made.then(channel => channel.on('close', forget), forget)
+    return made
   }
 
   async #publisher(prepare: (channel: ConfirmChannel) => void): Promise<ConfirmChannel> {
     const channel = await (await this.connection()).createConfirmChannel()
     channel.on('error', error => this.#failures.set(channel, error))
-    channel.on('close', () => {
-      this.#publishing = undefined
-    })
     prepare(channel)
     return channel
   }
 
-  /** The next publisher is another channel: this one does not answer. */
-  abandon(channel: ConfirmChannel): void {
-    this.#publishing = undefined
-    void Promise.resolve()
-      .then(() => channel.close())
-      .catch(() => {})
+  #forget(use: string, channel: Promise<ConfirmChannel>): void {
+    if (this.#publishing.get(use) === channel) this.#publishing.delete(use)
+  }
+
+  /** The next publisher for this use is another channel: this one does not answer, or has done its work. */
+  async abandon(use: string, channel: ConfirmChannel): Promise<void> {
+    const known = this.#publishing.get(use)
+    if (known && (await known.catch(() => undefined)) === channel) this.#forget(use, known)
+    void ended(channel)
   }
 
   /** Why a channel was closed, if the server said so. */
@@ -119,7 +125,7 @@ export class Link {
     try {
       return await work(channel)
     } finally {
-      await channel.close().catch(() => {})
+      await ended(channel)
     }
   }
 
@@ -134,6 +140,7 @@ export class Link {
         if (
           this.#closed ||
           error instanceof NotAdmitted ||
+          error instanceof QueueAway ||
           error instanceof NoSuchTopic ||
           (typeof code === 'number' && code < 500 && code >= 400)
         )
@@ -147,8 +154,28 @@ export class Link {
   async close(): Promise<void> {
     this.#closed = true
     const connection = await this.#connecting?.catch(() => undefined)
-    await connection?.close().catch(() => {})
+    if (!connection) return
+    const over = new AbortController()
+    void this.#clock.sleep(CLOSE_MS, over.signal).then(() => over.signal.aborted || cut(connection))
+    await ended(connection)
+    over.abort('over')
   }
+}
+
+/** Closes a channel or a connection; the promise of its own `close` is never kept if the connection is lost meanwhile. */
+function ended(open: ConfirmChannel | ChannelModel): Promise<void> {
+  return new Promise(resolve => {
+    open.once('close', () => resolve())
+    Promise.resolve()
+      .then(() => open.close())
+      .then(resolve, () => resolve())
+  })
+}
+
+/** Ends a connection without the server's consent. */
+function cut({ connection }: ChannelModel): void {
+  if ('stream' in connection && connection.stream instanceof Duplex)
+    connection.stream.destroy(new Error('not closed in time'))
 }
 
 /** A 403 of the server as the port's error. */

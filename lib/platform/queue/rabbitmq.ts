@@ -3,6 +3,7 @@ import type { Clock, Log, Random } from '../../kit/clock.ts'
 import { NoSuchTopic, type Outgoing, type Queue } from './queue.ts'
 import { Feed, GROUP, giveBack, settle, TRIED } from './rabbitmq-feed.ts'
 import { amqpCode, Link, type RabbitmqAccess } from './rabbitmq-link.ts'
+import { deadLetters, exchangeOf, queuesOf } from './rabbitmq-queues.ts'
 
 export interface RabbitmqOptions {
   /** Where the server is and who comes; asked at each connection. */
@@ -18,6 +19,8 @@ export interface RabbitmqOptions {
   prefetch?: number
   /** How long a call waits for a server that is away before it throws QueueAway, in milliseconds; default 20 s. */
   patienceMs?: number
+  /** How long the server needs until it has a new queue on its disk, in milliseconds; default 1.5 s. */
+  settleMs?: number
 }
 
 const TOPIC = /^[A-Za-z0-9_-]{1,80}$/
@@ -26,30 +29,22 @@ const MAX_RECEIVE = 10
 const VISIBILITY_MS = 30_000
 const PREFETCH = 80
 const PATIENCE_MS = 20_000
+const SETTLE_MS = 1_500
 /** A confirmation that takes longer does not come; the message is then sent once more. */
 const CONFIRM_MS = 10_000
-/** Deliveries of one message before the server puts it aside: of a message that ends whoever takes it. */
-const DELIVERY_LIMIT = 10
-
-/** A queue for one delay ends this long after its last message has left. */
-const DELAY_KEPT_MS = 600_000
-const DELAY_DECLARED_MS = 60_000
-/** Delays are rounded up to these, times a power of ten: never early, at most a third late, and few queues. */
-const STEPS = [1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10]
-
-/** What operators find aside: messages that were delivered too often. */
-export const deadLetters = (topic: string) => `${topic}.dlq`
-/** Where machines send what is for the topic. */
-export const exchangeOf = (topic: string) => `to.${topic}`
+/** What most is sent by: one channel. */
+const COMMON = ''
 
 /** A Queue on a RabbitMQ server (3.10 or newer): a quorum queue for each topic, confirmed sends, reconnection without loss. */
 export function rabbitmqQueue(options: RabbitmqOptions): Queue {
   const { clock, random, shared = [], machine = false, prefetch = PREFETCH, patienceMs = PATIENCE_MS } = options
   const link = new Link(options)
+  const queues = queuesOf({ link, clock, patienceMs, settleMs: options.settleMs ?? SETTLE_MS })
   const feeds = new Map<string, Feed>()
   /** Messages that the server could not put anywhere. */
   const returned = new Set<string>()
-  const delays = new Map<string, number>()
+  /** Queues that did not confirm; what is sent to them holds up nothing else. */
+  const slow = new Set<string>()
 
   function feedOf(topic: string): Feed {
     if (link.closed) throw new Error('the queue is closed')
@@ -65,52 +60,48 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
   async function publish(topic: string, messages: Sent[]): Promise<void> {
     const open = new Set(messages)
     await link.persist(patienceMs, async () => {
-      const channel = await link.publisher(listening)
       const ends = [...open].map(async message => {
-        await confirmed(channel, message)
-        // An unroutable message is returned before it is confirmed.
-        if (returned.delete(message.id)) throw new NoSuchTopic(topic)
+        await handed(topic, message)
         open.delete(message)
       })
       const failed = (await Promise.allSettled(ends)).find(end => end.status === 'rejected')
-      if (failed) throw link.failureOf(channel) ?? failed.reason
+      if (failed) throw failed.reason
     })
   }
 
-  function confirmed(channel: ConfirmChannel, { id, exchange, key, content, headers }: Sent): Promise<void> {
+  async function handed(topic: string, message: Sent): Promise<void> {
+    const at = await place(topic, message.delayMs)
+    const use = slow.has(at.key) ? at.key : COMMON
+    const channel = await link.publisher(use, listening)
+    await confirmed(channel, at, message, () => {
+      slow.add(at.key)
+      queues.retire(at.key)
+      void link.abandon(use, channel)
+    }).catch(error => {
+      throw link.failureOf(channel) ?? error
+    })
+    if (use !== COMMON && slow.delete(use)) void link.abandon(use, channel)
+    // An unroutable message is returned before it is confirmed.
+    if (returned.delete(message.id)) throw new NoSuchTopic(topic)
+  }
+
+  function confirmed(channel: ConfirmChannel, at: Place, message: Sent, late: () => void): Promise<void> {
     const over = new AbortController()
     return new Promise<void>((resolve, reject) => {
-      const properties = { persistent: true, mandatory: true, messageId: id, headers }
-      channel.publish(exchange, key, content, properties, error => (error ? reject(error) : resolve()))
+      const properties = { persistent: true, mandatory: true, messageId: message.id, headers: message.headers }
+      channel.publish(at.exchange, at.key, message.content, properties, error => (error ? reject(error) : resolve()))
       void clock.sleep(CONFIRM_MS, over.signal).then(() => {
         if (over.signal.aborted) return
         reject(new Error('not confirmed in time'))
-        link.abandon(channel)
+        late()
       })
     }).finally(() => over.abort('over'))
   }
 
-  /** The queue in which messages for the topic wait for so long. */
-  async function delayed(topic: string, delayMs: number): Promise<string> {
-    const ms = rounded(delayMs)
-    const name = `${topic}.delay.${ms}`
-    if ((delays.get(name) ?? -Infinity) > clock.now() - DELAY_DECLARED_MS) return name
-    await link.persist(patienceMs, () =>
-      link.apart(async channel => {
-        await channel.checkQueue(topic).catch(error => {
-          throw amqpCode(error) === 404 ? new NoSuchTopic(topic) : error
-        })
-        await channel.assertQueue(name, { durable: true, arguments: delayArguments(topic, ms) })
-      }),
-    )
-    delays.set(name, clock.now())
-    return name
-  }
-
   /** Where a message is put: through the topic's exchange by machines, else right into its queue or into a delay's. */
-  async function place(topic: string, delayMs: number): Promise<{ exchange: string; key: string }> {
+  async function place(topic: string, delayMs: number): Promise<Place> {
     if (machine) return { exchange: exchangeOf(topic), key: topic }
-    return { exchange: '', key: delayMs > 0 ? await delayed(topic, delayMs) : topic }
+    return { exchange: '', key: delayMs > 0 ? await queues.delay(topic, delayMs) : topic }
   }
 
   async function releaseLater(topic: string, feed: Feed, receipt: string, delayMs: number): Promise<void> {
@@ -125,7 +116,7 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
     const id = String(raw.properties.messageId)
     try {
       // The new one is safe before the old one goes.
-      await publish(topic, [{ id, ...(await place(topic, delayMs)), content: raw.content, headers }])
+      await publish(topic, [{ id, delayMs, content: raw.content, headers }])
       settle(held)
     } catch (error) {
       giveBack(held)
@@ -136,11 +127,10 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
   return {
     async declare(topic) {
       if (!TOPIC.test(topic)) throw new RangeError(`not a topic: ${topic.slice(0, 100)}`)
+      await queues.topic(topic)
+      if (!shared.includes(topic)) return
       await link.persist(patienceMs, () =>
         link.apart(async channel => {
-          await channel.assertQueue(deadLetters(topic), { durable: true })
-          await channel.assertQueue(topic, { durable: true, arguments: topicArguments(topic) })
-          if (!shared.includes(topic)) return
           await channel.assertExchange(exchangeOf(topic), 'fanout', { durable: true })
           await channel.bindQueue(topic, exchangeOf(topic), '')
         }),
@@ -149,7 +139,7 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
     async remove(topic) {
       await link.persist(patienceMs, () =>
         link.apart(async channel => {
-          for (const name of [topic, deadLetters(topic)]) await channel.deleteQueue(name)
+          for (const name of [deadLetters(topic), topic]) await channel.deleteQueue(name)
           if (shared.includes(topic)) await channel.deleteExchange(exchangeOf(topic))
         }),
       )
@@ -159,13 +149,13 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
     async send(topic, messages) {
       if (link.closed) throw new Error('the queue is closed')
       for (const { body } of messages) checkBody(body)
-      const sent = messages.map(async ({ body, group, delayMs = 0 }: Outgoing) => ({
+      const sent = messages.map(({ body, group, delayMs = 0 }: Outgoing) => ({
         id: random.uuid(),
-        ...(await place(topic, delayMs)),
+        delayMs,
         content: Buffer.from(body),
         headers: groupOf(group),
       }))
-      await publish(topic, await Promise.all(sent)).catch(error => {
+      await publish(topic, sent).catch(error => {
         // A machine's topic that is not there is an exchange that is not there.
         throw amqpCode(error) === 404 ? new NoSuchTopic(topic) : error
       })
@@ -201,10 +191,14 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
 /** A message on its way out. */
 interface Sent {
   id: string
-  exchange: string
-  key: string
+  delayMs: number
   content: Buffer
   headers: Record<string, unknown>
+}
+
+interface Place {
+  exchange: string
+  key: string
 }
 
 const groupOf = (group: unknown) => (typeof group === 'string' ? { [GROUP]: group } : {})
@@ -214,27 +208,3 @@ function checkBody(body: string): void {
   if (body.length * 3 > MAX_BODY_BYTES && Buffer.byteLength(body) > MAX_BODY_BYTES)
     throw new RangeError(`a message's body is at most ${MAX_BODY_BYTES} bytes`)
 }
-
-/** The delay rounded up to one that there is a queue for. */
-export function rounded(ms: number): number {
-  const unit = 10 ** Math.floor(Math.log10(Math.max(ms, 10)))
-  return Math.ceil((STEPS.find(step => step * unit >= ms) ?? 10) * unit)
-}
-
-// The server itself makes sure that what it moves to another queue has arrived there.
-const SAFELY = { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' }
-
-const topicArguments = (topic: string) => ({
-  ...SAFELY,
-  'x-delivery-limit': DELIVERY_LIMIT,
-  'x-dead-letter-exchange': '',
-  'x-dead-letter-routing-key': deadLetters(topic),
-})
-
-const delayArguments = (topic: string, ms: number) => ({
-  ...SAFELY,
-  'x-message-ttl': ms,
-  'x-expires': ms + DELAY_KEPT_MS,
-  'x-dead-letter-exchange': '',
-  'x-dead-letter-routing-key': topic,
-})

@@ -1,6 +1,6 @@
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts'
 import type { Clock } from '../../kit/clock.ts'
-import { type AwsConnection, clientOptions } from '../aws.ts'
+import { type AwsConnection, clientOptions, onUse } from '../aws.ts'
 import type { Grant, SqsAccess } from './queue.ts'
 
 /** Where the queues are, and how they are named. */
@@ -89,13 +89,13 @@ function named(topic: string): string {
 /** Gives out access by assuming the agents' role for each grant, which has one topic to receive from. */
 export function sqsAccess(options: SqsAccessOptions): { access(grant: Grant): Promise<SqsAccess>; close(): void } {
   const { clock, connection, place, role, address } = options
-  const client = new STSClient(clientOptions(connection))
+  const client = onUse(() => new STSClient(clientOptions(connection)))
 
   async function access(grant: Grant): Promise<SqsAccess> {
     const [topic, ...others] = grant.receive
     if (topic === undefined || others.length > 0) throw new RangeError('a grant on SQS has one topic to receive from')
     const seconds = Math.floor((grant.expires - clock.now()) / 1_000)
-    const { Credentials } = await client.send(
+    const { Credentials } = await client.get().send(
       new AssumeRoleCommand({
         RoleArn: role,
         RoleSessionName: named(topic).slice(0, MAX_NAME),

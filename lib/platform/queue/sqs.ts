@@ -11,7 +11,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs'
 import type { Clock } from '../../kit/clock.ts'
-import { type AwsConnection, clientOptions, nameOf } from '../aws.ts'
+import { type AwsConnection, clientOptions, nameOf, onUse } from '../aws.ts'
 import { type Message, NoSuchTopic, NotAdmitted, type Outgoing, type Queue, type ReceiveOptions } from './queue.ts'
 import { batches, packed, unpacked } from './sqs-body.ts'
 
@@ -53,7 +53,7 @@ const DELETED_RECENTLY = ['QueueDeletedRecently']
  * delay of more than 15 min, or a release of more than 12 h. A removed topic's name is blocked for a minute: declaring waits.
  */
 export function sqsQueue({ clock, connection, prefix, urls: known = {} }: SqsQueueOptions): SqsQueue {
-  const client = new SQSClient(clientOptions(connection, ANSWER_MS))
+  const client = onUse(() => new SQSClient(clientOptions(connection, ANSWER_MS)))
   const closed = new AbortController()
   const urls = new Map<string, Promise<string>>(
     Object.entries(known).map(([topic, url]) => [topic, Promise.resolve(url)]),
@@ -72,7 +72,7 @@ export function sqsQueue({ clock, connection, prefix, urls: known = {} }: SqsQue
 
   async function asked(topic: string): Promise<string> {
     try {
-      const { QueueUrl } = await client.send(new GetQueueUrlCommand({ QueueName: nameFor(topic) }))
+      const { QueueUrl } = await client.get().send(new GetQueueUrlCommand({ QueueName: nameFor(topic) }))
       return QueueUrl!
     } catch (error) {
       urls.delete(topic)
@@ -113,7 +113,7 @@ export function sqsQueue({ clock, connection, prefix, urls: known = {} }: SqsQue
       },
     })
     try {
-      const { QueueUrl } = await client.send(request)
+      const { QueueUrl } = await client.get().send(request)
       urls.set(topic, Promise.resolve(QueueUrl!))
       settling.set(topic, clock.now() + SETTLED_MS)
     } catch (error) {
@@ -124,7 +124,7 @@ export function sqsQueue({ clock, connection, prefix, urls: known = {} }: SqsQue
   async function remove(topic: string): Promise<void> {
     settling.delete(topic)
     try {
-      await on(topic, url => client.send(new DeleteQueueCommand({ QueueUrl: url })))
+      await on(topic, url => client.get().send(new DeleteQueueCommand({ QueueUrl: url })))
     } catch (error) {
       if (!(error instanceof NoSuchTopic)) throw error
     }
@@ -141,7 +141,9 @@ export function sqsQueue({ clock, connection, prefix, urls: known = {} }: SqsQue
       ...(group && { MessageGroupId: group }),
     }))
     for (const Entries of batches(entries, entry => Buffer.byteLength(entry.MessageBody))) {
-      const { Failed } = await on(topic, url => client.send(new SendMessageBatchCommand({ QueueUrl: url, Entries })))
+      const { Failed } = await on(topic, url =>
+        client.get().send(new SendMessageBatchCommand({ QueueUrl: url, Entries })),
+      )
       const [first] = Failed ?? []
       if (first) throw new Error(`${Failed!.length} messages were not taken: ${first.Code} ${first.Message ?? ''}`)
     }
@@ -177,6 +179,7 @@ export function sqsQueue({ clock, connection, prefix, urls: known = {} }: SqsQue
         MessageSystemAttributeNames: ['ApproximateReceiveCount', 'MessageGroupId'],
       })
       const poll = client
+        .get()
         .send(request, { abortSignal: closed.signal })
         .then(({ Messages = [] }) => Messages.map(message))
       const messages = await Promise.race([poll, ended])
@@ -199,7 +202,7 @@ export function sqsQueue({ clock, connection, prefix, urls: known = {} }: SqsQue
   async function ack(topic: string, receipts: string[]): Promise<void> {
     for (const part of batches([...new Set(receipts)], () => 0)) {
       const Entries = part.map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle }))
-      settle(await on(topic, url => client.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries }))))
+      settle(await on(topic, url => client.get().send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries }))))
     }
   }
 
@@ -207,7 +210,9 @@ export function sqsQueue({ clock, connection, prefix, urls: known = {} }: SqsQue
     const VisibilityTimeout = seconds(ms, MAX_HIDDEN_S)
     for (const part of batches([...new Set(receipts)], () => 0)) {
       const Entries = part.map((ReceiptHandle, index) => ({ Id: String(index), ReceiptHandle, VisibilityTimeout }))
-      settle(await on(topic, url => client.send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }))))
+      settle(
+        await on(topic, url => client.get().send(new ChangeMessageVisibilityBatchCommand({ QueueUrl: url, Entries }))),
+      )
     }
   }
 

@@ -1,7 +1,7 @@
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm'
 import { z } from 'zod'
 import type { Clock } from '../../kit/clock.ts'
-import { type AwsConnection, clientOptions, nameOf } from '../aws.ts'
+import { type AwsConnection, clientOptions, nameOf, onUse } from '../aws.ts'
 import type { MasterKey, Secrets } from './secrets.ts'
 
 const KEY_BYTES = 32
@@ -31,14 +31,14 @@ interface Keys {
  */
 export function ssmSecrets(options: { connection: AwsConnection; parameter: string; clock: Clock }): Secrets {
   const { connection, parameter, clock } = options
-  const client = new SSMClient(clientOptions(connection))
+  const client = onUse(() => new SSMClient(clientOptions(connection)))
   let keys: Promise<Keys> | undefined
   /** When an unknown id may have them read again. */
   let askAgain = 0
 
   async function load(): Promise<Keys> {
     try {
-      const { Parameter } = await client.send(new GetParameterCommand({ Name: parameter, WithDecryption: true }))
+      const { Parameter } = await client.get().send(new GetParameterCommand({ Name: parameter, WithDecryption: true }))
       return { ...parsed(parameter, Parameter?.Value ?? ''), until: clock.now() + KEPT_MS }
     } catch (error) {
       if (nameOf(error) === 'ParameterNotFound') throw new BadParameter(`there is no parameter ${parameter}`)

@@ -1,0 +1,273 @@
+import { generateKeyPair, SignJWT } from 'jose'
+import { handler as api } from '../../functions/api.ts'
+import { handler as authorizer } from '../../functions/authorizer.ts'
+import { handler as periodic } from '../../functions/periodic.ts'
+import { CONDUCTOR_TOPIC, guestSubject } from '../../lib/contracts/conductor.ts'
+import { TASKMANAGER_TOPIC } from '../../lib/contracts/taskmanager.ts'
+import { enrol } from '../../lib/guests/enrol.ts'
+import { enrolSecret } from '../../lib/guests/guest.ts'
+import { type Instance, instances, statusOf } from '../../lib/instances/instance.ts'
+import type { ApiEvent } from '../../lib/kit/http/pipeline.ts'
+import { storedThrottle } from '../../lib/kit/throttle/stored.ts'
+import { builtinIdentity } from '../../lib/platform/identity/builtin.ts'
+import type { Platform } from '../../lib/platform/platform.ts'
+import type { EmbeddedQueue } from '../../lib/platform/queue/embedded.ts'
+import { batches, packed } from '../../lib/platform/queue/sqs-body.ts'
+import { dynamodbStore } from '../../lib/platform/store/dynamodb.ts'
+import { wire } from '../../lib/wiring/current.ts'
+import { authorizerEvent, contextOf, type Incoming, proxyEvent } from '../../local/events.ts'
+import { seededRandom } from '../kit/random.ts'
+import { World } from '../sim/world.ts'
+import type { Counts, Figures } from './counts.ts'
+
+const CHUNK_BYTES = 64 * 1024
+/** A doorbell may come so late: SQS delays by fifteen minutes at most. */
+const LATE_MS = 960_000
+const PROJECT = 'demo'
+const RATE = 200
+/** What Lambda takes from queues for us, each message in an invocation of its own where few come. */
+const CALLS = { [TASKMANAGER_TOPIC]: 'taskmanagerCalls', [CONDUCTOR_TOPIC]: 'conductorCalls' } as const
+
+const master = async () => ({ id: 'k1', bytes: seededRandom(7).bytes(32) })
+const chunks = (bytes: number) => Math.max(1, Math.ceil(bytes / CHUNK_BYTES))
+const bytesOf = (messages: { body: string }[]) =>
+  messages.reduce((sum, { body }) => sum + Buffer.byteLength(packed(body)), 0)
+
+/** The queue with SQS's way of counting: a batch is one request, and so is each 64 KB of one. Empty receives go by time: see `idle`. */
+function countingQueue(inner: EmbeddedQueue, counts: Counts): EmbeddedQueue {
+  const acked = new Set<string>()
+  return {
+    ...inner,
+    async declare(topic) {
+      counts.add('sqsRequests')
+      await inner.declare(topic)
+    },
+    async remove(topic) {
+      counts.add('sqsRequests')
+      await inner.remove(topic)
+    },
+    async send(topic, messages) {
+      for (const part of batches(messages, ({ body }) => Buffer.byteLength(packed(body))))
+        counts.add('sqsRequests', chunks(bytesOf(part)))
+      await inner.send(topic, messages)
+    },
+    async receive(topic, wanted) {
+      const messages = await inner.receive(topic, wanted)
+      const call = topic === TASKMANAGER_TOPIC || topic === CONDUCTOR_TOPIC ? CALLS[topic] : undefined
+      if (call) {
+        if (messages.length > 0) counts.add(call, messages.length)
+        // Lambda's pollers receive and delete at our expense.
+        for (const message of messages) counts.add('sqsRequests', chunks(bytesOf([message])) + 1)
+      } else if (messages.length > 0) counts.add('sqsRequests', chunks(bytesOf(messages)))
+      return messages
+    },
+    async ack(topic, receipts) {
+      const fresh = receipts.filter(receipt => !acked.has(receipt))
+      for (const receipt of fresh) acked.add(receipt)
+      if (fresh.length > 0 && topic !== TASKMANAGER_TOPIC && topic !== CONDUCTOR_TOPIC) counts.add('sqsRequests')
+      await inner.ack(topic, receipts)
+    },
+  }
+}
+
+/** The control plane as it is wired for AWS, on backends that count, with simulated guests. */
+export class CostWorld {
+  readonly counts: Counts
+  readonly #world: World
+  readonly #platform: Platform
+
+  #token = ''
+
+  private constructor(counts: Counts, world: World) {
+    this.counts = counts
+    this.#world = world
+    const { platform } = world
+    const { store, clock, random } = platform
+    const identity = builtinIdentity({ store, clock, random, secrets: { current: master, byId: master } })
+    this.#platform = {
+      ...platform,
+      throttle: storedThrottle(store, clock, RATE),
+      identity,
+      identityService: identity,
+      // The address of the agent's own queue is asked for; AssumeRole is free.
+      access: async grant => {
+        counts.add('sqsRequests')
+        return platform.access(grant)
+      },
+    }
+    wire(this.#platform)
+    // Reports of agents at rest are measured apart.
+    world.machine.heartbeats = async () => {}
+    const take = world.machine.take.bind(world.machine)
+    world.machine.take = async message => {
+      await this.#enrolAll()
+      await take(message)
+    }
+  }
+
+  static async open(counts: Counts, endpoint: string): Promise<CostWorld> {
+    const credentials = async () => ({ accessKeyId: 'x', secretAccessKey: 'x' })
+    const world = new World(1, {
+      delaysDoorbells: true,
+      periodic: false,
+      apart: true,
+      queue: inner => countingQueue(inner, counts),
+      store: clock => ({
+        ...dynamodbStore({
+          clock,
+          random: seededRandom(3),
+          table: 'coffer',
+          connection: { region: 'us-east-1', endpoint, credentials },
+        }),
+        sweepExpired: () => 0,
+      }),
+    })
+    await world.open()
+    const opened = new CostWorld(counts, world)
+    await opened.#logIn()
+    return opened
+  }
+
+  async #logIn(): Promise<void> {
+    const { identityService: identity } = this.#platform
+    if (!identity) throw new Error('no identity')
+    const { id, name, epoch } = await identity.accounts.createUser({ name: 'ann', password: 'secret1' })
+    const project = { id: PROJECT, name: PROJECT }
+    const said = { user: { id, name }, project, roles: ['member'], methods: ['password'], epoch }
+    this.#token = (await identity.tokens.issue(said)).token
+  }
+
+  close(): Promise<void> {
+    return this.#world.store.close()
+  }
+
+  /** An API request as API Gateway sees one, whose authorizer's answer was not kept. */
+  request(method: string, path: string, body?: object): Promise<Figures> {
+    return this.counts.of(async () => {
+      const { statusCode } = await this.#asked(method, path, body)
+      if (statusCode >= 300) throw new Error(`${method} ${path} was answered ${statusCode}`)
+    })
+  }
+
+  async #asked(method: string, path: string, body?: object) {
+    const { counts } = this
+    const incoming: Incoming = {
+      method,
+      path: `/v1.0/${PROJECT}${path}`,
+      search: '',
+      headers: { 'x-auth-token': this.#token, host: 'localhost', ...(body && { 'content-type': 'application/json' }) },
+      body: body ? JSON.stringify(body) : '',
+      remote: '127.0.0.1',
+    }
+    counts.add('apiRequests')
+    counts.add('authorizerCalls')
+    counts.add('apiCalls')
+    const { context } = await authorizer(authorizerEvent(incoming), contextOf('authorizer', 29_000))
+    let done = false
+    const answer = api(proxyEvent(incoming, { ...context }) as ApiEvent<Platform>, contextOf('api', 29_000)).finally(
+      () => {
+        done = true
+      },
+    )
+    // A question to an agent is answered while the request waits.
+    await this.#world.until('answer', async () => done)
+    return answer
+  }
+
+  /** A create from its request until nothing more comes of it, with the agent's enrolment. */
+  create(name: string): Promise<Figures> {
+    return this.counts.of(async () => {
+      await this.#asked('POST', '/instances', { instance: bodyOf(name) })
+      await this.#settled()
+      const instance = await this.counts.apart(() => this.instance(name))
+      if (!instance || statusOf(instance) !== 'ACTIVE') throw new Error(`${name} is not ACTIVE`)
+    })
+  }
+
+  delete(name: string): Promise<Figures> {
+    return this.counts.of(async () => {
+      const instance = await this.counts.apart(() => this.instance(name))
+      await this.#asked('DELETE', `/instances/${instance?.id}`)
+      await this.#settled()
+      if (await this.counts.apart(() => this.instance(name))) throw new Error(`${name} is still there`)
+    })
+  }
+
+  /** One report of an agent at rest. */
+  report(): Promise<Figures> {
+    return this.counts.of(async () => {
+      const [guest] = this.#world.machine.servers.values()
+      await guest?.agent.heartbeat()
+      await this.#settled()
+    })
+  }
+
+  /** One look of `periodic` with nothing due. */
+  look(): Promise<Figures> {
+    return this.counts.of(async () => {
+      this.counts.add('periodicCalls')
+      await periodic(Object.create(null), contextOf('periodic', 60_000))
+    })
+  }
+
+  readonly #keys = generateKeyPair('Ed25519')
+
+  readonly #enrolled = new Set<string>()
+
+  /** An agent enrols before it reports for the first time. */
+  async #enrolAll(): Promise<void> {
+    const { publicKey } = await this.#keys
+    const { x = '' } = await crypto.subtle.exportKey('jwk', publicKey)
+    for (const { id, generation } of await this.counts.apart(() => this.#instances())) {
+      if (this.#enrolled.has(id)) continue
+      this.#enrolled.add(id)
+      const secret = await enrolSecret(this.#platform.keys, id, generation)
+      this.#callsEnrol()
+      const key = { kty: 'OKP', crv: 'Ed25519', x } as const
+      await enrol(this.#platform, { instance: id, generation, secret, publicKey: key })
+    }
+  }
+
+  /** An agent's new credentials, as once in fifty minutes. */
+  renewal(instance: Instance): Promise<Figures> {
+    return this.counts.of(async () => {
+      const { privateKey } = await this.#keys
+      const proof = await new SignJWT({})
+        .setProtectedHeader({ alg: 'EdDSA' })
+        .setAudience('enrol')
+        .setSubject(guestSubject(instance.id))
+        .setIssuedAt(Math.floor(this.#platform.clock.now() / 1_000))
+        .sign(privateKey)
+      this.#callsEnrol()
+      await enrol(this.#platform, { instance: instance.id, generation: instance.generation, proof })
+    })
+  }
+
+  #callsEnrol(): void {
+    this.counts.add('apiRequests')
+    this.counts.add('enrolCalls')
+  }
+
+  async instance(name: string): Promise<Instance | undefined> {
+    return (await this.#instances()).find(each => each.name === name)
+  }
+
+  async #instances(): Promise<Instance[]> {
+    const items = await instances.list(this.#world.store, PROJECT, { limit: 100 })
+    return items.map(({ body }) => body)
+  }
+
+  /** All that comes of it has come, delayed doorbells too. */
+  #settled(): Promise<void> {
+    const end = this.#world.clock.now() + LATE_MS
+    return this.#world.until('end', async () => this.#world.clock.now() >= end)
+  }
+}
+
+const bodyOf = (name: string) => ({
+  name,
+  flavorRef: 1,
+  volume: { size: 1 },
+  databases: [{ name: 'cart' }],
+  users: [{ name: 'ann', password: 'secret1', databases: [{ name: 'cart' }] }],
+})
