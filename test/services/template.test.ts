@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from '@jest/globals'
 import { KEYS, keyOf, PLANS } from '../../lib/limits/plans.ts'
+import { TOPIC_TAG } from '../../lib/platform/queue/sqs-access.ts'
 import { TABLE } from '../../lib/platform/store/dynamodb-table.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -84,6 +85,16 @@ describe('what is deployed', () => {
         }
       }
     }
+  })
+
+  it('binds an agent to its own queue by its tag', () => {
+    const [, role] = ofType('AWS::IAM::Role').find(([name]) => name === 'GuestRole') ?? []
+    const [{ PolicyDocument }] = role?.Properties['Policies'] ?? [{}]
+    const [own] = PolicyDocument.Statement
+    const parts = JSON.stringify(own.Resource).matchAll(/"([^"]*)"/g)
+    const text = [...parts].map(([, part]) => part).filter(part => !part?.startsWith('Fn::'))
+    expect(text.join('')).toMatch(/:coffer-prod-\$\{aws:PrincipalTag\/coffer-topic\}$/)
+    expect(TOPIC_TAG).toBe('coffer-topic')
   })
 
   it('keeps its state in one table, encrypted, restorable, with the keys that the store uses', () => {
