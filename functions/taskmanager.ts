@@ -1,6 +1,6 @@
 import middy from '@middy/core'
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda'
-import { Task, type TaskmanagerMethods, taskmanager } from '../lib/contracts/taskmanager.ts'
+import { TASKMANAGER_TOPIC, Task, type TaskmanagerMethods, taskmanager } from '../lib/contracts/taskmanager.ts'
 import { cancelCommands } from '../lib/guests/cancel.ts'
 import { instances, sagas } from '../lib/instances/index.ts'
 import { batch } from '../lib/kit/batch.ts'
@@ -58,11 +58,20 @@ const dispatch = serve(
   }),
 )
 
+/** A message that failed comes again after 1, 2, 4, 8 s, and not when it would show by itself, minutes later. */
+const releasing =
+  ({ queue }: Platform) =>
+  (receipt: string, attempt: number) =>
+    queue.release(TASKMANAGER_TOPIC, [receipt], 500 * 2 ** attempt)
+
 /** SQS events of the taskmanager's queue: takes the operations that they name forward. */
 export const handler = middy<SQSEvent, SQSBatchResponse>().handler((event, context) => {
-  const stopAt = wired().clock.now() + context.getRemainingTimeInMillis() - RESERVE_MS
-  return batch(event, wired().log, async body => {
+  const platform = wired()
+  const stopAt = platform.clock.now() + context.getRemainingTimeInMillis() - RESERVE_MS
+  const handle = async (body: string) => {
     const { method, input } = Task.parse(JSON.parse(body))
     await dispatch(method, input, { stopAt })
-  })
+  }
+  // A consumer that pulls does so itself.
+  return batch(event, platform.log, handle, platform.delaysDoorbells ? releasing(platform) : undefined)
 })

@@ -48,7 +48,10 @@ export class SagaRunner<D> {
     this.#options = options
   }
 
-  /** Runs on until the saga has ended, waits for something, or `stopAt` (by the clock) has passed. */
+  /**
+   * Runs on until the saga has ended, waits for something, or `stopAt` (by the clock) has passed. Throws what is no step's
+   * failure, such as a request that cannot be read: the message is to come again, and is given up where it always fails.
+   */
   async run(project: string, id: string, stopAt: number): Promise<void> {
     const item = await this.#take(project, id)
     if (!item) return
@@ -60,7 +63,11 @@ export class SagaRunner<D> {
         return
       }
     } catch (error) {
-      if (!(error instanceof LostLease)) throw error
+      if (error instanceof LostLease) return
+      const parked = held.record.tries > MOST_TRIES
+      // If even that fails, the lease ends by time.
+      await held.drop(reason(error), parked).catch(() => undefined)
+      throw error
     }
   }
 
@@ -98,7 +105,8 @@ export class SagaRunner<D> {
       })
       return 'on'
     }
-    const run = await this.#running(saga, record)
+    const run = await this.#opened(held, saga)
+    if (!run) return 'on'
     const step = saga.steps[record.step]
     if (record.status === 'RUNNING') {
       return step ? this.#forward(held, saga, step, run) : this.#settle(held, saga, run, 'done')
@@ -182,9 +190,27 @@ export class SagaRunner<D> {
     return 'over'
   }
 
+  /** What its steps are given; undefined if it has turned round, as it cannot be read however often that is tried. */
+  async #opened(held: Held, saga: Saga<unknown, D>): Promise<Running<unknown, D> | undefined> {
+    const { record } = held
+    try {
+      return await this.#running(saga, record)
+    } catch (error) {
+      if (record.status !== 'RUNNING' || record.tries <= MOST_TRIES || saga.forwardOnly) throw error
+      const why = `its request cannot be read: ${reason(error)}`
+      await held.write({ ...fresh(this.#options.clock), ...turning(saga, record), error: why })
+      return undefined
+    }
+  }
+
   async #running(saga: Saga<unknown, D>, record: SagaRecord): Promise<Running<unknown, D>> {
     const { id, project, instance, requestId, started, error, failedStep } = record
     const { vault, deps, log } = this.#options
+    // What undoes needs no secrets.
+    const request =
+      record.status === 'RUNNING'
+        ? await vault.unlock(saga.schema, record.request, ownerOf(project, id))
+        : await vault.erase(saga.schema, record.request)
     return {
       id,
       project,
@@ -192,7 +218,7 @@ export class SagaRunner<D> {
       requestId,
       deps,
       started,
-      request: await vault.unlock(saga.schema, record.request, ownerOf(project, id)),
+      request,
       log: log.child({ saga: saga.name, operation: id, instance, requestId }),
       ...(error !== undefined && { error }),
       ...(failedStep !== undefined && { failedStep }),
