@@ -8,6 +8,8 @@ module.exports = () => ({
   outputFileExtension: '.mjs',
   mainFields: ['module', 'main'],
   exclude: [],
+  // One for each process, so that several can package at a time.
+  outputWorkFolder: `build/esbuild-${process.pid}`,
   external: ['pg-native'],
   // CommonJS packages in it ask for Node's own modules.
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
