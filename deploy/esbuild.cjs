@@ -7,10 +7,10 @@ module.exports = () => ({
   format: 'esm',
   outputFileExtension: '.mjs',
   mainFields: ['module', 'main'],
-  exclude: [],
+  // Left out, and not looked for in node_modules either, as what is merely external would be.
+  exclude: ['pg-native'],
   // One for each process, so that several can package at a time.
   outputWorkFolder: `build/esbuild-${process.pid}`,
-  external: ['pg-native'],
   // CommonJS packages in it ask for Node's own modules.
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
 })

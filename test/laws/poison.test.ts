@@ -47,6 +47,8 @@ it('an operation whose request cannot be read fails the messages about it, and e
     failedStep: 'server',
     error: expect.stringContaining('its request cannot be read'),
   })
+  const due = await world.store.due(Number.MAX_SAFE_INTEGER, 100)
+  expect(due.map(({ key }) => key.id)).not.toContain(`saga#${id}`)
   const instance = await theInstance(world)
   expect(instance && statusOf(instance)).toBe('ERROR')
   expect(instance?.fault?.message).toContain('its request cannot be read')

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from '@jest/globals'
+import { MOST_ATTEMPTS } from '../../lib/kit/batch.ts'
 import { KEYS, keyOf, PLANS } from '../../lib/limits/plans.ts'
 import { TOPIC_TAG } from '../../lib/platform/queue/sqs-access.ts'
 import { TABLE } from '../../lib/platform/store/dynamodb-table.ts'
@@ -62,7 +63,7 @@ describe('what is deployed', () => {
       const window = Properties['MaximumBatchingWindowInSeconds'] ?? 0
       expect(VisibilityTimeout).toBeGreaterThanOrEqual(6 * resources[name]?.Properties['Timeout'] + window)
       expect(resources[RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0]]?.Type).toBe('AWS::SQS::Queue')
-      expect(RedrivePolicy.maxReceiveCount).toBe(5)
+      expect(RedrivePolicy.maxReceiveCount).toBe(MOST_ATTEMPTS)
       expect(Properties['FunctionResponseTypes']).toEqual(['ReportBatchItemFailures'])
       expect(Properties['ScalingConfig'].MaximumConcurrency).toBeGreaterThanOrEqual(2)
     }

@@ -50,24 +50,47 @@ export class SagaRunner<D> {
 
   /**
    * Runs on until the saga has ended, waits for something, or `stopAt` (by the clock) has passed. Throws what is no step's
-   * failure, such as a request that cannot be read: the message is to come again, and is given up where it always fails.
+   * failure, such as a request that cannot be read: the message is to come again. `last`: it will not, so that the saga
+   * turns round, although that is thrown all the same.
    */
-  async run(project: string, id: string, stopAt: number): Promise<void> {
+  async run(project: string, id: string, stopAt: number, last = false): Promise<void> {
     const item = await this.#take(project, id)
     if (!item) return
     const held = new Held(item, this.#options)
+    let unreadable: Error | undefined
     try {
-      while ((await this.#advance(held)) === 'on') {
-        if (this.#options.clock.now() < stopAt) continue
-        await held.release(this.#options.clock.now())
-        return
-      }
+      if (last) unreadable = await this.#turned(held)
+      await this.#advanceAll(held, stopAt)
     } catch (error) {
       if (error instanceof LostLease) return
       const parked = held.record.tries > MOST_TRIES
       // If even that fails, the lease ends by time.
       await held.drop(reason(error), parked).catch(() => undefined)
       throw error
+    }
+    if (unreadable) throw unreadable
+  }
+
+  async #advanceAll(held: Held, stopAt: number): Promise<void> {
+    while ((await this.#advance(held)) === 'on') {
+      if (this.#options.clock.now() < stopAt) continue
+      await held.release(this.#options.clock.now())
+      return
+    }
+  }
+
+  /** Turns a saga round whose request cannot be read; answers why. */
+  async #turned(held: Held): Promise<Error | undefined> {
+    const { record } = held
+    const saga = this.#saga(record)
+    if (record.status !== 'RUNNING' || saga.forwardOnly) return undefined
+    try {
+      await this.#running(saga, record)
+      return undefined
+    } catch (error) {
+      const why = `its request cannot be read: ${reason(error)}`
+      await held.write({ ...fresh(this.#options.clock), ...turning(saga, record), error: why })
+      return new Error(why)
     }
   }
 
@@ -105,8 +128,7 @@ export class SagaRunner<D> {
       })
       return 'on'
     }
-    const run = await this.#opened(held, saga)
-    if (!run) return 'on'
+    const run = await this.#running(saga, record)
     const step = saga.steps[record.step]
     if (record.status === 'RUNNING') {
       return step ? this.#forward(held, saga, step, run) : this.#settle(held, saga, run, 'done')
@@ -188,19 +210,6 @@ export class SagaRunner<D> {
     run.log.info({ outcome, error: held.record.error, ms: now - held.record.started }, 'saga ended')
     await ended?.(held.record)
     return 'over'
-  }
-
-  /** What its steps are given; undefined if it has turned round, as it cannot be read however often that is tried. */
-  async #opened(held: Held, saga: Saga<unknown, D>): Promise<Running<unknown, D> | undefined> {
-    const { record } = held
-    try {
-      return await this.#running(saga, record)
-    } catch (error) {
-      if (record.status !== 'RUNNING' || record.tries <= MOST_TRIES || saga.forwardOnly) throw error
-      const why = `its request cannot be read: ${reason(error)}`
-      await held.write({ ...fresh(this.#options.clock), ...turning(saga, record), error: why })
-      return undefined
-    }
   }
 
   async #running(saga: Saga<unknown, D>, record: SagaRecord): Promise<Running<unknown, D>> {
