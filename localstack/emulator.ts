@@ -113,7 +113,8 @@ async function ready(endpoint: string, child: ChildProcess): Promise<void> {
   throw new Unfit('the emulator did not start; see emulator.log in its folder')
 }
 
-async function freePort(): Promise<number> {
+/** A port of this machine that nobody has. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()

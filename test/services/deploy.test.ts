@@ -11,7 +11,7 @@ import { type Answer, processesOf, type Session, until } from '../e2e/coffer.ts'
 import { random } from '../host/daemon-world.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { address, create, NETWORK, readLogin, type Shown, startWorld, type World } from './clients.ts'
-import { changedProject, everything, localstack, shownIn, sls } from './deployed.ts'
+import { changedProject, everything, localstack, offline, shownIn, sls } from './deployed.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 /** Requests a minute, verb and project: more than a client asks here, few enough to go over. */
@@ -119,6 +119,20 @@ with psycopg.connect('${address(shop)} user=ann password=secret1 dbname=cart') a
     expect([answers.length > RATE, refused?.status]).toEqual([true, 413])
     expect(refused?.headers.get('retry-after')).toMatch(/^[1-9]\d*$/)
     expect(refused?.body).toMatchObject({ overLimit: { code: 413 } })
+  })
+
+  it('is served by sls offline from the same serverless.yml, on the same table and queues', async () => {
+    const served = await offline(operator)
+    try {
+      const login = { ...world.demo, OS_AUTH_URL: `${served.base}/identity/v3` }
+      const flavors = await world.json<{ Name: string }[]>(login, 'database flavor list')
+      expect(flavors.map(({ Name }) => Name)).toContain('db.tiny')
+      const listed = await world.json<{ ID: string }[]>(login, 'database instance list')
+      expect(listed.map(({ ID }) => ID)).toEqual([poisoned.id])
+      expect((await fetch(`${served.base}/v1.0/${demo.project}/flavors`)).status).toBe(401)
+    } finally {
+      await served.stop()
+    }
   })
 
   it('answers with the new code when a changed function is deployed', async () => {

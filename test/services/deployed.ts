@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Coffer, startCoffer, startedAs } from '../e2e/coffer.ts'
+import { freePort } from '../../localstack/emulator.ts'
+import { type Coffer, startCoffer, startedAs, until } from '../e2e/coffer.ts'
 import type { Ran } from './clients.ts'
 import { type AwsCall, signed } from './signed.ts'
 
@@ -32,6 +33,29 @@ export function sls(cwd: string, operator: Record<string, string>, ...args: stri
     ran.err += chunk
   })
   return new Promise(resolve => child.once('close', code => resolve({ ...ran, code: code ?? -1 })))
+}
+
+/** `sls offline` on free ports, once it is ready. */
+export async function offline(operator: Record<string, string>): Promise<{ base: string; stop(): Promise<unknown> }> {
+  const [http, lambda, alb] = [await freePort(), await freePort(), await freePort()]
+  const base = `http://127.0.0.1:${http}`
+  const program = join(ROOT, 'node_modules', 'serverless', 'bin', 'serverless.js')
+  const ports = ['--httpPort', http, '--lambdaPort', lambda, '--albPort', alb].map(String)
+  const env = { ...process.env, NODE_OPTIONS: '', SLS_NOTIFICATIONS_MODE: 'off', ...operator, COFFER_URL: base }
+  const how = { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] }
+  const child = spawn(process.execPath, [program, 'offline', '--stage', 'local', ...ports], how)
+  const started = startedAs(child)
+  await until('offline', async () => {
+    if (child.exitCode !== null) throw new Error(`sls offline ended:\n${started.output()}`)
+    return started.output().includes('Server ready')
+  })
+  return {
+    base,
+    stop() {
+      child.kill('SIGTERM')
+      return started.exited
+    },
+  }
 }
 
 /** A copy of the project with one text of one file replaced by another. */
