@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { TASKMANAGER_TOPIC } from '../../lib/contracts/taskmanager.ts'
 import { retrying } from '../../lib/kit/records.ts'
@@ -139,7 +139,7 @@ with psycopg.connect('${address(shop)} user=ann password=secret1 dbname=cart') a
     const health = async (): Promise<{ status: string }> =>
       (await fetch(`${world.coffer.base}/healthz`)).json() as Promise<{ status: string }>
     expect(await health()).toEqual({ status: 'ok' })
-    const folder = join(dirname(world.coffer.dataDir), 'changed')
+    const folder = join(world.coffer.dataDir, 'changed')
     const project = changedProject(folder, 'lib/versions/routes.ts', "{ status: 'ok' }", "{ status: 'changed' }")
     const deployed = await sls(project, operator, 'deploy', '--stage', 'local')
     expect(deployed).toMatchObject({ code: 0 })
