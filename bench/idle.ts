@@ -11,6 +11,10 @@ const IDLE_MS = 30_000
 
 /** What each part costs while nothing is asked of it: without and with 20 real agents and their servers (db.tiny). */
 export async function benchIdle(note: Note): Promise<void> {
+  // The first start after a change compiles, and keeps its compiler in memory: this is about all others.
+  const first = await startCoffer()
+  await first.stop()
+  await wipe(first.dataDir)
   const coffer = await startCoffer()
   await spares(coffer)
   await noteIdle(coffer, 0, note)

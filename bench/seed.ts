@@ -10,7 +10,8 @@ const AT_ONCE = 50
 /** Writes that many ACTIVE instances of a project into the store of a data directory that nobody serves; their ids in order. */
 export async function seed(dataDir: string, project: string, count: number): Promise<string[]> {
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock: systemClock })
-  const ids = Array.from({ length: count }, () => systemRandom.uuid())
+  // In order, so that each page is written once.
+  const ids = Array.from({ length: count }, () => systemRandom.uuid()).sort()
   for (let from = 0; from < count; from += AT_ONCE) {
     const changes = ids
       .slice(from, from + AT_ONCE)
@@ -21,7 +22,7 @@ export async function seed(dataDir: string, project: string, count: number): Pro
     await store.transact(changes)
   }
   await store.close()
-  return ids.sort()
+  return ids
 }
 
 function instance(project: string, id: string): Instance {

@@ -25,6 +25,8 @@ export interface AgentParts {
   random: Random
   log: Log
   version: string
+  /** Before each query. */
+  asked(): void
   /** After a command that succeeded: `prepare` makes the database serve. */
   succeeded(method: string): Promise<void> | void
   failed(method: string, message: string): Promise<void> | void
@@ -148,6 +150,7 @@ export class Agent {
     { method, input, requestId }: Extract<GuestMessage, { kind: 'query' }>,
   ): Promise<void> {
     if (this.#repeated(id, expires)) return
+    this.#parts.asked()
     const { subject, generation, sealer, queue, driver, log } = this.#parts
     if (Object.hasOwn(guest.methods, method) && guest.methods[method as keyof GuestMethods].kind !== 'query') {
       throw new BadMessage('a command came as a query')

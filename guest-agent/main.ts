@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { lstat, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 import { guestSubject } from '../lib/contracts/conductor.ts'
 import type { Driver, Site } from '../lib/datastores/driver.ts'
 import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
@@ -12,6 +11,7 @@ import type { Queue } from '../lib/platform/queue/queue.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { Agent } from './agent.ts'
 import { keepCertificate } from './certificate.ts'
+import { compiling } from './compiling.ts'
 import { AgentConfig, AgentSite } from './config.ts'
 import { startedEarly } from './early-start.ts'
 import { enrolment } from './enrolment.ts'
@@ -23,13 +23,11 @@ import { queueOf } from './queues.ts'
 const VERSION = '0.1.0'
 const DRIVERS: Record<string, (site: Site) => Driver> = { postgresql: site => postgresqlDriver(site) }
 const RENEW_BEFORE_MS = 600_000
+const KEYS = new Map<string, Uint8Array>()
 const VANISHED_MS = 1_000
 const LAST_WORD_MS = 1_500
 
-// Machine code would cost ten megabytes of a process that mostly waits. Set here and not on the command line, for there it
-// would make Node.js compile its own modules anew at each start.
-for (const flag of ['--no-opt', '--no-maglev', '--no-sparkplug']) setFlagsFromString(flag)
-
+const { asked } = compiling()
 const dir = process.argv[2]
 // Started once so: what Node.js compiled is kept for the agents to come.
 if (dir === undefined) process.exit(0)
@@ -78,7 +76,7 @@ const renewed = async () => {
 const current = () => credentials
 queue = await queueOf(current().access.kind, { current, renewed, clock, random: systemRandom, log })
 const key = async (_kid: string, _subject: string, _generation: number, direction: 'down' | 'up') =>
-  new Uint8Array(Buffer.from(credentials.keys[direction], 'base64url'))
+  bytesOf(credentials.keys[direction])
 
 agent = new Agent({
   subject: guestSubject(instance),
@@ -94,6 +92,7 @@ agent = new Agent({
   log,
   version: VERSION,
   health: () => machine.health,
+  asked,
   succeeded: method => {
     if (method === 'prepare') machine.serving()
   },
@@ -103,6 +102,13 @@ agent = new Agent({
 })
 log.info({ pid: process.pid }, 'agent ready')
 await agent.run(stopping.signal)
+
+/** The same bytes for the same text, for what is prepared for their use once. */
+function bytesOf(text: string): Uint8Array {
+  const known = KEYS.get(text) ?? new Uint8Array(Buffer.from(text, 'base64url'))
+  KEYS.set(text, known)
+  return known
+}
 
 /** The driver; an instance is not said to be prepared before its clients can come by TLS. */
 function certified(plain: Driver): Driver {

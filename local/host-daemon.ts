@@ -92,7 +92,11 @@ async function endOlder(pidPath: string, log: Log): Promise<void> {
 
 async function launch(dataDir: string, configPath: string, pidPath: string, ...more: string[]): Promise<ChildProcess> {
   const out = openSync(join(dataDir, 'host.log'), 'a', 0o600)
-  const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', NODE_COMPILE_CACHE: join(dataDir, 'cache') }
+  const env = {
+    PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+    NODE_COMPILE_CACHE: join(dataDir, 'cache'),
+    MALLOC_ARENA_MAX: '1',
+  }
   const child = spawn(process.execPath, ['--max-old-space-size=128', MAIN, configPath, ...more], {
     detached: true,
     stdio: ['ignore', out, out],

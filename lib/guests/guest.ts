@@ -7,6 +7,7 @@ import { kind, retrying, type Stored } from '../kit/records.ts'
 import { readEnvelope } from '../kit/seal.ts'
 import type { Platform } from '../platform/platform.ts'
 import { NoSuchTopic } from '../platform/queue/queue.ts'
+import type { Store } from '../platform/store/store.ts'
 
 /** What the control plane knows of an instance's agent. */
 export interface Guest {
@@ -101,15 +102,24 @@ async function ask(within: Platform, asking: Asking, method: string, input: unkn
   const subject = guestSubject(to.instance)
   const expires = clock.now() + QUERY_MS
   await deliver(platform, to, { kind: 'query', method, input, requestId: asking.requestId }, id, expires)
-  const answer = await bells.until(answerBell(subject, id), QUERY_MS, () =>
-    answers.get(store, '*', answerId(subject, id)),
+  // A conductor of this process hands it over; one of another leaves it in the store.
+  const answer = await bells.until(
+    answerBell(subject, id),
+    QUERY_MS,
+    () => fetched(store, answerId(subject, id)),
+    text => text,
   )
-  if (!answer) throw new Fault(504, `The agent of instance ${to.instance} did not answer in time.`)
-  await store.transact([{ op: 'delete', key: answer.key }])
-  const opened = GuestAnswer.parse(await sealer.open(readEnvelope(answer.body.envelope)))
+  if (answer === undefined) throw new Fault(504, `The agent of instance ${to.instance} did not answer in time.`)
+  const opened = GuestAnswer.parse(await sealer.open(readEnvelope(answer)))
   if ('refused' in opened) throw new Fault(opened.refused.code, opened.refused.message)
   if ('failed' in opened) throw new Fault(500, opened.failed)
   return opened.result
+}
+
+async function fetched(store: Store, id: string): Promise<string | undefined> {
+  const kept = await answers.get(store, '*', id)
+  if (kept) await store.transact([{ op: 'delete', key: kept.key }])
+  return kept?.body.envelope
 }
 
 /** Has the agent say at once how it is, instead of within its minute; nobody waits for that. */

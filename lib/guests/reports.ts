@@ -34,7 +34,7 @@ const ANSWER_MS = 60_000
 const DONE_ROW_MS = 86_400_000
 
 /**
- * Takes one message from the conductor's queue: keeps an answer unopened for its caller, carries out a report.
+ * Takes one message from the conductor's queue: hands an answer unopened to its caller or keeps it for him, carries out a report.
  * Throws BadSeal or BadMessage for what has to be dropped; any other error means: deliver it again.
  */
 export async function receive(platform: Platform, body: string): Promise<void> {
@@ -59,6 +59,7 @@ async function currentGuest({ store }: Platform, id: string, { generation }: Env
 }
 
 async function keep({ store, bells, clock }: Platform, { subject, id }: Envelope, body: string): Promise<void> {
+  if (bells.hand(answerBell(subject, id), body)) return
   const key = answerId(subject, id)
   const change = {
     op: 'put',

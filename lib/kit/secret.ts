@@ -14,7 +14,7 @@ export async function mapSecrets(
   value: unknown,
   change: (text: string) => Promise<string>,
 ): Promise<unknown> {
-  if (value === undefined || value === null) return value
+  if (value === undefined || value === null || !holdsSecret(schema)) return value
   if (schema instanceof z.ZodType && schema.meta()?.['secret'] === true) return change(String(value))
   const inner = unwrap(schema)
   if (inner) return mapSecrets(inner, value, change)
@@ -29,6 +29,24 @@ export async function mapSecrets(
     return copy
   }
   return value
+}
+
+const HOLDS = new WeakMap<z.core.$ZodType, boolean>()
+
+/** Whether a value of the schema can have secrets: most have none, and need not be looked through. */
+function holdsSecret(schema: z.core.$ZodType): boolean {
+  const known = HOLDS.get(schema)
+  if (known !== undefined) return known
+  const found = (schema instanceof z.ZodType && schema.meta()?.['secret'] === true) || partsOf(schema).some(holdsSecret)
+  HOLDS.set(schema, found)
+  return found
+}
+
+function partsOf(schema: z.core.$ZodType): z.core.$ZodType[] {
+  const inner = unwrap(schema)
+  if (inner) return [inner]
+  if (schema instanceof z.ZodArray) return [schema.element]
+  return schema instanceof z.ZodObject ? Object.values(schema.shape as Record<string, z.core.$ZodType>) : []
 }
 
 /** Whether a secret of the value was erased: it cannot be used again. */

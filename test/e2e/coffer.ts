@@ -60,7 +60,14 @@ export function launch(args: string[], env: Record<string, string> = {}): Starte
     {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'v8'), ...env },
+      // As `bin/coffer.mjs` has it.
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '',
+        NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'v8'),
+        MALLOC_ARENA_MAX: '1',
+        ...env,
+      },
     },
   )
   return startedAs(child)

@@ -28,12 +28,9 @@ const namesIn = (folder: string) => (existsSync(folder) ? readdirSync(folder) : 
 function records(dataDir: string): string[] {
   const db = new DatabaseSync(join(dataDir, 'coffer.db'), { readOnly: true })
   try {
-    const kept = db
-      .prepare(
-        "SELECT id, body, expires FROM records WHERE kind IN ('instance', 'guest', 'id', 'command', 'machine', 'saga', 'quota')",
-      )
-      .all()
-    return kept
+    const all = db.prepare('SELECT id, body, expires FROM records').all()
+    return all
+      .filter(({ id }) => KEPT.has(String(id).replace(/#.*/s, '')))
       .filter(({ id, body, expires }) => (isQuota(id) ? JSON.parse(String(body)).used !== 0 : expires === null))
       .map(({ id, body }) => `record ${id} ${body}`)
   } finally {
@@ -41,4 +38,5 @@ function records(dataDir: string): string[] {
   }
 }
 
+const KEPT = new Set(['instance', 'guest', 'id', 'command', 'machine', 'saga', 'quota'])
 const isQuota = (id: unknown) => String(id).startsWith('quota#')

@@ -46,6 +46,7 @@ const newAgent = async () =>
     random,
     log: silentLog,
     version: '1',
+    asked: () => {},
     succeeded: () => {},
     failed: () => {},
     health: () => ({ status: 'healthy' }),

@@ -170,8 +170,11 @@ describe('whatever happens to messages', () => {
     expect((await world.store.all('answer', { limit: 1 })).items).toEqual([])
   })
 
-  it('a question is answered while a message of an older generation, or of another, is not', async () => {
-    const world = await new World().open()
+  it.each([
+    ['handed over by a conductor of the same process', false],
+    ['left in the store by one of another', true],
+  ])('a question is answered by what is %s, and leaves nothing', async (_how, apart) => {
+    const world = await new World(1, { apart }).open()
     await world.request(platform => scenarios.create_instance.begin(platform))
     await world.until('instance', () => scenarios.create_instance.done(world))
     const { id = '' } = (await theInstance(world)) ?? {}
@@ -183,5 +186,7 @@ describe('whatever happens to messages', () => {
       })
     await world.until('answer', async () => users !== undefined, 60_000)
     expect(users).toEqual({ items: [{ name: 'ann', host: '%', databases: [{ name: 'cart' }] }] })
+    expect(world.written.has('answer')).toBe(apart)
+    expect((await world.store.all('answer', { limit: 1 })).items).toEqual([])
   })
 })

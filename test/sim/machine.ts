@@ -153,6 +153,7 @@ export class SimMachine {
       log: silentLog,
       version: 'sim',
       health: () => ({ status }),
+      asked: () => {},
       succeeded: async method => {
         if (!SERVES.includes(method)) return
         status = method === 'stop_db' ? 'shutdown' : 'healthy'

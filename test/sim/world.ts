@@ -34,6 +34,14 @@ export interface CrashPoint {
   when: 'before' | 'after'
 }
 
+interface Options {
+  delaysDoorbells?: boolean
+  /** false = it never looks, as between two minutes on AWS. */
+  periodic?: boolean
+  /** The API and the conductor stand in processes of their own, so that none hands the other an answer. */
+  apart?: boolean
+}
+
 /** The whole system in one place: real control plane, real agents, simulated machine, virtual time, seeded chance. */
 export class World {
   readonly clock = virtualClock()
@@ -53,10 +61,12 @@ export class World {
   readonly #random
   readonly #keys
 
-  readonly #options: { delaysDoorbells?: boolean; periodic?: boolean }
+  /** Kinds of records that the control plane has made. */
+  readonly written = new Set<string>()
 
-  /** `periodic: false` = it never looks, as between two minutes on AWS. */
-  constructor(seed = 1, options: { delaysDoorbells?: boolean; periodic?: boolean } = {}) {
+  readonly #options: Options
+
+  constructor(seed = 1, options: Options = {}) {
     this.#options = options
     this.#random = seededRandom(seed)
     this.store = sqliteStore(':memory:', { clock: this.clock })
@@ -184,7 +194,11 @@ export class World {
     const boot = `boot-${++this.#boots}`
     const { clock } = this
     const random = this.#random
-    const store: Store = { ...this.store, transact: changes => this.#effect(() => this.store.transact(changes)) }
+    const transact: Store['transact'] = changes => {
+      for (const { op, key } of changes) if (op === 'put') this.written.add(key.id.slice(0, key.id.indexOf('#')))
+      return this.#effect(() => this.store.transact(changes))
+    }
+    const store: Store = { ...this.store, transact }
     const bus = this.#bus()
     const queue = { ...bus, send: (...args: Parameters<typeof bus.send>) => this.#effect(() => bus.send(...args)) }
     const seals = sealer(derivedEnd(this.#keys))
@@ -197,7 +211,7 @@ export class World {
       keys: this.#keys,
       sealer: seals,
       vault: vault(this.#keys),
-      bells: bells(clock),
+      bells: { ...bells(clock), ...(this.#options.apart && { hand: () => false }) },
       clock,
       random,
       log: silentLog,

@@ -27,6 +27,7 @@ export class Held {
   readonly #store: Store
   readonly #clock: Clock
   readonly #later: ((record: SagaRecord, ms: number) => Promise<void>) | undefined
+  #request: { of: unknown; unlocked: unknown } | undefined
   constructor(item: Stored<SagaRecord>, { store, clock, later }: Parts) {
     this.#item = item
     this.#store = store
@@ -36,6 +37,13 @@ export class Held {
 
   get record(): SagaRecord {
     return this.#item.body
+  }
+
+  /** The request with its secrets, unlocked once for the lease. */
+  async unlocked(unlock: (request: unknown) => Promise<unknown>): Promise<unknown> {
+    const { request } = this.record
+    if (this.#request?.of !== request) this.#request = { of: request, unlocked: await unlock(request) }
+    return this.#request?.unlocked
   }
 
   /** Writes progress; what others wrote meanwhile (bell, preemption) is kept. Throws LostLease. */

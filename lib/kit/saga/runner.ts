@@ -85,7 +85,7 @@ export class SagaRunner<D> {
     const saga = this.#saga(record)
     if (record.status !== 'RUNNING' || saga.forwardOnly) return undefined
     try {
-      await this.#running(saga, record)
+      await this.#running(saga, held)
       return undefined
     } catch (error) {
       const why = `its request cannot be read: ${reason(error)}`
@@ -128,7 +128,7 @@ export class SagaRunner<D> {
       })
       return 'on'
     }
-    const run = await this.#running(saga, record)
+    const run = await this.#running(saga, held)
     const step = saga.steps[record.step]
     if (record.status === 'RUNNING') {
       return step ? this.#forward(held, saga, step, run) : this.#settle(held, saga, run, 'done')
@@ -212,13 +212,14 @@ export class SagaRunner<D> {
     return 'over'
   }
 
-  async #running(saga: Saga<unknown, D>, record: SagaRecord): Promise<Running<unknown, D>> {
+  async #running(saga: Saga<unknown, D>, held: Held): Promise<Running<unknown, D>> {
+    const { record } = held
     const { id, project, instance, requestId, started, error, failedStep } = record
     const { vault, deps, log } = this.#options
     // What undoes needs no secrets.
     const request =
       record.status === 'RUNNING'
-        ? await vault.unlock(saga.schema, record.request, ownerOf(project, id))
+        ? await held.unlocked(request => vault.unlock(saga.schema, request, ownerOf(project, id)))
         : await vault.erase(saga.schema, record.request)
     return {
       id,

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { nextTick } from 'node:process'
 import type { Clock, Log } from '../../kit/clock.ts'
 import { type Message, NoSuchTopic, NotAdmitted, type Queue, type ReceiveOptions } from './queue.ts'
 import { framed, hearLines, type Reply, type Request, unwired, type Wired } from './socket-server.ts'
@@ -199,6 +200,8 @@ class Connection {
   readonly #socket: Socket
   readonly #asked = new Map<number, Asked>()
   #lastId = 0
+  /** What this turn of the loop asked, written by one call at its end: what an ack and the next receive cost is the call. */
+  #lines = ''
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -228,8 +231,15 @@ class Connection {
 
   #write(request: Request): number {
     const id = ++this.#lastId
-    this.#socket.write(`${JSON.stringify({ id, ...request })}\n`)
+    if (this.#lines === '') nextTick(() => this.#flush())
+    this.#lines += `${JSON.stringify({ id, ...request })}\n`
     return id
+  }
+
+  #flush(): void {
+    const lines = this.#lines
+    this.#lines = ''
+    if (!this.lost) this.#socket.write(lines)
   }
 
   #abandon(id: number, stop: AbortSignal): void {

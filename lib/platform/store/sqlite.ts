@@ -1,7 +1,8 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../../kit/clock.ts'
-import { checked, increased, kindOf, toJson } from './changes.ts'
+import { checked, increased, toJson } from './changes.ts'
 import { parsing } from './parsed.ts'
+import { checkpoints } from './sqlite-checkpoint.ts'
 import { type Change, Conflict, type Item, type Key, NewerSchema, type Store } from './store.ts'
 
 export { NewerSchema }
@@ -12,27 +13,35 @@ export interface SqliteStore extends Store {
   sweepExpired(now: number, limit: number): number
 }
 
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 // WITHOUT ROWID: the primary key is the table, so a listing is one range scan; every index ends in (project, id) by itself.
+// None for the kind: each record would write a page more, and `all` finds its way from project to project.
 const SCHEMA = `
   CREATE TABLE records (
-    project TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
+    project TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
     due INTEGER, instance TEXT, expires INTEGER,
     PRIMARY KEY (project, id)
   ) WITHOUT ROWID;
-  CREATE INDEX records_by_kind ON records (kind);
   CREATE INDEX records_by_due ON records (due) WHERE due IS NOT NULL;
   CREATE INDEX records_by_instance ON records (instance, id) WHERE instance IS NOT NULL;
   CREATE INDEX records_by_expiry ON records (expires) WHERE expires IS NOT NULL;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `
 
+const FROM_1 = 'DROP INDEX records_by_kind; ALTER TABLE records DROP COLUMN kind; PRAGMA user_version = 2'
+
 const COLUMNS = 'project, id, version, body, due, instance, expires'
 const LIVE = '(expires IS NULL OR expires > ?)'
 
-/** Pages of the log before they are put in place: 16 MB. Pages written again and again meanwhile are put there once. */
-const CHECKPOINT_PAGES = 4_000
+/** Pages of the log (128 MB) before who writes puts them in place itself: long before that, a thread has done it. */
+const CHECKPOINT_PAGES = 32_000
+
+/** Pages kept in memory, at most. */
+const CACHE_KB = 16_000
+
+/** What a log that has grown is cut to, once it is in place. */
+const LOG_BYTES = 64 * 1024 * 1024
 
 /** How long a transaction waits for another process's, in milliseconds. */
 const BUSY_MS = 5_000
@@ -65,6 +74,7 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
   const db = open(path)
   const sql = statements(db)
   const parsed = parsing()
+  const log = path === ':memory:' ? undefined : checkpoints(db, path, clock)
 
   function toItem([project, id, version, body, due, instance, expires]: Row): Item {
     const item: Item = { key: { project, id }, version, body: parsed(`${project}/${id}`, body) }
@@ -95,7 +105,7 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
 
   function write(key: Key, version: number, json: string, indexed: Partial<Item>): void {
     const { due = null, instance = null, expires = null } = indexed
-    sql.put.run(key.project, key.id, kindOf(key.id), version, json, due, instance, expires)
+    sql.put.run(key.project, key.id, version, json, due, instance, expires)
   }
 
   /** All changes in one transaction, which is kept or taken back. */
@@ -109,6 +119,7 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
         else apply(change, bodies[index], index, now)
       }
       if (keep) sql.commit.run()
+      if (keep) log?.written(changes.length)
     } finally {
       if (db.isTransaction) sql.rollback.run()
     }
@@ -125,8 +136,14 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
     },
     async all(kind, { after = '/', limit }) {
       const slash = after.indexOf('/')
-      const [project, id] = [after.slice(0, slash), after.slice(slash + 1)]
-      const items = rows(sql.all.all(kind, project, id, clock.now(), limit + 1))
+      let project: string | undefined = after.slice(0, slash)
+      let [from, to] = idRange(kind, after.slice(slash + 1))
+      const items: Item[] = []
+      while (project !== undefined && items.length <= limit) {
+        items.push(...rows(sql.list.all(project, from, to, clock.now(), limit + 1 - items.length)))
+        project = (sql.nextProject.get(project) as { project: string } | undefined)?.project
+        ;[from, to] = idRange(kind, undefined)
+      }
       if (items.length <= limit) return { items }
       items.pop()
       const last = items[limit - 1]!.key
@@ -142,6 +159,7 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
     transact: async changes => carryOut(changes, true),
     check: async changes => carryOut(changes, false),
     async close() {
+      await log?.close()
       if (db.isOpen) db.close()
     },
     sweepExpired: (now, limit) => Number(sql.sweep.run(now, limit).changes),
@@ -151,11 +169,13 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
 function open(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: BUSY_MS })
   try {
-    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
+    db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
+      PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA cache_size = -${CACHE_KB}`)
     db.exec('BEGIN IMMEDIATE')
     const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
     if (version > SCHEMA_VERSION) throw new NewerSchema(`${path} has schema ${version}; this is ${SCHEMA_VERSION}`)
     if (version === 0) db.exec(SCHEMA)
+    if (version === 1) db.exec(FROM_1)
     db.exec('COMMIT')
     return db
   } catch (error) {
@@ -164,6 +184,7 @@ function open(path: string): DatabaseSync {
   }
 }
 
+// A limit that is a bare `?` is looked at by the planner: SQLite would plan the statement anew at each run, for five times its cost.
 function statements(db: DatabaseSync) {
   const select = (where: string) => {
     const statement = db.prepare(`SELECT ${COLUMNS} FROM records WHERE ${where}`)
@@ -177,18 +198,18 @@ function statements(db: DatabaseSync) {
     rollback: db.prepare('ROLLBACK'),
     head: db.prepare('SELECT version, expires FROM records WHERE project = ? AND id = ?'),
     get: select(`project = ? AND id = ? AND ${LIVE}`),
-    list: select(`project = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id LIMIT ?`),
-    all: select(`kind = ? AND (project, id) > (?, ?) AND ${LIVE} ORDER BY project, id LIMIT ?`),
-    due: select(`due <= ? AND ${LIVE} ORDER BY due, project, id LIMIT ?`),
-    ofInstance: select(`instance = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT ?`),
+    list: select(`project = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id LIMIT +?`),
+    nextProject: db.prepare('SELECT project FROM records WHERE project > ? ORDER BY project LIMIT 1'),
+    due: select(`due <= ? AND ${LIVE} ORDER BY due, project, id LIMIT +?`),
+    ofInstance: select(`instance = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT +?`),
     put: db.prepare(`
-      INSERT INTO records (project, id, kind, version, body, due, instance, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO records (project, id, version, body, due, instance, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET version = excluded.version, body = excluded.body, due = excluded.due,
         instance = excluded.instance, expires = excluded.expires`),
     remove: db.prepare('DELETE FROM records WHERE project = ? AND id = ?'),
     sweep: db.prepare(`
       DELETE FROM records WHERE (project, id) IN
-        (SELECT project, id FROM records WHERE expires <= ? ORDER BY expires LIMIT ?)`),
+        (SELECT project, id FROM records WHERE expires <= ? ORDER BY expires LIMIT +?)`),
   }
 }
 
