@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../localstack/emulator.ts'
-import { type Coffer, startCoffer, startedAs, until } from '../e2e/coffer.ts'
+import { type Coffer, type Started, startCoffer, startedAs, until } from '../e2e/coffer.ts'
 import type { Ran } from './clients.ts'
 import { type AwsCall, signed } from './signed.ts'
 
@@ -10,9 +10,21 @@ const ROOT = join(import.meta.dirname, '..', '..')
 /** `sls deploy` has a minute alone, with a machine to itself. */
 const READY_MS = 240_000
 
-/** `npm run localstack` with that limit of requests. */
-export const localstack = (rate: number) => (): Promise<Coffer> =>
-  startCoffer(undefined, ['--rate', String(rate), '--quiet'], launch, READY_MS)
+/** `npm run localstack` with that limit of requests; ended again if it does not get ready. */
+export const localstack = (rate: number) => async (): Promise<Coffer> => {
+  let started: Started | undefined
+  const how = (args: string[]) => {
+    started = launch(args)
+    return started
+  }
+  try {
+    return await startCoffer(undefined, ['--rate', String(rate), '--quiet'], how, READY_MS)
+  } catch (error) {
+    started?.child.kill('SIGTERM')
+    await started?.exited
+    throw error
+  }
+}
 
 function launch(args: string[]) {
   const flags = ['--disable-warning=ExperimentalWarning', join(ROOT, 'localstack', 'main.ts')]

@@ -1,11 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { MOST_ATTEMPTS } from '../../lib/kit/batch.ts'
 import { KEYS, keyOf, PLANS } from '../../lib/limits/plans.ts'
 import { TOPIC_TAG } from '../../lib/platform/queue/sqs-access.ts'
 import { TABLE } from '../../lib/platform/store/dynamodb-table.ts'
+import { changedProject, sls } from './deployed.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const OUT = join(ROOT, 'build', 'package')
@@ -34,6 +36,36 @@ beforeAll(() => {
   text = readFileSync(join(OUT, 'cloudformation-template-update-stack.json'), 'utf8')
   resources = JSON.parse(text).Resources
 }, 600_000)
+
+describe('sls', () => {
+  let scratch: string
+  beforeAll(() => {
+    scratch = mkdtempSync(join(tmpdir(), 'coffer-sls-'))
+  })
+  afterAll(() => rmSync(scratch, { recursive: true }))
+  const region = { AWS_REGION: 'eu-central-1' }
+
+  it('ends with one line about a stage that is not known', async () => {
+    // In a copy: it empties the folder of packages, in which another may be deployed.
+    const project = changedProject(join(scratch, 'whole'), 'package.json', 'coffer', 'coffer')
+    const { code, out, err } = await sls(project, region, 'deploy', '--stage', 'nosuch')
+    expect([code, `${out}${err}`]).toEqual([
+      1,
+      expect.stringContaining("\ncoffer: there is no stage 'nosuch'; there are dev,"),
+    ])
+  })
+
+  it('ends with what the compiler says about a source that does not compile', async () => {
+    const project = changedProject(
+      join(scratch, 'broken'),
+      'lib/versions/routes.ts',
+      'export const routes',
+      'export const',
+    )
+    const { code, out, err } = await sls(project, region, 'package', '--stage', 'dev')
+    expect([code, `${out}${err}`]).toEqual([1, expect.stringContaining('lib/versions/routes.ts')])
+  })
+})
 
 describe('what is deployed', () => {
   it('is a template without an error', () => {
