@@ -70,7 +70,9 @@ export async function benchColdStart(note: Note): Promise<void> {
 
 /** Bundles as the deployment does. */
 async function bundle(outfile: string): Promise<void> {
-  const { outputFileExtension, exclude, ...options } = createRequire(import.meta.url)('../deploy/esbuild.cjs')()
+  const { outputFileExtension, exclude, outputWorkFolder, ...options } = createRequire(import.meta.url)(
+    '../deploy/esbuild.cjs',
+  )()
   mkdirSync(join(outfile, '..'), { recursive: true })
   await build({ ...options, absWorkingDir: ROOT, entryPoints: ['functions/aws/api.ts'], outfile, logLevel: 'error' })
 }

@@ -1,3 +1,4 @@
+const { rmSync } = require('node:fs')
 const { isBuiltin } = require('node:module')
 
 /** Only English of zod's texts, and none of pino's threads. */
@@ -25,8 +26,23 @@ const requiredBuiltins = {
   },
 }
 
+// One for each process, so that several can package at a time.
+const outputWorkFolder = `build/esbuild-${process.pid}`
+// `sls offline` does not tidy up.
+process.on('exit', () => rmSync(outputWorkFolder, { recursive: true, force: true }))
+
+/** After a source that does not compile the plugin would leave esbuild running, and `sls` waiting for it, for ever. */
+const GRACE_MS = 1_000
+const ending = {
+  name: 'ending',
+  setup: build =>
+    build.onEnd(({ errors }) => {
+      if (errors.length > 0) setTimeout(() => process.exit(1), GRACE_MS)
+    }),
+}
+
 /** How each function is bundled: ESM, everything in it, for the nodejs24.x runtime. */
-module.exports = () => ({
+module.exports = serverless => ({
   bundle: true,
   minify: true,
   platform: 'node',
@@ -34,9 +50,11 @@ module.exports = () => ({
   format: 'esm',
   outputFileExtension: '.mjs',
   mainFields: ['module', 'main'],
-  exclude: [],
-  external: ['pg-native'],
-  plugins: [oneLanguage, requiredBuiltins],
+  // Left out, and not looked for in node_modules either, as what is merely external would be.
+  exclude: ['pg-native'],
+  outputWorkFolder,
+  // While it serves, the next change may compile.
+  plugins: [oneLanguage, requiredBuiltins, ...(serverless?.processedInput?.commands[0] === 'offline' ? [] : [ending])],
   // CommonJS packages in it ask for Node's own modules.
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
 })

@@ -1,9 +1,9 @@
 import middy from '@middy/core'
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda'
-import { Task, type TaskmanagerMethods, taskmanager } from '../lib/contracts/taskmanager.ts'
+import { TASKMANAGER_TOPIC, Task, type TaskmanagerMethods, taskmanager } from '../lib/contracts/taskmanager.ts'
 import { cancelCommands } from '../lib/guests/cancel.ts'
 import { instances, sagas } from '../lib/instances/index.ts'
-import { batch } from '../lib/kit/batch.ts'
+import { batch, MOST_ATTEMPTS } from '../lib/kit/batch.ts'
 import { forEvery, serve } from '../lib/kit/contract.ts'
 import { SagaRunner } from '../lib/kit/saga/runner.ts'
 import type { SagaRecord } from '../lib/kit/saga/saga.ts'
@@ -52,17 +52,26 @@ let runner: SagaRunner<Platform> | undefined
 
 const dispatch = serve(
   taskmanager,
-  forEvery(taskmanager, async ({ project, operation_id }, context: { stopAt: number }) => {
+  forEvery(taskmanager, async ({ project, operation_id }, context: { stopAt: number; last: boolean }) => {
     runner ??= runnerOf(wired())
-    await runner.run(project, operation_id, context.stopAt)
+    await runner.run(project, operation_id, context.stopAt, context.last)
   }),
 )
 
+/** A message that failed comes again after 1, 2, 4, 8 s, and not when it would show by itself, minutes later; then it is given up. */
+const releasing =
+  ({ queue }: Platform) =>
+  (receipt: string, attempt: number) =>
+    queue.release(TASKMANAGER_TOPIC, [receipt], attempt < MOST_ATTEMPTS ? 500 * 2 ** attempt : 0)
+
 /** SQS events of the taskmanager's queue: takes the operations that they name forward. */
 export const handler = middy<SQSEvent, SQSBatchResponse>().handler((event, context) => {
-  const stopAt = wired().clock.now() + context.getRemainingTimeInMillis() - RESERVE_MS
-  return batch(event, wired().log, async body => {
+  const platform = wired()
+  const stopAt = platform.clock.now() + context.getRemainingTimeInMillis() - RESERVE_MS
+  const handle = async (body: string, attempt: number) => {
     const { method, input } = Task.parse(JSON.parse(body))
-    await dispatch(method, input, { stopAt })
-  })
+    await dispatch(method, input, { stopAt, last: attempt >= MOST_ATTEMPTS })
+  }
+  // A consumer that pulls does so itself.
+  return batch(event, platform.log, handle, platform.delaysDoorbells ? releasing(platform) : undefined)
 })

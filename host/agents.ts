@@ -54,7 +54,8 @@ export async function startAgent(
   try {
     const owner = server.uid === undefined ? {} : { uid: server.uid, gid: server.uid }
     const args = [...AGENT_FLAGS, config.runtime.agent, dir]
-    const env = { PATH: '/usr/local/bin:/usr/bin:/bin', ...SPARING, ...(await compileCache(config, server)) }
+    // AWS's SDK asks for a home, which a uid without an entry in passwd has not.
+    const env = { PATH: '/usr/local/bin:/usr/bin:/bin', HOME: dir, ...SPARING, ...(await compileCache(config, server)) }
     const stdio: ['ignore', number, number] = ['ignore', log.fd, log.fd]
     const child = spawn(config.runtime.node, args, { ...owner, cwd: dir, detached: true, stdio, env })
     child.unref()

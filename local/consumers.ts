@@ -4,6 +4,7 @@ import { handler as periodic } from '../functions/periodic.ts'
 import { handler as taskmanager } from '../functions/taskmanager.ts'
 import { CONDUCTOR_TOPIC } from '../lib/contracts/conductor.ts'
 import { TASKMANAGER_TOPIC } from '../lib/contracts/taskmanager.ts'
+import { MOST_ATTEMPTS } from '../lib/kit/batch.ts'
 import { reason } from '../lib/kit/errors.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import type { Message } from '../lib/platform/queue/queue.ts'
@@ -13,9 +14,8 @@ type Consuming = Pick<Platform, 'queue' | 'clock' | 'log' | 'metrics'>
 type Consumer = (event: SQSEvent, context: ReturnType<typeof contextOf>) => Promise<SQSBatchResponse>
 
 const TIMEOUT_MS = 60_000
-/** Messages handled at once by one function, and how often one is tried before it is dropped: what the DLQ is elsewhere. */
+/** Messages handled at once by one function. */
 export const CONCURRENCY = 64
-const MOST_ATTEMPTS = 5
 const PERIOD_MS = 1_000
 const SWEEP_EVERY = 60
 

@@ -1,9 +1,8 @@
 import { once } from 'node:events'
+import { createServer, request, type Server } from 'node:http'
 import { PLANS, usageKey } from '../lib/limits/plans.ts'
 
 const projectIn = (path: string) => /^\/v1\.0\/([^/?]+)/.exec(path)?.[1] ?? ''
-
-import { createServer, request, type Server } from 'node:http'
 
 /**
  * Serves the deployed API at an address of its own: the emulator has it below `/restapis/<id>/<stage>/_user_request_`,

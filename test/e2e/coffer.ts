@@ -86,18 +86,20 @@ export function startedAs(child: ChildProcess): Started {
   return { child, output: () => text, exited }
 }
 
-/** Starts a local cloud and waits until it is ready. */
+/** Starts a local cloud and waits until it is ready, at most so long. */
 export async function startCoffer(
   dataDir = join(tempDir(), 'data'),
   args: string[] = [],
   how: (args: string[]) => Started = launch,
+  ms = 60_000,
 ): Promise<Coffer> {
   const started = how(['--data-dir', dataDir, '--port', '0', '--rate', '0', ...args])
   const { child, output, exited } = started
-  const ready = await until('ready line', async () => {
+  const isReady = async () => {
     if (child.exitCode !== null) throw new Error(`coffer ended:\n${output()}`)
     return /^ready (http:\S+)$/m.exec(output())?.[1]
-  })
+  }
+  const ready = await until('ready line', isReady, ms)
   return {
     dataDir,
     base: ready,

@@ -29,7 +29,9 @@ let meta: Metafile
 /** As `sls package` bundles them. */
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'coffer-bundles-'))
-  const { outputFileExtension, exclude, ...options } = createRequire(import.meta.url)('../../deploy/esbuild.cjs')()
+  const { outputFileExtension, exclude, outputWorkFolder, ...options } = createRequire(import.meta.url)(
+    '../../deploy/esbuild.cjs',
+  )()
   const entryPoints = ENTRIES.map(entry => join('functions', 'aws', entry))
   const out = { outdir: dir, outExtension: { '.js': outputFileExtension } }
   const how = { ...options, ...out, absWorkingDir: ROOT, entryPoints, metafile: true, logLevel: 'error' }

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { realClock } from '../kit/virtual-clock.ts'
@@ -56,6 +56,16 @@ const lives = (pid: number | undefined) => {
     return false
   }
 }
+
+describe('an agent', () => {
+  // AWS's SDK asks for it; a uid without an entry in passwd has no other.
+  it('has a home of its own', async () => {
+    await wish('create_volume')
+    await wish('create_server')
+    const env = readFileSync(`/proc/${await world.agentOf(server.name)}/environ`, 'utf8').split('\0')
+    expect(env).toContain(`HOME=${join(world.config.dataDir, 'servers', server.name)}`)
+  })
+})
 
 describe('wishes to a host daemon', () => {
   it('that are repeated change nothing, and are answered each time', async () => {

@@ -4,8 +4,8 @@ import { type SqsQueue, sqsQueue } from '../../lib/platform/queue/sqs.ts'
 import { rolePolicy, sqsAccess } from '../../lib/platform/queue/sqs-access.ts'
 import { agentSqs } from '../../lib/platform/queue/sqs-agent.ts'
 import { realClock } from '../kit/virtual-clock.ts'
-import { iam } from './iam.ts'
 import { type Ministack, ministack } from './ministack.ts'
+import { iam } from './signed.ts'
 
 const ACCOUNT = '000000000000'
 const ROLE = `arn:aws:iam::${ACCOUNT}:role/coffer-guest`

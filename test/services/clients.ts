@@ -113,9 +113,11 @@ export interface World extends Clients {
   end(): Promise<void>
 }
 
-export async function startWorld(): Promise<World> {
-  // A limit, so that clients have one to show, and far above what they ask.
-  const coffer = await startCoffer(undefined, ['--rate', '20000'])
+// A limit, so that clients have one to show, and far above what they ask.
+const localCloud = () => startCoffer(undefined, ['--rate', '20000'])
+
+export async function startWorld(start: () => Promise<Coffer> = localCloud): Promise<World> {
+  const coffer = await start()
   const clients = startClients()
   const login = (file: string) => readLogin(join(coffer.dataDir, file))
   return {
@@ -138,7 +140,7 @@ export async function startWorld(): Promise<World> {
 }
 
 /** The variables that an openrc file exports. */
-function readLogin(path: string): Login {
+export function readLogin(path: string): Login {
   return Object.fromEntries(
     [...readFileSync(path, 'utf8').matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
   )

@@ -1,9 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, statSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { MOST_ATTEMPTS } from '../../lib/kit/batch.ts'
 import { KEYS, keyOf, PLANS } from '../../lib/limits/plans.ts'
+import { TOPIC_TAG } from '../../lib/platform/queue/sqs-access.ts'
 import { TABLE } from '../../lib/platform/store/dynamodb-table.ts'
+import { changedProject, sls } from './deployed.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const OUT = join(ROOT, 'build', 'package')
@@ -33,6 +37,36 @@ beforeAll(() => {
   resources = JSON.parse(text).Resources
 }, 600_000)
 
+describe('sls', () => {
+  let scratch: string
+  beforeAll(() => {
+    scratch = mkdtempSync(join(tmpdir(), 'coffer-sls-'))
+  })
+  afterAll(() => rmSync(scratch, { recursive: true }))
+  const region = { AWS_REGION: 'eu-central-1' }
+
+  it('ends with one line about a stage that is not known', async () => {
+    // In a copy: it empties the folder of packages, in which another may be deployed.
+    const project = changedProject(join(scratch, 'whole'), 'package.json', 'coffer', 'coffer')
+    const { code, out, err } = await sls(project, region, 'deploy', '--stage', 'nosuch')
+    expect([code, `${out}${err}`]).toEqual([
+      1,
+      expect.stringContaining("\ncoffer: there is no stage 'nosuch'; there are dev,"),
+    ])
+  })
+
+  it('ends with what the compiler says about a source that does not compile', async () => {
+    const project = changedProject(
+      join(scratch, 'broken'),
+      'lib/versions/routes.ts',
+      'export const routes',
+      'export const',
+    )
+    const { code, out, err } = await sls(project, region, 'package', '--stage', 'dev')
+    expect([code, `${out}${err}`]).toEqual([1, expect.stringContaining('lib/versions/routes.ts')])
+  })
+})
+
 describe('what is deployed', () => {
   it('is a template without an error', () => {
     const lint = join(ROOT, '.venv', 'lint', 'bin', 'cfn-lint')
@@ -61,7 +95,7 @@ describe('what is deployed', () => {
       const window = Properties['MaximumBatchingWindowInSeconds'] ?? 0
       expect(VisibilityTimeout).toBeGreaterThanOrEqual(6 * resources[name]?.Properties['Timeout'] + window)
       expect(resources[RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0]]?.Type).toBe('AWS::SQS::Queue')
-      expect(RedrivePolicy.maxReceiveCount).toBe(5)
+      expect(RedrivePolicy.maxReceiveCount).toBe(MOST_ATTEMPTS)
       expect(Properties['FunctionResponseTypes']).toEqual(['ReportBatchItemFailures'])
       expect(Properties['ScalingConfig'].MaximumConcurrency).toBeGreaterThanOrEqual(2)
     }
@@ -110,6 +144,16 @@ describe('what is deployed', () => {
     ]) {
       expect(byAction(action)).toEqual(tagged('ResourceTag'))
     }
+  })
+
+  it('binds an agent to its own queue by its tag', () => {
+    const [, role] = ofType('AWS::IAM::Role').find(([name]) => name === 'GuestRole') ?? []
+    const [{ PolicyDocument }] = role?.Properties['Policies'] ?? [{}]
+    const [own] = PolicyDocument.Statement
+    const parts = JSON.stringify(own.Resource).matchAll(/"([^"]*)"/g)
+    const text = [...parts].map(([, part]) => part).filter(part => !part?.startsWith('Fn::'))
+    expect(text.join('')).toMatch(/:coffer-prod-\$\{aws:PrincipalTag\/coffer-topic\}$/)
+    expect(TOPIC_TAG).toBe('coffer-topic')
   })
 
   it('keeps its state in one table, encrypted, restorable, with the keys that the store uses', () => {

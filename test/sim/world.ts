@@ -3,6 +3,7 @@ import { runnerOf } from '../../functions/taskmanager.ts'
 import { TASKMANAGER_TOPIC, Task } from '../../lib/contracts/taskmanager.ts'
 import { allDatastores } from '../../lib/datastores/catalog.ts'
 import { receive } from '../../lib/guests/reports.ts'
+import { MOST_ATTEMPTS } from '../../lib/kit/batch.ts'
 import { bells } from '../../lib/kit/bells.ts'
 import { authority } from '../../lib/kit/ca.ts'
 import type { Clock } from '../../lib/kit/clock.ts'
@@ -159,12 +160,12 @@ export class World {
     return busy
   }
 
-  async #task({ body }: Message): Promise<void> {
+  async #task({ body, attempt }: Message): Promise<void> {
     const task = Task.safeParse(tryJson(body))
     if (!task.success) return
     const { project, operation_id: id } = Object(task.data.input)
     if (typeof project !== 'string' || typeof id !== 'string') return
-    await this.#runner.run(project, id, this.clock.now() + 45_000)
+    await this.#runner.run(project, id, this.clock.now() + 45_000, attempt >= MOST_ATTEMPTS)
   }
 
   async #report({ body }: Message): Promise<void> {

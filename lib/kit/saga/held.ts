@@ -47,11 +47,11 @@ export class Held {
   }
 
   /** Writes progress; what others wrote meanwhile (bell, preemption) is kept. Throws LostLease. */
-  async write(patch: Patch, without: (keyof SagaRecord)[] = []): Promise<void> {
+  async write(patch: Patch, without: (keyof SagaRecord)[] = [], due?: number): Promise<void> {
     for (;;) {
       const body = omit({ ...this.record, ...patch }, without)
       try {
-        await this.#store.transact([sagas.replace(this.#item, body)])
+        await this.#store.transact([sagas.replace(this.#item, body, due === undefined ? {} : { due })])
         this.#item = { ...this.#item, body, version: this.#item.version + 1 }
         return
       } catch (error) {
@@ -69,8 +69,15 @@ export class Held {
   }
 
   backOff(error: string | undefined, parked = false): Promise<'on' | 'over'> {
-    const ms = parked ? PARKED_MS : Math.min(BACK_OFF.most, BACK_OFF.first * 2 ** Math.min(this.record.tries - 1, 20))
+    const ms = parked ? PARKED_MS : backOffMs(this.record.tries)
     return this.release(this.#clock.now() + ms, { ...(error !== undefined && { error }), ...(parked && { parked }) })
+  }
+
+  /** Gives the lease back after what nobody expected. Whoever rang fails, and rings again himself; `periodic` does, too. */
+  async drop(error: string, parked: boolean): Promise<void> {
+    const ms = parked ? PARKED_MS : backOffMs(this.record.tries)
+    const patch = { ...(this.record.status === 'RUNNING' && { error }), ...(parked && { parked }) }
+    await this.write(patch, ['lease', 'rung'], this.#clock.now() + ms)
   }
 
   /** Gives the lease back, to be rung at `due`. 'on' = do not wait: the bell rang or the saga was preempted meanwhile. */
@@ -118,6 +125,8 @@ export class Held {
     this.#item = { ...now, body: { ...mine, ...(rung && { rung }), ...(preempted && { preempted }) } }
   }
 }
+
+const backOffMs = (tries: number) => Math.min(BACK_OFF.most, BACK_OFF.first * 2 ** Math.min(tries - 1, 20))
 
 function omit(record: SagaRecord, names: (keyof SagaRecord)[]): SagaRecord {
   const copy = { ...record }

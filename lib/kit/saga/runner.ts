@@ -48,19 +48,49 @@ export class SagaRunner<D> {
     this.#options = options
   }
 
-  /** Runs on until the saga has ended, waits for something, or `stopAt` (by the clock) has passed. */
-  async run(project: string, id: string, stopAt: number): Promise<void> {
+  /**
+   * Runs on until the saga has ended, waits for something, or `stopAt` (by the clock) has passed. Throws what is no step's
+   * failure, such as a request that cannot be read: the message is to come again. `last`: it will not, so that the saga
+   * turns round, although that is thrown all the same.
+   */
+  async run(project: string, id: string, stopAt: number, last = false): Promise<void> {
     const item = await this.#take(project, id)
     if (!item) return
     const held = new Held(item, this.#options)
+    let unreadable: Error | undefined
     try {
-      while ((await this.#advance(held)) === 'on') {
-        if (this.#options.clock.now() < stopAt) continue
-        await held.release(this.#options.clock.now())
-        return
-      }
+      if (last) unreadable = await this.#turned(held)
+      await this.#advanceAll(held, stopAt)
     } catch (error) {
-      if (!(error instanceof LostLease)) throw error
+      if (error instanceof LostLease) return
+      const parked = held.record.tries > MOST_TRIES
+      // If even that fails, the lease ends by time.
+      await held.drop(reason(error), parked).catch(() => undefined)
+      throw error
+    }
+    if (unreadable) throw unreadable
+  }
+
+  async #advanceAll(held: Held, stopAt: number): Promise<void> {
+    while ((await this.#advance(held)) === 'on') {
+      if (this.#options.clock.now() < stopAt) continue
+      await held.release(this.#options.clock.now())
+      return
+    }
+  }
+
+  /** Turns a saga round whose request cannot be read; answers why. */
+  async #turned(held: Held): Promise<Error | undefined> {
+    const { record } = held
+    const saga = this.#saga(record)
+    if (record.status !== 'RUNNING' || saga.forwardOnly) return undefined
+    try {
+      await this.#running(saga, held)
+      return undefined
+    } catch (error) {
+      const why = `its request cannot be read: ${reason(error)}`
+      await held.write({ ...fresh(this.#options.clock), ...turning(saga, record), error: why })
+      return new Error(why)
     }
   }
 
@@ -186,6 +216,11 @@ export class SagaRunner<D> {
     const { record } = held
     const { id, project, instance, requestId, started, error, failedStep } = record
     const { vault, deps, log } = this.#options
+    // What undoes needs no secrets.
+    const request =
+      record.status === 'RUNNING'
+        ? await held.unlocked(request => vault.unlock(saga.schema, request, ownerOf(project, id)))
+        : await vault.erase(saga.schema, record.request)
     return {
       id,
       project,
@@ -193,7 +228,7 @@ export class SagaRunner<D> {
       requestId,
       deps,
       started,
-      request: await held.unlocked(request => vault.unlock(saga.schema, request, ownerOf(project, id))),
+      request,
       log: log.child({ saga: saga.name, operation: id, instance, requestId }),
       ...(error !== undefined && { error }),
       ...(failedStep !== undefined && { failedStep }),
