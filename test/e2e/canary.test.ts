@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals'
+import { codeOf } from '../../lib/kit/errors.ts'
 import { query, userIs } from './api-helpers.ts'
 import {
   type Answer,
@@ -55,11 +56,26 @@ const holds = (content: Buffer) => NEEDLES.some(needle => content.includes(needl
 /** The files below the data directory that hold a canary, but for the programs: they were there before. */
 function files(): string[] {
   const programs = join(coffer.dataDir, 'runtime')
-  const entries = readdirSync(coffer.dataDir, { recursive: true, withFileTypes: true })
-  const paths = entries
-    .filter(entry => entry.isFile() && !entry.parentPath.startsWith(programs))
-    .map(entry => join(entry.parentPath, entry.name))
-  return paths.filter(path => holds(contentOf(path)))
+  return filesBelow(coffer.dataDir, programs).filter(path => holds(contentOf(path)))
+}
+
+/** All at once would fail for a folder that goes meanwhile, as a spare that is taken does. */
+function filesBelow(folder: string, without: string): string[] {
+  if (folder === without) return []
+  return entriesOf(folder).flatMap(entry => {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) return filesBelow(path, without)
+    return entry.isFile() ? [path] : []
+  })
+}
+
+function entriesOf(folder: string) {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return []
+    throw error
+  }
 }
 
 /** What the processes show of themselves. */
