@@ -6,7 +6,7 @@ import type { Coffer, Session } from '../test/e2e/coffer.ts'
 import { startCoffer, until, wipe } from '../test/e2e/coffer.ts'
 import { type Note, quantile } from './table.ts'
 
-const ASKS = 100
+const ASKS = 1_000
 const QUEUED = 10_000
 
 /** A connection for each: one that is kept would now and then meet the server ending it. */
