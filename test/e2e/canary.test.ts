@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals'
-import { codeOf } from '../../lib/kit/errors.ts'
+import { contentOf, filesOf } from '../files.ts'
 import { query, userIs } from './api-helpers.ts'
 import {
   type Answer,
@@ -53,45 +53,14 @@ const NEEDLES = [
 ]
 const holds = (content: Buffer) => NEEDLES.some(needle => content.includes(needle))
 
-/** The files below the data directory that hold a canary, but for the programs: they were there before. */
-function files(): string[] {
-  const programs = join(coffer.dataDir, 'runtime')
-  return filesBelow(coffer.dataDir, programs).filter(path => holds(contentOf(path)))
-}
-
-/** All at once would fail for a folder that goes meanwhile, as a spare that is taken does. */
-function filesBelow(folder: string, without: string): string[] {
-  if (folder === without) return []
-  return entriesOf(folder).flatMap(entry => {
-    const path = join(folder, entry.name)
-    if (entry.isDirectory()) return filesBelow(path, without)
-    return entry.isFile() ? [path] : []
-  })
-}
-
-function entriesOf(folder: string) {
-  try {
-    return readdirSync(folder, { withFileTypes: true })
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return []
-    throw error
-  }
-}
+/** The files of the cloud that hold a canary, but for the programs: they were there before. */
+const files = () => filesOf(coffer.dataDir).filter(path => holds(contentOf(path)))
 
 /** What the processes show of themselves. */
 const processes = () =>
   processesOf(coffer.dataDir)
     .map(({ pid }) => pid)
     .filter(pid => holds(contentOf(`/proc/${pid}/cmdline`)) || holds(contentOf(`/proc/${pid}/environ`)))
-
-function contentOf(path: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch {
-    // It has gone meanwhile.
-    return Buffer.alloc(0)
-  }
-}
 
 function expectNowhere(): void {
   expect(files()).toEqual([])

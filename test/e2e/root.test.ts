@@ -1,6 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { contentOf, filesOf } from '../files.ts'
 import { exact, query, refusal } from './api-helpers.ts'
 import { type Answer, type Coffer, createInstance, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
 
@@ -97,25 +96,13 @@ describe('root', () => {
 
   it('is found in no file and in no log', async () => {
     expect(passwords).toHaveLength(5)
-    const programs = join(coffer.dataDir, 'runtime')
-    const files = readdirSync(coffer.dataDir, { recursive: true, withFileTypes: true })
-      .filter(entry => entry.isFile() && !entry.parentPath.startsWith(programs))
-      .map(entry => join(entry.parentPath, entry.name))
+    const files = filesOf(coffer.dataDir)
     expect(files.some(file => file.endsWith('coffer.db'))).toBe(true)
     const holding = files.filter(file => passwords.some(password => contentOf(file).includes(password)))
     expect(holding).toEqual([])
     for (const password of passwords) expect(coffer.output()).not.toContain(password)
   })
 })
-
-/** Empty for one that is gone meanwhile. */
-function contentOf(file: string): Buffer {
-  try {
-    return readFileSync(file)
-  } catch {
-    return Buffer.alloc(0)
-  }
-}
 
 describe('an instance that does not serve', () => {
   it('answers 422, and one that is gone 404', async () => {

@@ -1,8 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { globSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { globSync, readFileSync, statSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals'
 import pg from 'pg'
+import { contentOf, filesOf } from '../files.ts'
 import { endpointOf, raw, refusal } from './api-helpers.ts'
 import { type Answer, type Coffer, createInstance, type Session, startCoffer, until, wipe } from './coffer.ts'
 
@@ -168,10 +169,7 @@ it('waits for an instance with which something can be done', async () => {
 })
 
 it('keeps every private key where it was made', () => {
-  const programs = join(coffer.dataDir, 'runtime')
-  const files = readdirSync(coffer.dataDir, { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile() && !entry.parentPath.startsWith(programs))
-    .map(entry => join(entry.parentPath, entry.name))
+  const files = filesOf(coffer.dataDir)
   const holding = (...needles: (string | Buffer)[]) =>
     files
       .filter(file => needles.some(needle => contentOf(file).includes(needle)))
@@ -190,12 +188,3 @@ it('keeps every private key where it was made', () => {
   expect(seen).toContain('BEGIN CERTIFICATE')
   for (const secret of ['PRIVATE KEY', key, scalar.toString('hex')]) expect(seen).not.toContain(secret)
 })
-
-function contentOf(path: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch {
-    // It has gone meanwhile.
-    return Buffer.alloc(0)
-  }
-}

@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import fc from 'fast-check'
 import { Refused } from '../../../lib/datastores/driver.ts'
 import { scramVerifier } from '../../../lib/datastores/postgresql/scram.ts'
+import { contentOf, filesBelow } from '../../files.ts'
 import { type Cluster, newCluster } from './cluster.ts'
 
 const HOSTILE = [
@@ -521,10 +522,7 @@ describe('passwords', () => {
     expect(log).toContain('relation "nowhere" does not exist')
     expect(log).not.toContain(failing)
     const { volume } = cluster.site
-    const holding = readdirSync(volume, { recursive: true, encoding: 'utf8' })
-      .map(name => join(volume, name))
-      .filter(path => statSync(path).isFile() && readFileSync(path).includes(`${CANARY}-`))
-    expect(holding).toEqual([])
+    expect(filesBelow(volume).filter(path => contentOf(path).includes(`${CANARY}-`))).toEqual([])
   })
 
   it('of the agent are readable by their owner alone', () => {

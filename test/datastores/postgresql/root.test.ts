@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { contentOf, filesBelow } from '../../files.ts'
 import { type Cluster, newCluster } from './cluster.ts'
 
 jest.setTimeout(60_000)
@@ -85,9 +86,7 @@ describe('root', () => {
 
   it("leaves no password in any file of the volume, and none in the server's log", () => {
     const { volume } = cluster.site
-    const files = readdirSync(volume, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
-    const holding = files.filter(({ parentPath, name }) => readFileSync(join(parentPath, name)).includes(CANARY))
-    expect(holding.map(({ name }) => name)).toEqual([])
+    expect(filesBelow(volume).filter(path => contentOf(path).includes(CANARY))).toEqual([])
   })
 })
 
