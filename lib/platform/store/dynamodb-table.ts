@@ -1,3 +1,4 @@
+import { kindOf } from './changes.ts'
 import type { Key } from './store.ts'
 
 /**
@@ -38,11 +39,6 @@ const LAST = '\u{10ffff}'
 const DUE_DIGITS = 16
 
 export const recordPlace = ({ project, id }: Key): Place => ({ pk: `p/${project}`, sk: id })
-
-export function kindOf(id: string): string {
-  const end = id.indexOf('#')
-  return end < 0 ? id : id.slice(0, end)
-}
 
 /** In the order of projects, then ids; also the cursor of `all`. */
 export const nameOf = ({ project, id }: Key): string => `${project}/${id}`
