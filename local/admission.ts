@@ -6,6 +6,8 @@ import { Fault } from '../lib/kit/errors.ts'
 export interface Admission {
   /** Runs the work once it has a place. Throws Fault 503 when too much of the key waits already. */
   run<T>(key: string, work: () => Promise<T>): Promise<T>
+  /** Resolves once less of the key waits; undefined if little does. Who brings more for the key should wait until then. */
+  room(key: string): Promise<void> | undefined
   /** How many wait, and how many have a place. */
   depth(): { waiting: number; running: number }
 }
@@ -18,6 +20,8 @@ export interface AdmissionOptions {
   placeMs: number
   /** The most that may wait of one key. */
   most: number
+  /** From so much waiting of one key on there is no room for more of it. */
+  crowd: number
 }
 
 /** One that waits for a place, in its key's chain. */
@@ -26,14 +30,26 @@ interface Waiting {
   next?: Waiting
 }
 
+/** What waits of one key; never empty. */
+interface Queue {
+  first: Waiting
+  last: Waiting
+  size: number
+  /** Lets go on who waits for room, the first that asked first. */
+  held: (() => void)[]
+}
+
 /** A place that somebody has, and since when. */
 interface Place {
   since: number
 }
 
-export function admission({ clock, width, placeMs, most }: AdmissionOptions): Admission {
-  /** Who waits, by key, in the order of the keys' turns; none is empty. */
-  const queues = new Map<string, { first: Waiting; last: Waiting; size: number }>()
+/** Let in in one turn of the loop: more would only make the turn longer. */
+const AT_ONCE = 4
+
+export function admission({ clock, width, placeMs, most, crowd }: AdmissionOptions): Admission {
+  /** Who waits, by key, in the order of the keys' turns. */
+  const queues = new Map<string, Queue>()
   /** The places taken, the oldest first. */
   const places = new Set<Place>()
   let waiting = 0
@@ -56,21 +72,33 @@ export function admission({ clock, width, placeMs, most }: AdmissionOptions): Ad
    * else follow each other without end, and what arrives meanwhile (another's first request) would not even be read.
    */
   async function handOver(): Promise<void> {
-    if (handing || waiting === 0) return
+    if (handing) return
     handing = true
-    await turnOfLoop()
+    while (waiting > 0 && places.size < width) {
+      await turnOfLoop()
+      for (let entered = 0; entered < AT_ONCE && waiting > 0 && places.size < width; entered++) next()
+    }
     handing = false
-    while (places.size < width && waiting > 0) next()
   }
 
   function next(): void {
     const turn = queues.entries().next().value
     if (!turn) return
     const [key, queue] = turn
-    const { first } = queue
-    queues.delete(key)
-    if (first.next) queues.set(key, { first: first.next, last: queue.last, size: queue.size - 1 }) // behind the others
+    const { first, held } = queue
+    const { next: second } = first
+    // Else the garbage collector takes all that came after a garbage that has grown old for alive.
+    delete first.next
+    queue.size--
     waiting--
+    if (!second || queues.size > 1) queues.delete(key)
+    if (second) {
+      queue.first = second
+      queues.set(key, queue) // behind the others
+    }
+    // One comes for one that goes; once nothing waits nobody is held.
+    const ready = second ? Number(queue.size < crowd) : held.length
+    for (const go of held.splice(0, ready)) go()
     first.enter(taken())
   }
 
@@ -81,8 +109,9 @@ export function admission({ clock, width, placeMs, most }: AdmissionOptions): Ad
     if (!watching) void watch()
     return new Promise(enter => {
       const last: Waiting = { enter }
-      if (queue) queue.last.next = last
-      queues.set(key, { first: queue?.first ?? last, last, size: (queue?.size ?? 0) + 1 })
+      if (!queue) return queues.set(key, { first: last, last, size: 1, held: [] })
+      queue.last = queue.last.next = last
+      return queue.size++
     })
   }
 
@@ -109,6 +138,10 @@ export function admission({ clock, width, placeMs, most }: AdmissionOptions): Ad
       } finally {
         free(place)
       }
+    },
+    room(key) {
+      const queue = queues.get(key)
+      return queue && queue.size >= crowd ? new Promise(go => queue.held.push(go)) : undefined
     },
     depth: () => ({ waiting, running: places.size }),
   }

@@ -21,11 +21,13 @@ const WIDTH = 8
 const PLACE_MS = 50
 /** As many as one project may have waiting; about 100 MB. */
 const MOST_WAITING = 20_000
+/** From so many waiting on a project's connections are not read: enough for all places at any time. */
+const CROWD = 64
 
 /** The edge of one process. `rate` as of `--rate`: requests a minute, 0 = no limit of either layer. */
 export function edge(rate: number, clock: Clock, counted: Registry = registry()): EdgeParts {
   const started = clock.now()
-  const admitted = admission({ clock, width: WIDTH, placeMs: PLACE_MS, most: MOST_WAITING })
+  const admitted = admission({ clock, width: WIDTH, placeMs: PLACE_MS, most: MOST_WAITING, crowd: CROWD })
   return {
     admission: admitted,
     owners: owners(),

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult, Context } from 'aws-lambda'
 import { handler as api } from '../functions/api.ts'
@@ -74,19 +75,10 @@ async function serveRequest(request: IncomingMessage, response: ServerResponse, 
     return send(response, refusal(overLimit('The request body is larger than 1 MiB.'), form))
   }
   if (!isUtf8(bytes)) return send(response, refusal(new FilterFault(400, 'The body is not text in UTF-8.'), form))
-  const [path = '/', search = ''] = split(request.url ?? '/')
-  const incoming: Incoming = {
-    method: request.method ?? 'GET',
-    path,
-    search,
-    headers: headersOf(request),
-    body: bytes.toString('utf8'),
-    remote: request.socket.remoteAddress ?? '',
-  }
   const started = performance.now()
-  const { result, route } = await admitted(incoming, edge)
+  const { result, route } = await admitted(request, bytes, edge)
   send(response, result)
-  count(edge, incoming.method, route, result, (performance.now() - started) / 1_000)
+  count(edge, methodOf(request), route, result, (performance.now() - started) / 1_000)
 }
 
 /** An answer, and which route gave it. */
@@ -96,17 +88,29 @@ interface Answered {
 }
 
 /** The answer, once it is the request's turn: projects take turns, and who is not known yet does by where it comes from. */
-async function admitted(incoming: Incoming, edge: Edge): Promise<Answered> {
-  const { path, headers, remote } = incoming
-  if (path === '/metrics' && isLocal(incoming)) return { result: await metrics(edge), route: '/metrics' }
-  if (path === '/healthz') return answer(incoming, edge)
+async function admitted(request: IncomingMessage, bytes: Buffer, edge: Edge): Promise<Answered> {
+  const { headers, socket } = request
+  const [path] = split(request.url ?? '/')
+  if (path === '/metrics' && isLocal(incomingOf(request, bytes))) return { result: await metrics(edge), route: path }
+  if (path === '/healthz') return answer(incomingOf(request, bytes), edge)
   try {
-    const owner = edge.owners.of(headers['x-auth-token']) ?? `remote ${remote}`
-    return await edge.admission.run(owner, () => answer(incoming, edge))
+    const owner = edge.owners.of(textOf(headers['x-auth-token'])) ?? `remote ${socket.remoteAddress}`
+    // Of what waits nothing is made before its turn.
+    const answered = edge.admission.run(owner, () => answer(incomingOf(request, bytes), edge))
+    void holdBack(socket, edge.admission.room(owner))
+    return await answered
   } catch (error) {
     if (!(error instanceof Fault)) throw error
-    return { result: refusal(error, acceptedForm(headers['accept'])), route: 'none' }
+    return { result: refusal(error, acceptedForm(headers.accept)), route: 'none' }
   }
+}
+
+/** Reads no more from a connection until there is room: what its client sends on waits with the client, not in our memory. */
+async function holdBack(socket: Socket, room: Promise<void> | undefined): Promise<void> {
+  if (!room || socket.isPaused()) return
+  socket.pause()
+  await room
+  socket.resume()
 }
 
 async function metrics(edge: Edge): Promise<APIGatewayProxyResult> {
@@ -218,18 +222,32 @@ function unreadable(code: string | undefined): FilterFault {
   return new FilterFault(400, 'The request is malformed.')
 }
 
-function split(url: string): string[] {
+const methodOf = ({ method }: IncomingMessage) => method ?? 'GET'
+
+function incomingOf(request: IncomingMessage, bytes: Buffer): Incoming {
+  const [path, search] = split(request.url ?? '/')
+  return {
+    method: methodOf(request),
+    path,
+    search,
+    headers: headersOf(request),
+    body: bytes.toString('utf8'),
+    remote: request.socket.remoteAddress ?? '',
+  }
+}
+
+/** A path and its query. */
+function split(url: string): [string, string] {
   const mark = url.indexOf('?')
-  return mark < 0 ? [url] : [url.slice(0, mark), url.slice(mark + 1)]
+  return mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)]
 }
 
 function headersOf(request: IncomingMessage): Record<string, string> {
-  const entries = Object.entries(request.headers).map(([name, value]) => [
-    name,
-    Array.isArray(value) ? value.join(', ') : (value ?? ''),
-  ])
+  const entries = Object.entries(request.headers).map(([name, value]) => [name, textOf(value) ?? ''])
   return { 'x-forwarded-proto': 'http', ...Object.fromEntries(entries) }
 }
+
+const textOf = (value: string | string[] | undefined) => (Array.isArray(value) ? value.join(', ') : value)
 
 function send(response: ServerResponse, { statusCode, headers, body }: APIGatewayProxyResult): void {
   if (response.headersSent) return

@@ -5,7 +5,7 @@ import { virtualClock } from '../kit/virtual-clock.ts'
 
 function setUp(more: Partial<AdmissionOptions> = {}) {
   const clock = virtualClock()
-  const gate = admission({ clock, width: 4, placeMs: 50, most: 20_000, ...more })
+  const gate = admission({ clock, width: 4, placeMs: 50, most: 20_000, crowd: 20_000, ...more })
   const order: string[] = []
   /** Work that ends in the next turn of the loop. */
   const brief = (key: string) =>
@@ -70,6 +70,34 @@ describe('admission', () => {
     for (let turns = 0; turns < 3; turns++) await turnOfLoop()
     expect(order.length).toBeLessThanOrEqual(4 * 5)
     await Promise.all(flood)
+  })
+
+  it('has room for one more of a key that crowds with each that goes, and for all once nothing waits', async () => {
+    const { gate } = setUp({ width: 1, crowd: 3 })
+    const ends: (() => void)[] = []
+    const long = () => gate.run('a', () => new Promise<void>(resolve => ends.push(resolve)))
+    const went: number[] = []
+    const work = [long(), long(), long()]
+    // One has a place, two wait.
+    expect([gate.room('a'), gate.room('b')]).toEqual([undefined, undefined])
+    work.push(long())
+    const holders = [0, 1, 2, 3].map(async holder => {
+      await gate.room('a')
+      went.push(holder)
+    })
+    async function oneEnds(): Promise<void> {
+      const begun = ends.length
+      ends.at(-1)?.()
+      while (ends.length === begun) await turnOfLoop()
+    }
+    await oneEnds()
+    expect([went, gate.depth().waiting]).toEqual([[0], 2])
+    await oneEnds()
+    expect([went, gate.depth().waiting]).toEqual([[0, 1], 1])
+    await oneEnds()
+    expect([went, gate.depth().waiting]).toEqual([[0, 1, 2, 3], 0])
+    ends.at(-1)?.()
+    await Promise.all([...work, ...holders])
   })
 
   it('gives a place back when the work fails', async () => {

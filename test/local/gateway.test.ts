@@ -26,7 +26,7 @@ let served: Gateway | undefined
 afterEach(() => served?.close())
 
 /** A gateway whose tokens are the names of projects. */
-async function setUp(plans?: Parameters<typeof usagePlans>[0]) {
+async function setUp(plans?: Parameters<typeof usagePlans>[0], crowd = 20_000) {
   const lines: LogFields[] = []
   const hold = { for: Promise.resolve() }
   const identity: Identity = {
@@ -42,7 +42,7 @@ async function setUp(plans?: Parameters<typeof usagePlans>[0]) {
   wire({ ...platform, identity, log })
   const made = edge(0, systemClock)
   // On a clock that stands still nobody gives a place up for having it long.
-  const admitted = admission({ clock: virtualClock(), width: 16, placeMs: 50, most: 20_000 })
+  const admitted = admission({ clock: virtualClock(), width: 16, placeMs: 50, most: 20_000, crowd })
   const parts = { ...made, admission: admitted, ...(plans && { plans: usagePlans(plans, systemClock) }) }
   const metrics = async () => parts.registry.text()
   served = await gateway({ host: '127.0.0.1', port: 0, log, edge: { ...parts, metrics } })
@@ -111,6 +111,30 @@ describe('the gateway', () => {
     for (const socket of sockets) socket.destroy()
     await Promise.all(sockets.map(socket => socket.closed || once(socket, 'close')))
   }, 60_000)
+
+  it('reads no more of a connection while its project crowds, and all of it in the end', async () => {
+    const { ask, port, lines, hold, depth } = await setUp(undefined, 4)
+    await ask('flood')
+    lines.length = 0
+    let release = () => {}
+    hold.for = new Promise(resolve => {
+      release = resolve
+    })
+    const socket = connect(port, '127.0.0.1')
+    socket.resume()
+    const send = (count: number) => new Promise<unknown>(done => socket.write(lineOf('flood').repeat(count), done))
+    await send(20)
+    await until('first part', async () => depth() === 20)
+    await send(30)
+    // What was sent before this was read before it, or is not read.
+    const few = ask('few')
+    await until('another project', async () => depth() === 21)
+    release()
+    expect((await few).status).toBe(200)
+    await until('all', async () => lines.length === 51)
+    socket.destroy()
+    if (!socket.closed) await once(socket, 'close')
+  })
 
   it('shows /metrics to this machine only', async () => {
     const { base } = await setUp()
