@@ -61,9 +61,10 @@ export const ending =
   async (run: Running<R, Platform>, outcome: Outcome): Promise<Change[]> => {
     const { deps, project, instance: id } = run
     const item = await instances.get(deps.store, project, id)
-    if (!item) return []
-    const now = deps.clock.now()
     const changes = quotaChanges(project, quota?.(run, outcome) ?? {})
+    // A delete that did not wait for it has given back what the instance had, not what this was to add.
+    if (!item) return changes
+    const now = deps.clock.now()
     const changed = { ...item.body, ...(outcome === 'done' && done?.(run, item.body)) }
     // A delete has taken over, and set the task already.
     if (changed.operation?.id !== run.id) return [...changes, instances.replace(item, changed)]

@@ -1,5 +1,5 @@
 import { findFlavor } from '../flavors/flavor.ts'
-import { Permanent } from '../kit/errors.ts'
+import { Gone, Permanent } from '../kit/errors.ts'
 import type { Facts } from '../platform/compute/compute.ts'
 import type { Platform } from '../platform/platform.ts'
 import { type Instance, instances, serverOf, volumeOf } from './instance.ts'
@@ -37,10 +37,10 @@ async function named({ deps, project, instance }: Run, part: Part) {
   return { generation: body.generation, name: part === 'server' ? serverOf(body) : volumeOf(body) }
 }
 
-/** The instance as it is now. Throws Permanent if it is gone. */
+/** The instance as it is now. Throws Gone. */
 export async function current({ deps, project, instance }: Run): Promise<Instance> {
   const item = await instances.get(deps.store, project, instance)
-  if (!item) throw new Permanent('The instance is gone.')
+  if (!item) throw new Gone('The instance is gone.')
   return item.body
 }
 

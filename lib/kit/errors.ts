@@ -66,6 +66,11 @@ export class Permanent extends Error {
   override name = 'Permanent'
 }
 
+/** What a saga works on is no more: it turns round, and nothing is left to be undone. */
+export class Gone extends Permanent {
+  override name = 'Gone'
+}
+
 /** The message of whatever was thrown, errors of another realm (a test runner's, a worker's) included. */
 export function reason(error: unknown): string {
   const message = typeof error === 'object' && error !== null && 'message' in error ? error.message : error

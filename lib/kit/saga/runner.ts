@@ -1,6 +1,6 @@
 import type { Store } from '../../platform/store/store.ts'
 import type { Clock, Log, Random } from '../clock.ts'
-import { Permanent, reason } from '../errors.ts'
+import { Gone, Permanent, reason } from '../errors.ts'
 import { retrying, type Stored } from '../records.ts'
 import type { Vault } from '../vault.ts'
 import { Held, LostLease } from './held.ts'
@@ -176,9 +176,10 @@ export class SagaRunner<D> {
         // From here on, what undoes may ask for something itself.
         await held.write({}, ['turning'])
       }
-      await step?.undo?.(run)
-      if (step?.undone && !(await step.undone(run))) {
-        if (this.#options.clock.now() < record.entered + (step.undoDeadlineMs ?? Infinity)) return await held.nap()
+      if (step && !(await isUndone(step, run))) {
+        const ms = this.#options.clock.now() - record.entered
+        // What must come is waited for on and on; whoever it keeps waiting sees that, and goes on.
+        if (ms < (step.undoDeadlineMs ?? Infinity)) return await held.nap(ms > deadlineOf(step))
         run.log.error({ step: step.name }, 'saga undo given up')
       }
     } catch (error) {
@@ -247,6 +248,17 @@ async function isDone<D>(step: Step<unknown, D>, run: Running<unknown, D>, again
   if (again && step.until && (await step.until(run))) return true
   await step.do?.(run)
   return step.until ? step.until(run) : true
+}
+
+/** Takes back what was done, and looks whether that is so: always, where nothing is left of what it was done to. */
+async function isUndone<D>(step: Step<unknown, D>, run: Running<unknown, D>): Promise<boolean> {
+  try {
+    await step.undo?.(run)
+    return step.undone ? await step.undone(run) : true
+  } catch (error) {
+    if (error instanceof Gone) return true
+    throw error
+  }
 }
 
 const fresh = (clock: Clock) => ({ tries: 0, naps: 0, entered: clock.now() })

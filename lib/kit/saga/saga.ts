@@ -59,7 +59,8 @@ export interface Running<R, D> {
 
 /**
  * One step. `do` may run any number of times, and after a crash at any point of it; with `until` the step ends when that
- * says so. `undo` takes back whatever `do` may have made, `undone` says when that is so. Throw Permanent to turn round.
+ * says so. `undo` takes back whatever `do` may have made, `undone` says when that is so. Throw Permanent to turn round, Gone
+ * where nothing is left that anything could be done to.
  */
 export interface Step<R, D> {
   do?(run: Running<R, D>): Promise<void>
@@ -68,7 +69,7 @@ export interface Step<R, D> {
   waitFor?: string
   undo?(run: Running<R, D>): Promise<void>
   undone?(run: Running<R, D>): Promise<boolean>
-  /** Milliseconds from entering the step to turning round. Default 10 minutes. */
+  /** Milliseconds from entering the step to turning round, and from turning round to being parked. Default 10 minutes. */
   deadlineMs?: number
   /** Milliseconds after which `undone` is waited for no longer: what it waits for may be dead. Left out where it must come. */
   undoDeadlineMs?: number
