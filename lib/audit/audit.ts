@@ -18,6 +18,8 @@ export interface AuditRecord {
   method: string
   route?: string
   targets: Record<string, string>
+  /** The names, two levels deep and in their order, of what the body told: `restart`, `resize.volume`, `instance.access`. */
+  fields?: string[]
   instance?: string
   /** Missing while it is carried out, and where the process died after doing it. */
   status?: number
@@ -32,6 +34,9 @@ const KEPT_MS = 90 * 86_400_000
 /** Above every time in milliseconds that has 13 digits. */
 const END_OF_TIME = 9_999_999_999_999
 const INSTANCE = /^\/instances\/\{id\}(\/|$)|^\/mgmt\/instances\/\{id\}(\/|$)/
+/** Names of ours: what else somebody sends is not kept. */
+const FIELD = /^[\w.:-]{1,80}$/
+const MOST_FIELDS = 20
 /** How many refused requests of a project are recorded in a minute (by one process): beyond, they are only logged. */
 const REFUSED_A_MINUTE = 60
 const MINUTE_MS = 60_000
@@ -54,10 +59,11 @@ export function recorder(): Recorder<Platform> {
 }
 
 function factsOf({ trip, requestContext }: ApiEvent<Platform>, made: string | undefined): AuditRecord {
-  const { call, match, started } = trip
+  const { call, match, started, told } = trip
   const { user, project, admin, method, requestId } = call
-  const told = Object.entries(match?.params ?? {}).filter(([name]) => name !== 'project_id')
-  const targets = Object.fromEntries(told.map(([name, value]) => [name, value.slice(0, 255)]))
+  const params = Object.entries(match?.params ?? {}).filter(([name]) => name !== 'project_id')
+  const targets = Object.fromEntries(params.map(([name, value]) => [name, value.slice(0, 255)]))
+  const fields = fieldsOf(told)
   const instance = INSTANCE.test(match?.route.path ?? '') ? targets['id'] : made
   return {
     id: `${END_OF_TIME - started}-${requestId.replace(/^req-/, '')}`,
@@ -68,10 +74,22 @@ function factsOf({ trip, requestContext }: ApiEvent<Platform>, made: string | un
     method,
     ...(match && { route: match.route.path }),
     targets: { ...targets, ...(made !== undefined && { id: made }) },
+    ...(fields.length > 0 && { fields }),
     ...(instance !== undefined && { instance }),
     requestId,
     remote: requestContext.identity?.sourceIp ?? '',
   }
+}
+
+/** Names only: values may be secrets. */
+function fieldsOf(body: unknown): string[] {
+  const names = (value: unknown) =>
+    typeof value !== 'object' || Array.isArray(value) ? [] : Object.keys(Object(value))
+  const all = names(body).flatMap(name => {
+    const within = names(Object(body)[name])
+    return within.length === 0 ? [name] : within.map(inner => `${name}.${inner}`)
+  })
+  return all.filter(name => FIELD.test(name)).slice(0, MOST_FIELDS)
 }
 
 /** The id of the instance that an answer is about. */
@@ -107,6 +125,7 @@ export function auditView({ id, at, user, project, admin, method, route, targets
     method,
     route: route ?? null,
     targets,
+    fields: more.fields ?? [],
     instance_id: more.instance ?? null,
     status: more.status ?? null,
     request_id: more.requestId,

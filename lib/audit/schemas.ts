@@ -11,6 +11,9 @@ const AuditView = z
     method: z.string(),
     route: z.string().nullable().describe('null for a path that is none of ours.'),
     targets: z.record(z.string(), z.string()).describe("The path's variables."),
+    fields: z
+      .array(z.string())
+      .describe('The names of what the body told, no values: `restart`, `resize.volume`, `instance.access`.'),
     instance_id: z.string().nullable(),
     status: z.int().nullable().describe('null while it is carried out, or where its outcome was lost.'),
     request_id: z.string(),

@@ -27,10 +27,11 @@ export function operationView(record: SagaRecord, steps: StepFacts[]) {
     percent: percentOf(record, steps.length),
     started: timestamp(record.started),
     finished: finished === undefined ? null : timestamp(finished),
-    // An undo has none: it is tried until it works.
+    // An undo has none: it is tried until it works, from then on PARKED.
     deadline: status === 'RUNNING' ? timestamp(entered + deadlineOf(steps[step])) : null,
     failed_step: record.failedStep ?? null,
     error: record.error ?? null,
+    request_id: record.requestId,
   }
 }
 

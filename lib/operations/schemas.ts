@@ -14,6 +14,7 @@ const OperationView = z
     deadline: Timestamp.nullable().describe('When its step turns round.'),
     failed_step: z.string().nullable(),
     error: z.string().nullable(),
+    request_id: z.string().describe('Of the request that asked for it, as in its audit record.'),
   })
   .meta({ id: 'Operation' })
 export const OperationAnswer = z.strictObject({ operation: OperationView })

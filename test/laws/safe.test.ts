@@ -38,7 +38,7 @@ async function send(platform: Platform, { method, path, body, headers = {}, user
       path: `/v1.0/${PROJECT}${where}`,
       search,
       headers: { host: 'localhost', ...headers },
-      body: body === undefined ? '' : JSON.stringify(body),
+      body: body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body),
       remote: '127.0.0.9',
     },
     { project_id: PROJECT, user_id: user, roles: 'member' },
@@ -315,6 +315,13 @@ describe('audit', () => {
       requestId: gone?.headers['X-OpenStack-Request-Id'],
     })
     expect(found[3]?.targets).toEqual({ id, user: 'ann' })
+    expect(found.map(({ fields }) => fields)).toEqual([
+      undefined,
+      ['instance'],
+      undefined,
+      ['databases'],
+      ['databases'],
+    ])
     const listed = async (query: string) => {
       const answer = await asked(world, { method: 'GET', path: `/audit${query}` })
       return [answer?.status, (JSON.parse(answer?.text ?? '{}').audit ?? []).map((row: { id: string }) => row.id)]
@@ -331,6 +338,31 @@ describe('audit', () => {
     // Kept for ninety days.
     await world.clock.advance(91 * 86_400_000)
     expect(await records(world)).toEqual([])
+  })
+
+  it('tells by names alone what was asked for, and in its operation what came of it', async () => {
+    const { world, id } = await active()
+    const action = { method: 'POST', path: `/instances/${id}/action` }
+    const bodies = [{ resize: { volume: { size: 0 } } }, { resize: { flavorRef: '9' } }, { restart: {} }]
+    const secret = { method: 'PUT', path: `/instances/${id}/users/ann`, body: { user: { password: 'canary-2' } } }
+    const xml = { ...action, body: '<restart/>', headers: { 'content-type': 'application/xml' } }
+    for (const sent of [...bodies.map(body => ({ ...action, body })), { ...action, body: { 'a b': 1 } }, secret, xml]) {
+      await world.clock.advance(1_000)
+      await asked(world, sent)
+    }
+    const found = (await records(world)).toReversed()
+    expect(found.map(({ fields }) => fields)).toEqual([
+      ['resize.volume'],
+      ['resize.flavorRef'],
+      ['restart'],
+      undefined,
+      ['user.password'],
+      ['restart'],
+    ])
+    expect(JSON.stringify(found)).not.toContain('canary')
+    const { text } = (await asked(world, { method: 'GET', path: `/instances/${id}/operations` })) as Answer
+    const [operation] = JSON.parse(text).operations
+    expect([operation.name, operation.request_id]).toEqual(['restart', found[2]?.requestId])
   })
 
   it('costs no transaction where the work has one, and one where not', async () => {

@@ -255,6 +255,7 @@ it('an operation is shown with the deadline of its own step, how far it is and w
     deadline: '2026-01-01T00:00:30',
     failed_step: null,
     error: null,
+    request_id: 'r',
   })
   expect(shown({ step: 1 })).toMatchObject({ percent: 50, deadline: '2026-01-01T00:10:00' })
   expect(shown({ step: 2 })).toMatchObject({ percent: 99 })

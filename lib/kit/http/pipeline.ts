@@ -14,6 +14,8 @@ export interface Trip<D> {
   /** The form of the answer, and of the body that came. */
   form?: Form
   sent?: Form
+  /** The body as it was told, before it is checked. */
+  told?: unknown
   /** Its audit record is written, or need not be. */
   audited?: boolean
 }
@@ -133,9 +135,11 @@ export function routing<D>(find: (method: string, path: string) => Match<D> | un
 export function schemaCheck<D>(): Middleware<D> {
   return {
     before: async ({ event }) => {
-      const { call, match, sent } = event.trip
+      const { trip } = event
+      const { call, match, sent } = trip
       const text = event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString() : (event.body ?? '')
       const value = text.trim() === '' ? undefined : parseBody(text, sent)
+      trip.told = value
       const schema = match?.route.body
       if (!schema) return
       if (value === undefined && match.route.optionalBody) return
