@@ -3,6 +3,7 @@ import { paged, pageOf } from '../kit/http/paging.ts'
 import { type Call, ok, type Reply, type Route, route } from '../kit/http/route.ts'
 import type { Stored } from '../kit/records.ts'
 import { instantOf } from '../kit/time.ts'
+import { UUID } from '../kit/uuid.ts'
 import type { Platform } from '../platform/platform.ts'
 import { type AuditRecord, audits, auditView } from './audit.ts'
 import { AuditAllQuery, AuditPage, AuditQuery } from './schemas.ts'
@@ -14,7 +15,6 @@ interface Source {
   cursor(row: Row): string
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 const BATCH = 100
 /** How many rows one request looks at: a page that is cut short there has a link to the next. */
 const MOST_ROWS = 2_000

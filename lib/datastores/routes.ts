@@ -162,6 +162,7 @@ const managing: Route<Platform>[] = [
     {
       ...admin,
       method: 'GET',
+      suffix: true,
       path: MANAGED,
       summary: 'List every datastore version',
       answers: ok(ManagedVersionList),
@@ -176,6 +177,7 @@ const managing: Route<Platform>[] = [
     {
       ...admin,
       method: 'POST',
+      suffix: true,
       path: MANAGED,
       summary: 'Create a datastore version',
       body: NewVersion,
@@ -188,6 +190,7 @@ const managing: Route<Platform>[] = [
     {
       ...admin,
       method: 'GET',
+      suffix: true,
       path: `${MANAGED}/{id}`,
       summary: 'Show a datastore version',
       answers: ok(ManagedVersionAnswer),
@@ -201,6 +204,7 @@ const managing: Route<Platform>[] = [
     {
       ...admin,
       method: 'PATCH',
+      suffix: true,
       path: `${MANAGED}/{id}`,
       summary: 'Change a datastore version',
       answers: ACCEPTED,
@@ -210,7 +214,14 @@ const managing: Route<Platform>[] = [
     changeVersion,
   ),
   route(
-    { ...admin, method: 'DELETE', path: `${MANAGED}/{id}`, summary: 'Delete a datastore version', answers: ACCEPTED },
+    {
+      ...admin,
+      method: 'DELETE',
+      suffix: true,
+      path: `${MANAGED}/{id}`,
+      summary: 'Delete a datastore version',
+      answers: ACCEPTED,
+    },
     deleteVersion,
   ),
 ]

@@ -1,6 +1,7 @@
 import type { ServiceStatus } from '../contracts/conductor.ts'
 import { cut, notFound, unprocessable } from '../kit/errors.ts'
 import { kind, retrying, type Stored } from '../kit/records.ts'
+import { UUID } from '../kit/uuid.ts'
 import type { OperationRef } from '../operations/operation.ts'
 import type { Facts } from '../platform/compute/compute.ts'
 import type { Platform } from '../platform/platform.ts'
@@ -110,9 +111,6 @@ export function operatingStatusOf(instance: Pick<Instance, 'task' | 'server' | '
 
 /** The agent's last word as Trove shows it, whatever else is so. */
 export const serviceStatusOf = ({ service }: Pick<Instance, 'service'>): string => BY_SERVICE[service?.status ?? 'new']
-
-/** What is none of these is no id: it need not be looked up, and not every store would take it as a key. */
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** The instance of the caller's project, or any for an admin. Throws 404. */
 export async function findInstance(

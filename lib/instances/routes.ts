@@ -75,6 +75,7 @@ export const routes: Route<Platform>[] = [
     {
       method: 'POST',
       path: '/mgmt/instances/{id}/action',
+      suffix: true,
       audience: 'admin',
       summary: 'Act on an instance, as its operator',
       shownBody: shownActions(mgmtActions),

@@ -6,6 +6,7 @@ import { Fault } from '../kit/errors.ts'
 import { flagOf } from '../kit/http/flags.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
 import { type Call, NO_CONTENT, ok, type Reply, type Route, route } from '../kit/http/route.ts'
+import { UUID } from '../kit/uuid.ts'
 import type { Platform } from '../platform/platform.ts'
 import { rootHistories } from '../root/root.ts'
 import { type Managed, managedRows } from './rows.ts'
@@ -44,7 +45,7 @@ async function found(call: Ask): Promise<Managed> {
   try {
     return (await findInstance(call.deps, call, id)).body
   } catch (error) {
-    if (!(error instanceof Fault) || flagOf(call.query['deleted']) !== true) throw error
+    if (!(error instanceof Fault) || flagOf(call.query['deleted']) !== true || !UUID.test(id)) throw error
     const buried = await tombstones.get(call.deps.store, EVERY_PROJECT, id)
     if (!buried) throw error
     return buried.body

@@ -6,7 +6,7 @@ import type { Platform } from '../platform/platform.ts'
 import { allowanceOf, type Limits, OWN_LIMITS, ownLimits, quotas, RESOURCES, type Resource } from './quota.ts'
 import { QuotaChange, QuotaLimits, QuotaList } from './schemas.ts'
 
-const Body = z.object({ quotas: z.record(z.string(), z.unknown()) }).transform(body => body.quotas)
+const Body = z.object({ quotas: z.record(z.string(), z.unknown().nullable()) }).transform(body => body.quotas)
 
 /** Digits too: XML has strings only. */
 const Limit = z.union([z.int(), z.string().regex(/^-?[0-9]{1,10}$/)]).transform(Number)

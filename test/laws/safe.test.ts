@@ -1,12 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import type { APIGatewayProxyResult } from 'aws-lambda'
-import { handler } from '../../functions/api.ts'
 import { audits } from '../../lib/audit/audit.ts'
 import { commands } from '../../lib/guests/guest.ts'
-import type { ApiEvent } from '../../lib/kit/http/pipeline.ts'
-import type { Platform } from '../../lib/platform/platform.ts'
-import { wire } from '../../lib/wiring/current.ts'
-import { contextOf, proxyEvent } from '../../local/events.ts'
+import { type Answer, type Sent, send } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
 import { PROJECT, scenarios, theInstance, usedQuota } from './scenarios.ts'
 
@@ -20,33 +15,6 @@ const BODY = {
   },
 }
 const KEYED = { 'idempotency-key': 'key-1' }
-
-interface Sent {
-  method: string
-  path: string
-  body?: unknown
-  headers?: Record<string, string>
-  user?: string
-}
-
-async function send(platform: Platform, { method, path, body, headers = {}, user = 'u1' }: Sent) {
-  wire(platform)
-  const [where = '', search = ''] = path.split('?')
-  const event = proxyEvent(
-    {
-      method,
-      path: `/v1.0/${PROJECT}${where}`,
-      search,
-      headers: { host: 'localhost', ...headers },
-      body: body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body),
-      remote: '127.0.0.9',
-    },
-    { project_id: PROJECT, user_id: user, roles: 'member' },
-  )
-  const answer: APIGatewayProxyResult = await handler(event as ApiEvent<Platform>, contextOf('api', 29_000))
-  return { status: answer.statusCode, headers: answer.headers ?? {}, text: answer.body }
-}
-type Answer = Awaited<ReturnType<typeof send>>
 
 const create = (more: Partial<Sent> = {}): Sent => ({ method: 'POST', path: '/instances', body: BODY, headers: KEYED, ...more }) // biome-ignore format: one line
 const asked = (world: World, sent: Sent): Promise<Answer | undefined> => world.request(platform => send(platform, sent))

@@ -3,7 +3,10 @@ import { badRequest } from '../errors.ts'
 /** The largest page, as in Trove. */
 export const MAX_PAGE = 20
 
-/** The page that a request asks for. Throws 400 for a limit that is no positive whole number, and for a marker with a NUL. */
+/** Longer than any key of ours, and short enough for a key of any store. */
+const LONGEST_MARKER = 512
+
+/** The page that a request asks for. Throws 400 for a limit that is no positive whole number, and for a marker that can be none. */
 export function pageOf(query: Record<string, string>): { limit: number; marker?: string } {
   const { limit, marker } = query
   if (limit !== undefined && !/^[0-9]{1,9}$/.test(limit))
@@ -11,6 +14,8 @@ export function pageOf(query: Record<string, string>): { limit: number; marker?:
   if (limit !== undefined && Number(limit) < 1) throw badRequest('limit must be at least 1.')
   // No row has it, and not every engine takes it as a value.
   if (marker?.includes('\0')) throw badRequest('marker must not hold a NUL character.')
+  if (marker && Buffer.byteLength(marker) > LONGEST_MARKER)
+    throw badRequest(`marker is longer than ${LONGEST_MARKER} bytes.`)
   const size = Math.min(MAX_PAGE, limit === undefined ? MAX_PAGE : Number(limit))
   return { limit: size, ...(marker !== undefined && marker !== '' && { marker }) }
 }

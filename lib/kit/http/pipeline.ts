@@ -1,7 +1,7 @@
 import type { MiddlewareObj, Request } from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
 import type { Clock, Log, Random } from '../clock.ts'
-import { Fault, FilterFault, notFound, reason } from '../errors.ts'
+import { Fault, FilterFault, forbidden, notFound, reason } from '../errors.ts'
 import { acceptedForm, type Form, sentForm, written } from './form.ts'
 import { parseBody, validated } from './parse.ts'
 import { type Call, decoded, type Match, type Reply, type Route } from './route.ts'
@@ -115,7 +115,10 @@ function projectOf(path: string): string | undefined {
   return part === undefined ? undefined : (decoded(part) ?? part)
 }
 
-/** Finds the route. Throws 404 for an unknown path or method, never 405; 401 (as Trove) where only admins may go. */
+/**
+ * Finds the route. Throws 404 for an unknown path or method, never 405; where only admins may go 401 (as Trove) below
+ * `/mgmt`, else 403.
+ */
 export function routing<D>(find: (method: string, path: string) => Match<D> | undefined): Middleware<D> {
   return {
     before: async ({ event }) => {
@@ -123,7 +126,9 @@ export function routing<D>(find: (method: string, path: string) => Match<D> | un
       const match = find(trip.call.method, event.path)
       if (!match) throw notFound()
       if (match.route.audience === 'admin' && !trip.call.admin) {
-        throw new Fault(401, 'User does not have admin privileges.')
+        const { method, path } = match.route
+        if (path.startsWith('/mgmt/')) throw new Fault(401, 'User does not have admin privileges.')
+        throw forbidden(`Policy does not allow ${method} ${path} to be performed.`)
       }
       trip.match = match
       trip.call.params = match.params
