@@ -1,12 +1,11 @@
 import { z } from 'zod'
-import { unprocessable } from '../kit/errors.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
 import { type Running, saga } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import { begin, ending } from './acting.ts'
 import { commanded, commandedBack, isCarriedOut } from './asked.ts'
 import { Access } from './create-body.ts'
-import { assertIdle, serverOf } from './instance.ts'
+import { assertServer, serverOf } from './instance.ts'
 import { current } from './parts.ts'
 
 const AccessRequest = z.object({ from: Access, to: Access })
@@ -17,8 +16,7 @@ export const requestAccess = (
   call: Call<{ access: z.infer<typeof Access>; name?: string | undefined }, Platform>,
 ): Promise<Reply> =>
   begin(call, 'update_access', 'UPDATING', instance => {
-    assertIdle(instance)
-    if (!instance.server) throw unprocessable(`Instance ${instance.id} is not ready.`)
+    assertServer(instance)
     // What is not told stays as it is.
     const from = instance.access ?? {}
     const { name, access } = call.body
@@ -48,7 +46,8 @@ const isAdmitted = async (run: Run, wish: string) =>
 async function isBack({ deps, project, instance: id, id: operation }: Run): Promise<boolean> {
   const instance = await current({ deps, project, instance: id })
   if (!deps.compute.changeAccess || instance.task === 'DELETING') return true
-  return (await deps.compute.server(project, serverOf(instance)))?.wish === `${operation}/undo`
+  const facts = await deps.compute.server(project, serverOf(instance))
+  return !facts || facts.status === 'GONE' || facts.wish === `${operation}/undo`
 }
 
 export const updateAccess = saga<AccessRequest, Platform>('update_access', AccessRequest, {

@@ -65,10 +65,18 @@ export const serves: Pick<Step<unknown, Platform>, 'until' | 'waitFor'> = {
   },
 }
 
-/** Whether the machine has carried out the change of that name. Throws Permanent if it could not. */
+/** Whether the machine has carried out the change of that name. Throws Permanent if it could not, or is gone. */
 export async function isCarriedOut(run: Run<unknown>, part: 'server' | 'volume', name: string, wish: string) {
   const facts = await run.deps.compute[part](run.project, name)
+  if (facts?.status === 'GONE') throw new Permanent(`The ${part} of the instance is gone.`)
   if (facts?.wish !== wish) return false
   if (facts.fault !== undefined) throw new Permanent(facts.fault)
   return true
+}
+
+/** Whether the machine has taken a change back by that wish, or has nothing left that could be: a lost one never will. */
+export async function isTakenBack(run: Run<unknown>, part: 'server' | 'volume', name: string, wish: string) {
+  const facts = await run.deps.compute[part](run.project, name)
+  if (!facts || facts.status === 'GONE' || (facts.wish === wish && facts.status === 'ERROR')) return true
+  return isCarriedOut(run, part, name, wish)
 }

@@ -1,7 +1,7 @@
 import type { Running, Step } from '../kit/saga/saga.ts'
 import type { ServerSpec } from '../platform/compute/compute.ts'
 import type { Platform } from '../platform/platform.ts'
-import { isCarriedOut } from './asked.ts'
+import { isCarriedOut, isTakenBack } from './asked.ts'
 import { serverOf } from './instance.ts'
 import { current } from './parts.ts'
 
@@ -24,13 +24,11 @@ export function changed<R>(
       ...change,
     })
   }
-  const isSo = async (run: Running<R, Platform>, wish: string) =>
-    isCarriedOut(run, 'server', serverOf(await current(run)), wish)
   return {
     do: async run => ask(run, await to(run), run.id),
     waitFor: 'update_server',
-    until: run => isSo(run, run.id),
+    until: async run => isCarriedOut(run, 'server', serverOf(await current(run)), run.id),
     undo: async run => ask(run, await back(run), `${run.id}/undo`),
-    undone: run => isSo(run, `${run.id}/undo`),
+    undone: async run => isTakenBack(run, 'server', serverOf(await current(run)), `${run.id}/undo`),
   }
 }

@@ -165,6 +165,14 @@ export function assertIdle(instance: Instance): void {
   if (operation || task === 'DELETING') throw unavailable(instance, `task status was ${task}`)
 }
 
+/** It has a server, and nothing else is being done with it. Throws 422. */
+export function assertServer(instance: Instance): void {
+  assertIdle(instance)
+  const { id, server } = instance
+  // A lost one can be rebuilt only.
+  if (!server || server.status === 'GONE') throw unprocessable(`Instance ${id} is not ready.`)
+}
+
 const unavailable = ({ id }: Instance, why: string) =>
   unprocessable(`Instance ${id} is not currently available for an action to be performed (${why}).`)
 

@@ -1,11 +1,10 @@
 import { z } from 'zod'
-import { unprocessable } from '../kit/errors.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
 import { saga } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import { begin, ending } from './acting.ts'
 import { isCarriedOut, serves } from './asked.ts'
-import { assertIdle, serverOf } from './instance.ts'
+import { assertServer, serverOf } from './instance.ts'
 import { current } from './parts.ts'
 
 const Nothing = z.object({})
@@ -14,8 +13,7 @@ type Nothing = z.infer<typeof Nothing>
 /** `{"reboot":{}}` of management: the server stops and starts again, with all that is on it. A way out of most states. */
 export const requestReboot = (call: Call<unknown, Platform>): Promise<Reply> =>
   begin(call, 'reboot', 'REBOOTING', instance => {
-    assertIdle(instance)
-    if (!instance.server) throw unprocessable(`Instance ${instance.id} is not ready.`)
+    assertServer(instance)
     return { request: {} }
   })
 

@@ -5,7 +5,7 @@ import { type Running, saga } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import { MAX_VOLUME_GB } from '../quotas/quota.ts'
 import { begin, ending } from './acting.ts'
-import { isCarriedOut } from './asked.ts'
+import { isCarriedOut, isTakenBack } from './asked.ts'
 import { assertAvailable, volumeOf } from './instance.ts'
 import { current } from './parts.ts'
 
@@ -38,7 +38,7 @@ export const resizeVolume = saga<ResizeRequest, Platform>('resize_volume', Resiz
   waitFor: 'update_volume',
   until: async run => isCarriedOut(run, 'volume', volumeOf(await current(run)), run.id),
   undo: run => sized(run, run.request.from, `${run.id}/undo`),
-  undone: async run => isCarriedOut(run, 'volume', volumeOf(await current(run)), `${run.id}/undo`),
+  undone: async run => isTakenBack(run, 'volume', volumeOf(await current(run)), `${run.id}/undo`),
 })
 
 async function sized(run: Run, sizeGb: number, wish: string): Promise<void> {

@@ -1,11 +1,10 @@
 import { z } from 'zod'
-import { unprocessable } from '../kit/errors.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
 import { saga } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import { begin, ending } from './acting.ts'
 import { commanded } from './asked.ts'
-import { assertIdle } from './instance.ts'
+import { assertServer } from './instance.ts'
 
 const Nothing = z.object({})
 type Nothing = z.infer<typeof Nothing>
@@ -13,8 +12,7 @@ type Nothing = z.infer<typeof Nothing>
 /** `{"stop":{}}` of management: the database server stops, and stays so until it is restarted or its server rebooted. */
 export const requestStop = (call: Call<unknown, Platform>): Promise<Reply> =>
   begin(call, 'stop_db', 'UPDATING', instance => {
-    assertIdle(instance)
-    if (!instance.server) throw unprocessable(`Instance ${instance.id} is not ready.`)
+    assertServer(instance)
     return { request: {} }
   })
 

@@ -1,13 +1,13 @@
 import { z } from 'zod'
 import { chooseVersion } from '../datastores/catalog.ts'
-import { badRequest, unprocessable } from '../kit/errors.ts'
+import { badRequest } from '../kit/errors.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
 import { type Running, saga } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import { begin, ending } from './acting.ts'
 import { commanded, commandedBack, serves } from './asked.ts'
 import { changed } from './change-server.ts'
-import { assertIdle, type Instance } from './instance.ts'
+import { assertServer, type Instance } from './instance.ts'
 import { current, engineOf } from './parts.ts'
 
 const Version = z.object({ versionId: z.string(), versionName: z.string(), version: z.string(), engine: z.string() })
@@ -23,8 +23,7 @@ export const requestUpgrade = (call: Call<{ version: string; name?: string | und
     const exact = (name: string) => manifest.versions.find(each => each.name === name)?.version ?? name
     const why = manifest.badUpgrade(exact(engine), exact(to.engine))
     if (why || to.id === versionId) throw badRequest(why ?? `The instance is of version ${to.name} already.`)
-    assertIdle(instance)
-    if (!instance.server) throw unprocessable(`Instance ${instance.id} is not ready.`)
+    assertServer(instance)
     const from = { versionId, versionName, version, engine }
     const change = call.body.name === undefined ? {} : { name: call.body.name }
     return {
