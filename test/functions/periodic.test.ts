@@ -1,0 +1,61 @@
+import { describe, expect, it } from '@jest/globals'
+import type { ScheduledEvent } from 'aws-lambda'
+import { handler } from '../../functions/periodic.ts'
+import { TASKMANAGER_TOPIC } from '../../lib/contracts/taskmanager.ts'
+import { beginning } from '../../lib/kit/saga/saga.ts'
+import { wire } from '../../lib/wiring/current.ts'
+import { contextOf } from '../../local/events.ts'
+import { World } from '../sim/world.ts'
+
+/** A world with so many operations of each project that nobody works on: their first doorbells are lost. */
+async function waiting(...counts: [project: string, count: number][]): Promise<World> {
+  const world = await new World().open()
+  for (const [project, count] of counts) {
+    for (let index = 0; index < count; index++) {
+      const known = { project, instance: `${project}-${index}`, requestId: 'req-1', request: {} }
+      await world.store.transact([
+        beginning({ id: `${project}-${index}`, name: 'restart', ...known }, world.clock.now()),
+      ])
+    }
+    await world.clock.advance(1)
+  }
+  await world.clock.advance(2_000)
+  return world
+}
+
+async function tick(world: World): Promise<void> {
+  wire(world.platform)
+  await handler({} as ScheduledEvent, contextOf('periodic', 60_000))
+}
+
+/** The doorbells on the queue, by the operation that they name. */
+async function rung(world: World): Promise<string[]> {
+  const ids: string[] = []
+  for (;;) {
+    const messages = await world.queue.receive(TASKMANAGER_TOPIC, { max: 10, waitMs: 0 })
+    if (messages.length === 0) return ids
+    ids.push(...messages.map(({ body }) => String(JSON.parse(body).input.operation_id)))
+    await world.queue.ack(TASKMANAGER_TOPIC, messages.map(({ receipt }) => receipt)) // biome-ignore format: one line
+  }
+}
+
+describe('periodic', () => {
+  it('rings all that is due, however much of it is of one project', async () => {
+    const world = await waiting(['much', 450], ['little', 1])
+    await tick(world)
+    const ids = await rung(world)
+    expect([ids.length, new Set(ids).size, ids.includes('little-0')]).toEqual([451, 451, true])
+  })
+
+  it('rings what nobody heard again, later and later', async () => {
+    const world = await waiting(['p1', 1])
+    const seconds: number[] = []
+    for (let second = 0; second < 180; second++) {
+      await tick(world)
+      if ((await rung(world)).length > 0) seconds.push(second)
+      await world.clock.advance(1_000)
+    }
+    // It has waited for a little more than two seconds at the first; then as long again each time, at most a minute.
+    expect(seconds).toEqual([0, 3, 9, 21, 45, 93, 153])
+  })
+})
