@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -9,7 +10,7 @@ import { handler as authorizer } from '../functions/authorizer.ts'
 import { handler as enrol } from '../functions/enrol.ts'
 import { handler as identity } from '../functions/identity.ts'
 import type { Log } from '../lib/kit/clock.ts'
-import { Fault, FilterFault, overLimit } from '../lib/kit/errors.ts'
+import { Fault, FilterFault, overLimit, reason } from '../lib/kit/errors.ts'
 import { acceptedForm, type Form, written } from '../lib/kit/http/form.ts'
 import type { ApiEvent } from '../lib/kit/http/pipeline.ts'
 import type { Platform } from '../lib/platform/platform.ts'
@@ -43,15 +44,15 @@ export async function gateway(options: { host: string; port: number; log: Log; e
   const server = createServer(
     { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, maxHeaderSize: 16_384 },
     (request, response) => {
-      serveRequest(request, response, edge).catch(error => {
-        log.error({ error: String(error) }, 'gateway failed')
-        send(response, result(500, FAILED, acceptedForm(request.headers.accept)))
+      serveRequest(request, response, edge, log).catch(error => {
+        log.error({ error: reason(error) }, 'answer not sent')
+        response.destroy()
       })
     },
   )
   // Longer than clients and proxies keep one: whoever asks on it as it closes would see a failure.
   server.keepAliveTimeout = KEEP_ALIVE_MS
-  server.on('clientError', refuseUnreadable)
+  server.on('clientError', (error, socket) => refuseUnreadable(error, socket, log))
   server.listen(port, host)
   await once(server, 'listening')
   return {
@@ -67,18 +68,48 @@ export async function gateway(options: { host: string; port: number; log: Log; e
   }
 }
 
-async function serveRequest(request: IncomingMessage, response: ServerResponse, edge: Edge): Promise<void> {
+async function serveRequest(request: IncomingMessage, response: ServerResponse, edge: Edge, log: Log): Promise<void> {
+  const started = performance.now()
+  const { result, route } = await answered(request, edge).catch(error => failed(error, request, log))
+  const seconds = (performance.now() - started) / 1_000
+  send(response, route === '/metrics' || isTold(result) ? result : told(request, route, result, seconds, log))
+  count(edge, methodOf(request), route, result, seconds)
+}
+
+function failed(error: unknown, { headers }: IncomingMessage, log: Log): Answered {
+  log.error({ error: reason(error) }, 'gateway failed')
+  return { result: result(500, FAILED, acceptedForm(headers.accept)), route: 'none' }
+}
+
+const REQUEST_ID = 'X-OpenStack-Request-Id'
+/** Whether the API has answered: it has logged that. */
+const isTold = ({ headers }: APIGatewayProxyResult) => headers?.[REQUEST_ID] !== undefined
+
+/** What did not get as far as the API has a line of the log and an id too. */
+function told(
+  request: IncomingMessage,
+  route: string,
+  result: APIGatewayProxyResult,
+  seconds: number,
+  log: Log,
+): APIGatewayProxyResult {
+  const requestId = `req-${randomUUID()}`
+  const { statusCode: status, body } = result
+  const known = { requestId, method: methodOf(request), route, remote: request.socket.remoteAddress, status }
+  log.info({ ...known, ms: Math.round(seconds * 1_000), bytes: Buffer.byteLength(body) }, 'request')
+  return { ...result, headers: { ...result.headers, [REQUEST_ID]: requestId } }
+}
+
+/** The answer to what could be read of a request. */
+async function answered(request: IncomingMessage, edge: Edge): Promise<Answered> {
   const form = acceptedForm(request.headers.accept)
   const bytes = await bodyOf(request)
   if (bytes === undefined) {
-    response.setHeader('Connection', 'close')
-    return send(response, refusal(overLimit('The request body is larger than 1 MiB.'), form))
+    const { headers, ...large } = refusal(overLimit('The request body is larger than 1 MiB.'), form)
+    return { result: { ...large, headers: { ...headers, Connection: 'close' } }, route: 'none' }
   }
-  if (!isUtf8(bytes)) return send(response, refusal(new FilterFault(400, 'The body is not text in UTF-8.'), form))
-  const started = performance.now()
-  const { result, route } = await admitted(request, bytes, edge)
-  send(response, result)
-  count(edge, methodOf(request), route, result, (performance.now() - started) / 1_000)
+  if (isUtf8(bytes)) return admitted(request, bytes, edge)
+  return { result: refusal(new FilterFault(400, 'The body is not text in UTF-8.'), form), route: 'none' }
 }
 
 /** An answer, and which route gave it. */
@@ -203,13 +234,16 @@ function result(statusCode: number, told: Record<string, unknown>, form: Form): 
 }
 
 /** What cannot even be read as a request gets an answer too, in the shape of Trove's filters. */
-function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex, log: Log): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const fault = unreadable(error.code)
+  const requestId = `req-${randomUUID()}`
+  log.info({ requestId, status: fault.status, reason: fault.message }, 'request')
   const body = JSON.stringify(fault.body())
   const head = [
     `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status]}`,
     'Content-Type: application/json',
+    `${REQUEST_ID}: ${requestId}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ]

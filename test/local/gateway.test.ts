@@ -144,6 +144,25 @@ describe('the gateway', () => {
     expect([proxied.status, Object.keys(proxied.body)]).toEqual([404, ['itemNotFound']])
   })
 
+  it('gives a line and an id to what does not get as far as the API', async () => {
+    const { ask, base, port, lines } = await setUp([{ name: 'member', rate: 0.001, burst: 1 }])
+    // This cloud has no identity service of its own.
+    const login = await request('POST', `${base}/identity/v3/auth/tokens`, {})
+    const refused = [login, await ask('forged'), await ask('demo'), await ask('demo')]
+    const large = await request('POST', `${base}/v1.0/demo/instances`, `"${'x'.repeat(1024 * 1024)}"`)
+    const told = [...refused, large].map(({ status, headers }) => [status, headers.get('x-openstack-request-id')])
+    expect(told.map(([status]) => status)).toEqual([500, 401, 200, 429, 413])
+    expect(lines.map(({ status, requestId }) => [status, requestId])).toEqual(told)
+    expect(lines[1]).toMatchObject({ method: 'GET', route: 'none', remote: '127.0.0.1' })
+    lines.length = 0
+    await request('GET', `${base}/metrics`)
+    const socket = connect(port, '127.0.0.1')
+    socket.end('nonsense\r\n\r\n')
+    const [answer] = await once(socket, 'data')
+    const [, id] = /^X-OpenStack-Request-Id: (req-\S+)\r$/m.exec(String(answer)) ?? []
+    expect(lines).toEqual([{ requestId: id, status: 400, reason: 'The request is malformed.' }])
+  })
+
   it('logs one line for each request: who, what, how it ended, how long, how much', async () => {
     const { ask, lines } = await setUp()
     const { headers, text } = await ask('demo')
