@@ -1,8 +1,9 @@
-import { instances } from '../instances/instance.ts'
+import { type Instance, instances } from '../instances/instance.ts'
 import { badRequest, cut } from '../kit/errors.ts'
 import { assertStorable } from '../kit/http/parse.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
 import { retrying, type Stored } from '../kit/records.ts'
+import { sagas } from '../kit/saga/saga.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Change, Store } from '../platform/store/store.ts'
 import type { NewVersion, VersionChange } from './body.ts'
@@ -107,14 +108,23 @@ export async function deleteDatastore({ deps, params }: Call<unknown, Platform>)
   })
 }
 
-/** Whether an instance of any project was made of the version: rare enough to look at them all. */
+/** Whether an instance of any project is, or is to be, of the version: rare enough to look at them all. */
 async function inUse(store: Store, version: string): Promise<boolean> {
   for (let after: string | undefined; ; ) {
     const page = await instances.all(store, { limit: 500, ...(after !== undefined && { after }) })
-    if (page.items.some(({ body }) => body.datastore.versionId === version)) return true
+    for (const { body } of page.items) {
+      if (body.datastore.versionId === version || (await upgradesTo(store, body)) === version) return true
+    }
     if (page.next === undefined) return false
     after = page.next
   }
+}
+
+/** The id of the version that the instance gets now. */
+async function upgradesTo(store: Store, { project, operation }: Instance): Promise<unknown> {
+  if (operation?.name !== 'upgrade') return undefined
+  const running = await sagas.get(store, project, operation.id)
+  return Object(Object(running?.body.request).to).versionId
 }
 
 async function changing(deps: Deps, decide: (all: All) => Change[]): Promise<Reply> {

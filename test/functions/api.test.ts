@@ -52,6 +52,20 @@ describe('the API', () => {
     expect(acted.status).toBe(202)
   })
 
+  it('deletes no datastore version that an instance is being upgraded to', async () => {
+    const { world, ask } = await setUp()
+    await scenarios.upgrade.before(world)
+    const { body } = await ask('GET', DATASTORES, ADMIN)
+    const target = body.versions.find(({ name }: { name: string }) => name === '18').id
+    await world.request(platform => scenarios.upgrade.begin(platform))
+    const refused = await ask('DELETE', `${DATASTORES}/${target}`, ADMIN)
+    expect([refused.status, refused.body?.badRequest]).toEqual([
+      400,
+      { code: 400, message: 'Datastore version is in use by instance.' },
+    ])
+    await world.until('upgrade', () => scenarios.upgrade.done(world))
+  })
+
   it.each(['/instances', '/mgmt/instances', '/audit', '/mgmt/instances?deleted=true'])(
     'refuses a marker on %s that is too long for a key of a store',
     async path => {
