@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+import { routes } from '../../functions/api.ts'
+import { MachineFacts, ServiceStatus } from '../../lib/contracts/conductor.ts'
+import { sagas } from '../../lib/instances/index.ts'
+import { type Instance, operatingStatusOf, statusOf, type Task } from '../../lib/instances/instance.ts'
+import { OperationAnswer } from '../../lib/operations/schemas.ts'
+
+const PAGE = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'operations.md'), 'utf8')
+
+/** The rows of the page's one table that begins so, as cells; a table ends at the first other line. */
+function tableOf(head: string): string[][] {
+  const lines = PAGE.split('\n')
+  const heads = lines.flatMap((line, at) => (line.startsWith(`| ${head} |`) ? [at] : []))
+  expect([head, heads.length]).toEqual([head, 1])
+  const [first = 0] = heads
+  const body = lines.slice(first + 2)
+  const rows = body.slice(
+    0,
+    body.findIndex(line => !line.startsWith('|')),
+  )
+  return rows.map(row => row.split('|').slice(1, -1).map(trimmed))
+}
+const trimmed = (text: string) => text.trim()
+const firstCells = (head: string) => tableOf(head).map(([cell = '']) => cell)
+const listed = (cell = '') => cell.split(', ').filter(name => name !== '')
+const sorted = (words: Iterable<string>) => [...new Set(words)].sort()
+
+// A record, so that the compiler asks for each new task here.
+const TASKS: Record<Task, true> = {
+  NONE: true,
+  BUILDING: true,
+  DELETING: true,
+  REBOOTING: true,
+  RESIZING: true,
+  UPGRADING: true,
+  UPDATING: true,
+  BUILDING_ERROR_VOLUME: true,
+  BUILDING_ERROR_SERVER: true,
+  BUILDING_ERROR_TIMEOUT_GA: true,
+}
+const tasks = Object.keys(TASKS).filter((task): task is Task => task in TASKS)
+const servers = [undefined, ...MachineFacts.shape.status.options]
+const services = [undefined, ...ServiceStatus.options]
+
+/** Whatever an instance can be. */
+const everyInstance = tasks.flatMap(task =>
+  servers.flatMap(server =>
+    services.map(
+      (service): Pick<Instance, 'task' | 'server' | 'service'> => ({
+        task,
+        ...(server && { server: { status: server } }),
+        ...(service && { service: { status: service, at: 1_000, sent: 1 } }),
+      }),
+    ),
+  ),
+)
+
+describe('docs/operations.md', () => {
+  it('explains every status word that an instance can show, and no other', () => {
+    const explained = firstCells('status, operating_status').map(cell => cell.split(', ', 1)[0] ?? '')
+    expect(sorted(explained)).toEqual(sorted(everyInstance.map(statusOf)))
+  })
+
+  it('explains every operating status of an active one, and no other', () => {
+    const told = firstCells('status, operating_status').filter(cell => cell.startsWith('ACTIVE, '))
+    const explained = told.flatMap(cell => cell.slice('ACTIVE, '.length).split(' or '))
+    const active = everyInstance.filter(instance => statusOf(instance) === 'ACTIVE')
+    const shown = active.map(instance => operatingStatusOf(instance, 1_000) || '""')
+    expect(sorted(explained)).toEqual(sorted(shown))
+  })
+
+  it('explains every status of an operation', () => {
+    expect(firstCells('its status')).toEqual(OperationAnswer.shape.operation.shape.status.options)
+  })
+
+  it('lists the steps of every operation, in their order', () => {
+    const explained = tableOf('operation').map(([name = '', , steps]) => [name, listed(steps)])
+    const known = Object.values(sagas).map(({ name, steps }): [string, string[]] => [name, steps.map(one => one.name)])
+    expect(Object.fromEntries(explained)).toEqual(Object.fromEntries(known))
+  })
+
+  it('says what each step waits for, once', () => {
+    const explained = firstCells('stands at').flatMap(listed)
+    const known = sorted(Object.values(sagas).flatMap(({ steps }) => steps.map(({ name }) => name)))
+    expect(explained.sort()).toEqual(known)
+  })
+
+  describe('steers by requests', () => {
+    const asked = tableOf('when').flatMap(([, requests = '']) => [
+      ...requests.matchAll(/`([A-Z]+) …(\/[^`]+)`(?: `([^`]+)`)?/g),
+    ])
+    const requests = asked.map(([, method = '', path = '', body]) => ({ method, path, body }))
+
+    it.each(requests)('that the API takes: $method $path $body', ({ method, path, body }) => {
+      const route = routes.find(one => one.method === method && one.path === path)
+      const schema = route?.shownBody ?? route?.body
+      expect(route).toBeDefined()
+      expect(schema?.safeParse(JSON.parse(body ?? 'null')).success).toBe(body === undefined ? undefined : true)
+    })
+
+    it.each(['cancel', 'retry', 'restart', 'reboot', 'rebuild', 'stop', 'reset_status', 'force_delete', 'DELETE'])(
+      'by which one can %s',
+      what => {
+        expect(requests.some(({ method, body }) => method === what || body?.includes(`"${what}":`))).toBe(true)
+      },
+    )
+  })
+})
