@@ -14,8 +14,8 @@ import { wired } from '../lib/wiring/current.ts'
 /** How many due records are read at once, and how often in a tick: the rest is due at the next. */
 const AT_ONCE = 200
 const MOST_READS = 20
-/** A doorbell that nobody heard is rung again after as long as the saga has waited, in these bounds. */
-const AGAIN = { least: 1_000, most: 60_000 }
+/** A doorbell that nobody heard is rung again after so long. */
+const AGAIN_MS = 2_000
 
 /** What is done with a due record, by its kind. */
 const byKind: Record<string, (platform: Platform, item: Item) => Promise<void>> = {
@@ -33,10 +33,8 @@ const byKind: Record<string, (platform: Platform, item: Item) => Promise<void>> 
  * before all that is due later. False = a runner is at it.
  */
 async function claimed({ store, clock }: Platform, item: Stored<SagaRecord>): Promise<boolean> {
-  const now = clock.now()
-  const due = now + Math.min(AGAIN.most, Math.max(AGAIN.least, now - item.body.entered))
   try {
-    await store.transact([sagas.replace(item, item.body, { due })])
+    await store.transact([sagas.replace(item, item.body, { due: clock.now() + AGAIN_MS })])
     return true
   } catch (error) {
     if (error instanceof Conflict) return false
