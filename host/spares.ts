@@ -115,7 +115,7 @@ export class Spares {
 
   /**
    * Makes a cluster and moves it to `dir`; answers its owner. With a `signal` nobody waits for it: it takes what the
-   * processor has left. What an end in between leaves half-made is swept by `sweep`.
+   * processor has left. A failure leaves nothing; what the daemon's own death leaves half-made is swept by `sweep`.
    */
   async #make(manager: string, version: string, dir: string, signal?: AbortSignal): Promise<number> {
     const engine = await engineFor(this.#config, { manager, version })
@@ -129,6 +129,10 @@ export class Spares {
       if (uid !== undefined) await chownTree(draft, uid)
       await rename(draft, dir)
       return (await lstat(dir)).uid
+    } catch (error) {
+      // What cannot be removed now is left to `sweep`; the first reason is the one to tell.
+      await removeAll(draft).catch(() => undefined)
+      throw error
     } finally {
       if (uid !== undefined) this.#given.delete(uid)
     }

@@ -1,4 +1,4 @@
-import { chownSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import type { HostConfig } from '../../host/config.ts'
@@ -34,6 +34,25 @@ describe('spare clusters', () => {
     for (const name of ['a', 'b', 'c']) expect(readdirSync(volume(name)).sort()).toEqual(['data', 'os_maint.pw'])
     expect(await ready()).toEqual([])
     await made.close()
+  })
+
+  it('leave nothing of a try that failed', async () => {
+    config = hostConfig()
+    initdb('mkdir "$2"; echo no space left >&2; exit 1')
+    await expect(take(spares(), 'a')).rejects.toThrow('no space left')
+    const left = ['spares', 'volumes'].map(folder => readdirSync(join(config.dataDir, folder)))
+    expect(left).toEqual([[], []])
+  })
+
+  it('leave nothing of one whose making was ended', async () => {
+    config = hostConfig({ spare: { manager: 'postgresql', version: '18', count: 1 } })
+    const begun = join(config.dataDir, '..', 'begun')
+    initdb(`mkdir "$2"; echo > ${begun}; exec sleep 60`)
+    const made = spares()
+    made.fill()
+    while (!existsSync(begun)) await realClock.sleep(10)
+    await made.close()
+    expect(readdirSync(join(config.dataDir, 'spares'))).toEqual([])
   })
 
   // Only root can give a volume to another uid.
