@@ -7,7 +7,7 @@ import { reason } from '../lib/kit/errors.ts'
 import { removeAll } from '../lib/kit/files.ts'
 import { alive } from '../lib/kit/process.ts'
 import type { Facts } from '../lib/platform/compute/compute.ts'
-import { Endpoints } from './addresses.ts'
+import { type Endpoint, Endpoints } from './addresses.ts'
 import { agentIn, endServer, startAgent, stopServer, writeAgentFiles, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import { Spares } from './spares.ts'
@@ -181,17 +181,21 @@ export class Daemon {
     // The wish for its volume is still on its way: this one will come again.
     if (!volume) return
     const { userData, ...spec } = wish
+    let unkept: Endpoint | undefined
     try {
       const { port } = manifestOf(wish.datastore.manager)
-      const endpoint = await this.#endpoints.choose(port, () => this.#state.servers.all())
-      const server: ServerState = { ...spec, ...endpoint, ...(volume.uid !== undefined && { uid: volume.uid }) }
+      unkept = await this.#endpoints.choose(port, () => this.#state.servers.all())
+      const server: ServerState = { ...spec, ...unkept, ...(volume.uid !== undefined && { uid: volume.uid }) }
       // The agent's certificate is for this address: it has to be known before the agent asks.
       await this.#tell('update_server', server, { ...factsOf(server), status: 'BUILD' })
       await writeAgentFiles(this.#parts.config, server, userData)
       await this.#state.servers.put(server)
+      unkept = undefined
       await this.#run(server)
       await this.#tell('update_server', server, factsOf(server))
     } catch (error) {
+      // No delete would find it: the server is not known.
+      if (unkept) this.#endpoints.release(unkept)
       await this.#tell('update_server', wish, { status: 'ERROR', fault: reason(error) })
     }
   }

@@ -6,6 +6,7 @@ import { reason } from '../lib/kit/errors.ts'
 import { readJson, removeAll, writeAtomically } from '../lib/kit/files.ts'
 import type { HostConfig } from './config.ts'
 import { engineFor } from './engines.ts'
+import { freeUid, takenUids } from './uids.ts'
 
 /** How often a cluster that an instance waits for is tried to be made. */
 const MAKE_TRIES = 3
@@ -30,6 +31,8 @@ export class Spares {
   #filling: Promise<void> | undefined
   /** Spares are taken, and uids given, one at a time: nobody gets another's. */
   #turn: Promise<unknown> = Promise.resolve()
+  /** Uids of what is being made, which own nothing yet. */
+  readonly #given = new Set<number>()
 
   constructor({ config, clock, random, log }: SparesParts) {
     this.#config = config
@@ -112,19 +115,27 @@ export class Spares {
 
   /**
    * Makes a cluster and moves it to `dir`; answers its owner. With a `signal` nobody waits for it: it takes what the
-   * processor has left. What an end in between leaves half-made is swept by `sweep`.
+   * processor has left. A failure leaves nothing; what the daemon's own death leaves half-made is swept by `sweep`.
    */
   async #make(manager: string, version: string, dir: string, signal?: AbortSignal): Promise<number> {
     const engine = await engineFor(this.#config, { manager, version })
     const uid = await this.#inTurn(() => this.#nextUid())
     const id = this.#random.uuid()
     const draft = join(this.#folder, `draft-${id}`)
-    await mkdir(this.#folder, { recursive: true, mode: 0o711 })
-    const background = signal ? { signal, idle: true } : {}
-    await initCluster({ engine, dir: draft, ...background, ...(uid !== undefined && { uid: NOBODY, gid: NOBODY }) })
-    if (uid !== undefined) await chownTree(draft, uid)
-    await rename(draft, dir)
-    return (await lstat(dir)).uid
+    try {
+      await mkdir(this.#folder, { recursive: true, mode: 0o711 })
+      const background = signal ? { signal, idle: true } : {}
+      await initCluster({ engine, dir: draft, ...background, ...(uid !== undefined && { uid: NOBODY, gid: NOBODY }) })
+      if (uid !== undefined) await chownTree(draft, uid)
+      await rename(draft, dir)
+      return (await lstat(dir)).uid
+    } catch (error) {
+      // What cannot be removed now is left to `sweep`; the first reason is the one to tell.
+      await removeAll(draft).catch(() => undefined)
+      throw error
+    } finally {
+      if (uid !== undefined) this.#given.delete(uid)
+    }
   }
 
   /** Removes what was being made when the daemon died. */
@@ -133,15 +144,17 @@ export class Spares {
     await Promise.all(names.filter(name => name.startsWith('draft-')).map(name => removeAll(join(this.#folder, name))))
   }
 
-  /** A uid that no instance had; kept on disk, so that it is not given twice. */
+  /** A uid that nobody has; the last is kept on disk, so that one of a deleted instance comes again only a round later. */
   async #nextUid(): Promise<number | undefined> {
     const { firstUid, dataDir } = this.#config
     if (firstUid === undefined) return undefined
     const path = join(dataDir, 'state', 'uid.json')
     const last = Number((await readJson(path)) ?? firstUid - 1)
-    const next = last + 1 >= firstUid + 50_000 ? firstUid : last + 1
-    await writeAtomically(path, String(next))
-    return next
+    const making = [...this.#given]
+    const uid = freeUid(firstUid, last, new Set([...making, ...(await takenUids(dataDir))]))
+    await writeAtomically(path, String(uid))
+    this.#given.add(uid)
+    return uid
   }
 }
 

@@ -17,7 +17,8 @@ const TIMEOUT_MS = 60_000
 /** Messages handled at once by one function. */
 export const CONCURRENCY = 64
 const PERIOD_MS = 1_000
-const SWEEP_EVERY = 60
+/** How often expired records are deleted, so many at once; while there are more, the next go after a pause. */
+const SWEEP = { everyMs: 60_000, atOnce: 1_000, pauseMs: 100 }
 
 /** What a process can do besides answering requests. */
 export const WORK = ['taskmanager', 'conductor', 'periodic'] as const
@@ -29,7 +30,7 @@ export async function consume(platform: Swept, signal: AbortSignal, work: readon
   const of: Record<Work, () => Promise<void>> = {
     taskmanager: () => pull(platform, TASKMANAGER_TOPIC, taskmanager, signal),
     conductor: () => pull(platform, CONDUCTOR_TOPIC, conductor, signal),
-    periodic: () => tick(platform, signal),
+    periodic: async () => void (await Promise.all([tick(platform, signal), sweep(platform, signal)])),
   }
   await Promise.all(work.map(each => of[each]()))
 }
@@ -71,15 +72,26 @@ async function one(platform: Consuming, topic: string, handler: Consumer, messag
   }
 }
 
-async function tick(platform: Swept, signal: AbortSignal): Promise<void> {
-  const { clock, log, store } = platform
-  for (let count = 0; !signal.aborted; count++) {
+async function tick({ clock, log }: Swept, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
     try {
       await periodic({} as Parameters<typeof periodic>[0], contextOf('periodic', TIMEOUT_MS))
-      if (count % SWEEP_EVERY === 0) await store.sweepExpired?.(clock.now(), 1_000)
     } catch (error) {
       log.error({ error: reason(error) }, 'periodic failed')
     }
     await clock.sleep(PERIOD_MS, signal)
+  }
+}
+
+/** Deletes all that has expired; requests, and what is due, have their turn in between. */
+async function sweep({ clock, log, store }: Swept, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    let deleted = 0
+    try {
+      deleted = (await store.sweepExpired?.(clock.now(), SWEEP.atOnce)) ?? 0
+    } catch (error) {
+      log.error({ error: reason(error) }, 'sweep failed')
+    }
+    await clock.sleep(deleted < SWEEP.atOnce ? SWEEP.everyMs : SWEEP.pauseMs, signal)
   }
 }

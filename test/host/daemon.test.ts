@@ -156,6 +156,17 @@ describe('wishes to a host daemon', () => {
     expect(world.site(server.name)).toMatchObject({ flavor: server.flavor })
   })
 
+  it('for a server that could not be made leave its address to the next', async () => {
+    await wish('create_volume')
+    await world.daemon.handlers.create_server({ ...server, name: 'server-i1-0', userData: 'no JSON' }, undefined)
+    expect(world.told.at(-1)).toMatchObject({ name: 'server-i1-0', status: 'ERROR', fault: expect.any(String) })
+    await wish('create_server')
+    const addresses = world.told.flatMap(({ addresses = [] }) => addresses.map(({ address }) => address))
+    // The first was told of while it was built; the second while it was built, and when it was.
+    expect(addresses).toHaveLength(3)
+    expect(new Set(addresses).size).toBe(1)
+  })
+
   it('to a host without the engine are answered with the reason', async () => {
     await world.daemon.handlers.create_volume({ ...volume, datastore: { ...datastore, version: '9' } }, undefined)
     expect(world.told).toEqual([{ ...madeVolume, status: 'ERROR', fault: 'this host has no postgresql 9' }])

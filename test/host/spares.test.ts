@@ -1,9 +1,11 @@
-import { lstatSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import type { HostConfig } from '../../host/config.ts'
 import { Spares } from '../../host/spares.ts'
-import { removeAll } from '../../lib/kit/files.ts'
+import { hostState } from '../../host/state.ts'
+import { freeUid, UIDS } from '../../host/uids.ts'
+import { readJson, removeAll } from '../../lib/kit/files.ts'
 import { silentLog } from '../kit/random.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { hostConfig, random } from './daemon-world.ts'
@@ -12,6 +14,11 @@ let config: HostConfig
 const spares = () => new Spares({ config, clock: realClock, random, log: silentLog })
 const volume = (name: string) => join(config.dataDir, 'volumes', name)
 const take = (from: Spares, name: string) => from.take('postgresql', '18', volume(name))
+/** Makes a cluster another way than the stand-in of `hostConfig`; `$2` is where. */
+function initdb(script: string): void {
+  const path = join(config.dataDir, '..', 'engine', 'bin', 'initdb')
+  writeFileSync(path, `#!/bin/sh\n[ "$1" = --version ] && exec echo "initdb (PostgreSQL) 18.4"\n${script}\n`)
+}
 afterEach(() => rmSync(join(config.dataDir, '..'), { recursive: true, force: true }))
 
 describe('spare clusters', () => {
@@ -29,6 +36,25 @@ describe('spare clusters', () => {
     await made.close()
   })
 
+  it('leave nothing of a try that failed', async () => {
+    config = hostConfig()
+    initdb('mkdir "$2"; echo no space left >&2; exit 1')
+    await expect(take(spares(), 'a')).rejects.toThrow('no space left')
+    const left = ['spares', 'volumes'].map(folder => readdirSync(join(config.dataDir, folder)))
+    expect(left).toEqual([[], []])
+  })
+
+  it('leave nothing of one whose making was ended', async () => {
+    config = hostConfig({ spare: { manager: 'postgresql', version: '18', count: 1 } })
+    const begun = join(config.dataDir, '..', 'begun')
+    initdb(`mkdir "$2"; echo > ${begun}; exec sleep 60`)
+    const made = spares()
+    made.fill()
+    while (!existsSync(begun)) await realClock.sleep(10)
+    await made.close()
+    expect(readdirSync(join(config.dataDir, 'spares'))).toEqual([])
+  })
+
   // Only root can give a volume to another uid.
   const asRoot = process.getuid?.() === 0 ? it : it.skip
   asRoot('belong to a uid that no volume had before, nor after a restart or a removal', async () => {
@@ -41,5 +67,60 @@ describe('spare clusters', () => {
     expect(await take(first, 'a')).toBe(uids[0])
     await removeAll(volume('b'))
     expect(await take(spares(), 'c')).toBe(1_500_000_002)
+  })
+
+  asRoot('belong to a uid that nobody has, once all were given', async () => {
+    const firstUid = 1_500_000_000
+    config = hostConfig({ firstUid })
+    const { dataDir } = config
+    expect(await take(spares(), 'a')).toBe(firstUid)
+    // A volume and a server whose files are gone, and what a spare, a volume and a server left without a record own.
+    const part = { instance: 'i', project: 'p', generation: 1, datastore: { manager: 'postgresql', version: '18' } }
+    const { volumes, servers } = hostState(dataDir)
+    await volumes.put({ ...part, name: 'v', sizeGb: 1, uid: firstUid + 1 })
+    const place = { volume: 'v', flavor: { ramMb: 512, vcpus: 1 }, address: '127.0.0.1', port: 1 }
+    await servers.put({ ...part, ...place, name: 's', uid: firstUid + 2 })
+    for (const [index, folder] of ['spares', 'volumes', 'servers'].entries()) {
+      const dir = join(dataDir, folder, 'draft-lost')
+      mkdirSync(dir, { recursive: true })
+      chownSync(dir, firstUid + 3 + index, firstUid + 3 + index)
+    }
+    writeFileSync(join(dataDir, 'state', 'uid.json'), String(firstUid + 49_999))
+    expect(await take(spares(), 'b')).toBe(firstUid + 6)
+    expect(await take(spares(), 'c')).toBe(firstUid + 7)
+  })
+
+  asRoot('belong to a uid that nothing which is being made will have', async () => {
+    const firstUid = 1_500_000_000
+    config = hostConfig({ firstUid })
+    const gate = join(config.dataDir, '..', 'gate')
+    initdb(`until [ -e ${gate} ]; do sleep 0.01; done; mkdir "$2"; echo 18 > "$2/PG_VERSION"`)
+    const last = join(config.dataDir, 'state', 'uid.json')
+    const givenAfter = async (uid: number | undefined) => {
+      while ((await readJson(last)) === uid) await realClock.sleep(10)
+    }
+    const made = spares()
+    const a = take(made, 'a')
+    await givenAfter(undefined)
+    writeFileSync(last, String(firstUid + 49_999))
+    const b = take(made, 'b')
+    await givenAfter(firstUid + 49_999)
+    writeFileSync(gate, '')
+    expect(await Promise.all([a, b])).toEqual([firstUid, firstUid + 1])
+  })
+})
+
+describe('the next uid', () => {
+  const all = Array.from({ length: UIDS }, (_, index) => 1_000 + index)
+
+  it('is the next one that nobody has, round and round', () => {
+    expect(freeUid(1_000, 999, new Set())).toBe(1_000)
+    expect(freeUid(1_000, 1_000, new Set([1_001, 1_003]))).toBe(1_002)
+    expect(freeUid(1_000, 50_999, new Set([1_000, 1_001]))).toBe(1_002)
+    expect(freeUid(1_000, 1_500, new Set(all.filter(uid => uid !== 1_499)))).toBe(1_499)
+  })
+
+  it('is none where all are taken', () => {
+    expect(() => freeUid(1_000, 1_500, new Set(all))).toThrow('no free uid')
   })
 })

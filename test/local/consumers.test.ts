@@ -1,10 +1,12 @@
 import { describe, expect, it } from '@jest/globals'
 import { embeddedQueue } from '../../lib/platform/queue/embedded.ts'
+import { wire } from '../../lib/wiring/current.ts'
 import { systemLog } from '../../lib/wiring/system.ts'
-import { CONCURRENCY, pull } from '../../local/consumers.ts'
+import { CONCURRENCY, consume, pull } from '../../local/consumers.ts'
 import { registry } from '../../local/metrics.ts'
 import { seededRandom } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
+import { World } from '../sim/world.ts'
 
 function setUp() {
   const clock = virtualClock()
@@ -67,5 +69,57 @@ describe('the consumers', () => {
     expect(seen).toBe(5)
     expect(metrics.text()).toContain('coffer_messages_failed_total{topic="t"} 5\n')
     expect(metrics.text()).toContain('coffer_messages_dropped_total{topic="t",why="given up"} 1\n')
+  })
+})
+
+describe('the schedule', () => {
+  /** With its first sweep done. */
+  async function scheduled(more: { sweepExpired?(now: number): number } = {}) {
+    const world = await new World().open()
+    const platform = { ...world.platform, store: { ...world.store, ...more } }
+    wire(platform)
+    const stop = new AbortController()
+    const consuming = consume(platform, stop.signal, ['periodic'])
+    await world.clock.advance(1_000)
+    const end = async () => {
+      stop.abort()
+      await consuming
+      await world.store.close()
+    }
+    return { clock: world.clock, store: world.store, end }
+  }
+
+  it('sweeps all that has expired since the last time', async () => {
+    const { clock, store, end } = await scheduled()
+    const expires = clock.now() + 1_000
+    for (let count = 0; count < 50; count++) {
+      const ids = Array.from({ length: 100 }, (_, index) => `a#${count * 100 + index}`)
+      await store.transact(ids.map(id => ({ op: 'put', key: { project: 'p', id }, body: {}, expires })))
+    }
+    await clock.advance(60_000)
+    expect(store.sweepExpired(clock.now(), 5_000)).toBe(0)
+    await end()
+  })
+
+  it('lets others have their turn between two sweeps, however much has expired, and ends at once', async () => {
+    const times: number[] = []
+    const { clock, end } = await scheduled({ sweepExpired: now => times.push(now) && 1_000 })
+    await clock.advance(10_000)
+    expect(times.length).toBeGreaterThan(10)
+    expect(new Set(times).size).toBe(times.length)
+    await end()
+  })
+
+  it('sweeps again after a sweep that failed', async () => {
+    let calls = 0
+    const { clock, end } = await scheduled({
+      sweepExpired() {
+        if (++calls === 1) throw new Error('the store is away')
+        return 0
+      },
+    })
+    await clock.advance(60_000)
+    expect(calls).toBe(2)
+    await end()
   })
 })
