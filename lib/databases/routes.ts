@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import type { guestClient } from '../guests/guest.ts'
 import { badRequest, notFound, notImplemented } from '../kit/errors.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
 import { assertStorable } from '../kit/http/parse.ts'
@@ -7,19 +6,13 @@ import { ACCEPTED, bodied, type Call, ok, type Reply, type Route, route } from '
 import { PageQuery } from '../kit/http/schemas.ts'
 import type { Platform } from '../platform/platform.ts'
 import { assertDatabaseName, checkedDatabases, NewDatabases } from '../users/names.ts'
-import { serving } from '../users/serving.ts'
+import { changing, serving } from '../users/serving.ts'
 import { DatabasePage } from './schemas.ts'
 
 /** Trove's list, or openstacksdk's single one. */
 const Body = z
   .union([z.object({ databases: NewDatabases }), z.object({ database: NewDatabases.element })])
   .transform(body => ('databases' in body ? body.databases : [body.database]))
-
-/** Whether the instance has a database of exactly this name. */
-async function has(agent: ReturnType<typeof guestClient>, name: string): Promise<boolean> {
-  const { items } = await agent.list_databases({ limit: 1, marker: name, include_marker: true })
-  return items[0]?.name === name
-}
 
 async function list(call: Call<unknown, Platform>): Promise<Reply> {
   const { agent, instance } = await serving(call)
@@ -32,20 +25,20 @@ async function list(call: Call<unknown, Platform>): Promise<Reply> {
 
 async function create(call: Call<z.infer<typeof Body>, Platform>): Promise<Reply> {
   assertStorable(call.body)
-  const { agent, manifest } = await serving(call)
+  const { agent, manifest, soon } = await changing(call)
   const databases = checkedDatabases(manifest, call.body)
   for (const { name } of databases) {
-    if (await has(agent, name)) throw badRequest(`Database '${name}' already exists.`)
+    if (await soon.hasDatabase(name)) throw badRequest(`Database '${name}' already exists.`)
   }
   if (databases.length > 0) await agent.create_database({ databases })
   return { status: 202 }
 }
 
 async function remove(call: Call<unknown, Platform>): Promise<Reply> {
-  const { agent, manifest } = await serving(call)
+  const { agent, manifest, soon } = await changing(call)
   const name = call.params['name'] ?? ''
   assertDatabaseName(manifest, name)
-  if (!(await has(agent, name))) throw notFound(`Database ${name} cannot be found on the instance.`)
+  if (!(await soon.hasDatabase(name))) throw notFound(`Database ${name} cannot be found on the instance.`)
   await agent.delete_database({ name })
   return { status: 202 }
 }

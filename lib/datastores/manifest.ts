@@ -30,6 +30,6 @@ export interface Manifest {
   badHost(user: string, host: string): string | undefined
   /** The superuser that POST root enables. */
   rootUser: string
-  /** What the engine is configured with for a flavor, by the name of the setting; nothing that tells of the machine. */
-  defaultConfiguration(flavor: { ramMb: number; vcpus: number }, version: string): Record<string, string | number>
+  /** What that exact version (else the newest) is configured with for a flavor, by the name of the setting; nothing that tells of the machine. */
+  defaultConfiguration(flavor: { ramMb: number; vcpus: number }, version?: string): Record<string, string | number>
 }

@@ -172,19 +172,28 @@ export async function observed(
   const { project, instance: id, name, facts } = report
   // A change of a running server (its daemon gave up on it, or found it again) shows on the instance.
   const instance = await changeInstance(platform, project, id, now =>
-    name.startsWith('server-') && now.task === 'NONE' && facts.status !== 'GONE' ? withServer(now, facts) : undefined,
+    name.startsWith('server-') && now.task === 'NONE' && facts.status !== 'GONE'
+      ? withServer(now, facts, platform.clock.now())
+      : undefined,
   )
   const item = instance ?? (await instances.get(platform.store, project, id))?.body
   // Nothing waits for a machine that is still being made.
   if (item && facts.status !== 'BUILD') await ringOf(platform, item)
 }
 
-function withServer(instance: Instance, { status, addresses = instance.server?.addresses, fault }: Facts): Instance {
-  return {
-    ...instance,
-    server: { status, addresses },
-    ...(fault !== undefined && { fault: { message: fault, created: instance.updated, details: null } }),
-  }
+/** `fault`: why it is not ACTIVE, kept beside it to be known again: what an action left is no report's to take away. */
+type Server = NonNullable<Instance['server']> & Pick<Facts, 'fault'>
+
+function withServer(instance: Instance, facts: Facts, now: number): Instance {
+  const { fault: shown, ...kept } = instance
+  const before: Server | undefined = instance.server
+  const { status, addresses = before?.addresses, fault: told } = facts
+  const its = shown?.message === before?.fault ? shown : undefined
+  const fault = told === undefined || told === its?.message ? its : { message: told, created: now, details: null }
+  const server: Server = { status, addresses }
+  if (!fault) return { ...instance, server }
+  if (status !== 'ACTIVE') server.fault = fault.message
+  return { ...kept, server, ...((status !== 'ACTIVE' || told !== undefined) && { fault }) }
 }
 
 /** Rings what is at work on the instance, and what that made turn round: both may wait for what was reported. */

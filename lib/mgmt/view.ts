@@ -1,4 +1,4 @@
-import { type Instance, serverName, serviceStatusOf, volumeName } from '../instances/instance.ts'
+import { type Instance, serverOf, serviceStatusOf, volumeOf } from '../instances/instance.ts'
 import { timestamp } from '../kit/time.ts'
 import type { RootHistory } from '../root/root.ts'
 import type { Managed } from './rows.ts'
@@ -28,7 +28,7 @@ export function managed<Shown extends object>(row: Managed, shown: Shown) {
   const { task, deleted } = row
   return {
     ...shown,
-    server: serverOf(row),
+    server: serverView(row),
     service_status: serviceStatusOf(row),
     deleted: deleted !== undefined,
     deleted_at: deleted === undefined ? null : timestamp(deleted),
@@ -46,26 +46,28 @@ export function managedDetail(row: Managed, seen: object, root: RootHistory | un
   return {
     ...shown,
     server: shown.server && { ...shown.server, addresses: Object.fromEntries(nova) },
-    volume: volumeOf(row),
+    volume: volumeView(row),
     guest_status: { state_description: service?.status ?? 'new' },
     ...(root && { root_enabled: timestamp(root.enabled), root_enabled_by: root.user }),
   }
 }
 
 /** `host` is null: which machine it is on is the compute backend's to know. */
-function serverOf({ id, project, generation, server, deleted }: Managed) {
+function serverView(row: Managed) {
+  const { project, server, deleted } = row
   if (!server || deleted !== undefined) return null
-  const name = serverName(id, generation)
+  const name = serverOf(row)
   return { id: name, name, status: server.status, tenant_id: project, host: null }
 }
 
-function volumeOf({ id, generation, created, volume, server, deleted }: Managed) {
+function volumeView(row: Managed) {
+  const { created, volume, server, deleted } = row
   const there = server !== undefined && deleted === undefined
   return {
-    id: volumeName(id, generation),
+    id: volumeOf(row),
     size: volume.sizeGb,
     status: there ? 'in-use' : deleted === undefined ? 'available' : 'deleted',
-    attachments: there ? [{ server_id: serverName(id, generation) }] : [],
+    attachments: there ? [{ server_id: serverOf(row) }] : [],
     availability_zone: null,
     created_at: timestamp(created),
     used: volume.used === undefined ? null : Math.round((100 * volume.used) / GIB) / 100,

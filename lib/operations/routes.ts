@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { findInstance } from '../instances/instance.ts'
+import { findInstance, type Instance } from '../instances/instance.ts'
 import { badRequest, cut, notFound } from '../kit/errors.ts'
 import { pageOf } from '../kit/http/paging.ts'
 import { validated } from '../kit/http/parse.ts'
@@ -45,16 +45,39 @@ export const routes = (sagaOf: SagaOf): Route<Platform>[] => [
   ),
 ]
 
+/** How many are read at once, and shown at most; what is read beyond so many is an instance's that never rests. */
+const PAGE = 200
+const SHOWN = 200
+const MOST_READ = 10_000
+
 /** `GET …/operations`, the latest first. */
 async function list(call: Call<unknown, Platform>, sagaOf: SagaOf): Promise<Reply> {
   const item = await findInstance(call.deps, call, call.params['id'] ?? '')
   pageOf(call.query)
-  const rows = await sagas.ofInstance(call.deps.store, item.body.id, { limit: 200 })
-  const operations = rows
-    .map(({ body }) => body)
-    .sort((a, b) => b.started - a.started)
-    .map(record => operationView(record, sagaOf(record.name)?.steps ?? []))
+  const records = await latest(call.deps, item.body)
+  const operations = records.map(record => operationView(record, sagaOf(record.name)?.steps ?? []))
   return { status: 200, body: { operations } }
+}
+
+const byStart = (a: SagaRecord, b: SagaRecord) => b.started - a.started
+
+/** The latest operations of an instance, and whatever is at work on it. Their ids, in whose order they are read, are random. */
+async function latest({ store }: Platform, instance: Instance): Promise<SagaRecord[]> {
+  const { id, project, operation, preempted } = instance
+  let shown: SagaRecord[] = []
+  let after: string | undefined
+  for (let read = 0; read < MOST_READ; read += PAGE) {
+    const rows = await sagas.ofInstance(store, id, { limit: PAGE, ...(after !== undefined && { after }) })
+    shown = [...shown, ...rows.map(({ body }) => body)].sort(byStart).slice(0, SHOWN)
+    if (rows.length < PAGE) break
+    after = rows.at(-1)?.key.id
+  }
+  for (const ref of [operation, preempted]) {
+    if (!ref || shown.some(record => record.id === ref.id)) continue
+    const atWork = await sagas.get(store, project, ref.id)
+    if (atWork) shown.push(atWork.body)
+  }
+  return shown.sort(byStart)
 }
 
 /** The path's operation of the path's instance. Throws 404. */

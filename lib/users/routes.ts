@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Manifest } from '../datastores/manifest.ts'
 import { ended } from '../guests/guest.ts'
 import { badRequest, notFound } from '../kit/errors.ts'
 import { paged, pageOf } from '../kit/http/paging.ts'
@@ -6,6 +7,7 @@ import { assertStorable } from '../kit/http/parse.ts'
 import { ACCEPTED, bodied, type Call, ok, type Reply, type Route, route } from '../kit/http/route.ts'
 import { PageQuery } from '../kit/http/schemas.ts'
 import type { Platform } from '../platform/platform.ts'
+import type { Foreseen } from './foreseen.ts'
 import {
   assertDatabaseName,
   assertUserName,
@@ -17,8 +19,8 @@ import {
   UserChanges,
 } from './names.ts'
 import { UserAnswer, UserDatabases, UserPage } from './schemas.ts'
-import { serving } from './serving.ts'
-import { userId } from './user.ts'
+import { changing, serving } from './serving.ts'
+import { type UserView, userId } from './user.ts'
 
 /** Trove's list, or openstacksdk's single one. */
 const Users = z
@@ -28,19 +30,28 @@ const Passwords = z.object({ users: NewPasswords }).transform(({ users }) => use
 const Changes = z.object({ user: UserChanges }).transform(({ user }) => user)
 const Databases = z.object({ databases: NamedDatabases }).transform(({ databases }) => databases)
 
-type Agent = Awaited<ReturnType<typeof serving>>['agent']
-
 /** The path's user as the agent knows it. Throws 400 for a reserved name, 404 if there is none. */
 async function existing(call: Call<unknown, Platform>) {
   const { agent, manifest } = await serving(call)
-  const id = userId(call.params['user'] ?? '', isHost(manifest))
-  assertUserName(manifest, id.name, '%')
-  const user = await found(agent, id)
-  return { agent, manifest, user, id: { name: user.name, host: user.host } }
+  const id = idOf(call, manifest)
+  return { agent, user: thereIs(id, await agent.get_user(id)) }
 }
 
-async function found(agent: Agent, id: { name: string; host?: string | undefined }) {
-  const user = await agent.get_user(id)
+/** The path's user as it will be once all that was accepted is done. Throws likewise. */
+async function toChange(call: Call<unknown, Platform>) {
+  const { agent, manifest, soon } = await changing(call)
+  const id = idOf(call, manifest)
+  const user = thereIs(id, await soon.user(id))
+  return { agent, manifest, soon, user, id: { name: user.name, host: user.host } }
+}
+
+function idOf(call: Call<unknown, Platform>, manifest: Manifest) {
+  const id = userId(call.params['user'] ?? '', isHost(manifest))
+  assertUserName(manifest, id.name, '%')
+  return id
+}
+
+function thereIs(id: { name: string; host?: string | undefined }, user: UserView | null): UserView {
   if (!user) throw notFound(`User ${id.name}@${id.host ?? '%'} cannot be found on the instance.`)
   return user
 }
@@ -61,13 +72,13 @@ async function list(call: Call<unknown, Platform>): Promise<Reply> {
 
 async function create(call: Call<z.infer<typeof Users>, Platform>): Promise<Reply> {
   assertStorable(call.body)
-  const { agent, manifest } = await serving(call)
+  const { agent, manifest, soon } = await changing(call)
   const users = checkedUsers(manifest, call.body)
   for (const { name } of users) {
-    if (await agent.get_user({ name })) throw badRequest(`User '${name}' already exists.`)
+    if (await soon.user({ name })) throw badRequest(`User '${name}' already exists.`)
   }
   await assertDatabases(
-    agent,
+    soon,
     users.flatMap(({ databases }) => databases),
   )
   if (users.length > 0) await agent.create_user({ users })
@@ -82,24 +93,24 @@ async function createNamed(call: Call<z.infer<typeof Users>, Platform>): Promise
   return create(call)
 }
 
-async function assertDatabases(agent: Agent, databases: { name: string }[]): Promise<void> {
+async function assertDatabases(soon: Foreseen, databases: { name: string }[]): Promise<void> {
   for (const name of new Set(databases.map(database => database.name))) {
-    const { items } = await agent.list_databases({ limit: 1, marker: name, include_marker: true })
-    if (items[0]?.name !== name) throw notFound(`Database ${name} cannot be found on the instance.`)
+    if (!(await soon.hasDatabase(name))) throw notFound(`Database ${name} cannot be found on the instance.`)
   }
 }
 
 async function changePasswords(call: Call<z.infer<typeof Passwords>, Platform>): Promise<Reply> {
   assertStorable(call.body)
-  const { agent, manifest } = await serving(call)
+  const { agent, manifest, soon } = await changing(call)
   const users = []
   // One that is given many times is asked for once: each question takes its time.
-  const known = new Map<string, Awaited<ReturnType<typeof found>>>()
+  const known = new Map<string, UserView>()
   for (const { name, host, password } of call.body) {
     assertUserName(manifest, name, '%')
-    const id = `${host && host !== '%' ? host : ''} ${name}`
-    const user = known.get(id) ?? (await found(agent, { name, ...(host && host !== '%' && { host }) }))
-    known.set(id, user)
+    const id = { name, ...(host && host !== '%' && { host }) }
+    const key = `${id.host ?? ''} ${name}`
+    const user = known.get(key) ?? thereIs(id, await soon.user(id))
+    known.set(key, user)
     users.push({ name: user.name, host: user.host, password })
   }
   if (users.length > 0) await agent.change_passwords({ users })
@@ -107,25 +118,25 @@ async function changePasswords(call: Call<z.infer<typeof Passwords>, Platform>):
 }
 
 async function update(call: Call<z.infer<typeof Changes>, Platform>): Promise<Reply> {
-  const { agent, manifest, id } = await existing(call)
+  const { agent, manifest, soon, id } = await toChange(call)
   const { name = id.name, host = id.host } = call.body
   assertUserName(manifest, name, host)
-  if (name !== id.name && (await agent.get_user({ name }))) throw badRequest(`User '${name}' already exists.`)
+  if (name !== id.name && (await soon.user({ name }))) throw badRequest(`User '${name}' already exists.`)
   if (Object.keys(call.body).length > 0) await agent.update_attributes({ ...id, attributes: call.body })
   return { status: 202 }
 }
 
 async function grant(call: Call<z.infer<typeof Databases>, Platform>): Promise<Reply> {
-  const { agent, manifest, id } = await existing(call)
+  const { agent, manifest, soon, id } = await toChange(call)
   for (const { name } of call.body) assertDatabaseName(manifest, name)
-  await assertDatabases(agent, call.body)
+  await assertDatabases(soon, call.body)
   const row = await agent.grant_access({ ...id, databases: call.body.map(({ name }) => name) })
   await ended(call.deps, row)
   return { status: 202 }
 }
 
 async function revoke(call: Call<unknown, Platform>): Promise<Reply> {
-  const { agent, user, id } = await existing(call)
+  const { agent, user, id } = await toChange(call)
   const database = call.params['database'] ?? ''
   if (!user.databases.some(({ name }) => name === database)) {
     throw notFound(`User ${id.name}@${id.host} has no access to database ${database}.`)
@@ -199,7 +210,7 @@ export const routes: Route<Platform>[] = [
     update,
   ),
   route({ method: 'DELETE', path: USER, summary: 'Delete a user', answers: ACCEPTED }, async call => {
-    const { agent, id } = await existing(call)
+    const { agent, id } = await toChange(call)
     await agent.delete_user(id)
     return { status: 202 }
   }),
@@ -212,8 +223,9 @@ export const routes: Route<Platform>[] = [
       answers: ok(UserDatabases),
     },
     async call => {
-      const { agent, id } = await existing(call)
-      return { status: 200, body: { databases: await agent.list_access(id) } }
+      const { agent, user } = await existing(call)
+      const { name, host } = user
+      return { status: 200, body: { databases: await agent.list_access({ name, host }) } }
     },
   ),
   bodied(

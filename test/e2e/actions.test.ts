@@ -245,6 +245,9 @@ describe('management', () => {
     const now = (await admin.call('GET', at)).body.instance
     expect(now.server_id).not.toBe(own.server_id)
     expect(now.volume_id).toBe(own.volume_id)
+    const managed = (await admin.call('GET', `/mgmt/instances/${shop.id}`)).body.instance
+    expect([managed.server.id, managed.volume.id]).toEqual([now.server_id, own.volume_id])
+    expect(managed.volume.attachments).toEqual([{ server_id: now.server_id }])
     // Its new agent can be asked for things.
     const users = [{ name: 'after', password: 'pw2' }]
     expect((await demo.call('POST', `${at}/users`, { users })).status).toBe(202)

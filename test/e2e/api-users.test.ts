@@ -160,6 +160,23 @@ describe('users', () => {
     expect(await refusal(demo.call('PUT', grants, { databases: [{ name: 'nothing' }] }))).toMatch(/^404 /)
   })
 
+  it('are made and granted with a database that was only just asked for', async () => {
+    const fresh = [{ name: 'fresh' }]
+    expect((await demo.call('POST', `/instances/${shop.id}/databases`, { databases: fresh })).status).toBe(202)
+    const fay = { name: 'fay', password: 'pw4', databases: fresh }
+    expect((await demo.call('POST', path, { users: [fay] })).status).toBe(202)
+    expect((await demo.call('PUT', `${path}/fay/databases`, { databases: [{ name: 'cart' }] })).status).toBe(202)
+    expect((await demo.call('PUT', `${path}/ann/databases`, { databases: fresh })).status).toBe(202)
+    for (const [user, password] of [
+      ['fay', 'pw4'],
+      ['ann', 'new2'],
+    ] as const) {
+      for (const database of ['fresh', 'cart']) await login(user, password, database)
+    }
+    expect((await demo.call('DELETE', `${path}/fay`)).status).toBe(202)
+    expect(await refusal(demo.call('DELETE', `${path}/fay`))).toMatch(/^404 /)
+  })
+
   it('are deleted', async () => {
     for (const id of ['bob@127.0.0.%', 'eve']) {
       expect((await demo.call('DELETE', `${path}/${segment(id)}`)).status).toBe(202)

@@ -46,6 +46,22 @@ const managed = async (name: string): Promise<Answer['body']> => {
 const change = async (name: string, body: unknown) =>
   admin.call('PATCH', `${MANAGED}/${(await managed(name)).id}`, body)
 
+/** The settings that an instance is shown with, and those that its server has. */
+async function configurations({ id, addresses }: Answer['body']): Promise<[unknown, unknown]> {
+  const shown: object = (await demo.call('GET', `/instances/${id}/configuration`)).body.instance.configuration
+  const names = Object.keys(shown).map(name => `('${name}')`)
+  const rows = await query(
+    { addresses },
+    ANN,
+    `SELECT name, current_setting(name) AS value FROM (VALUES ${names}) AS shown (name)`,
+  )
+  const had = rows.map(row => [Object(row).name, Object(row).value])
+  return [
+    Object.fromEntries(Object.entries(shown).map(([name, value]) => [name, String(value)])),
+    Object.fromEntries(had),
+  ]
+}
+
 describe('instances of each version', () => {
   const engine = (version: string) => join(coffer.dataDir, 'runtime', `postgresql-${version}`)
 
@@ -60,6 +76,8 @@ describe('instances of each version', () => {
     const instance = await create(version)
     expect(instance.datastore).toEqual({ type: 'postgresql', version, version_number: number })
     expect(await query(instance, ANN, 'SHOW server_version')).toEqual([{ server_version: number }])
+    const [shownSettings, settings] = await configurations(instance)
+    expect(shownSettings).toEqual(settings)
     await query(instance, ANN, 'CREATE TABLE items (id int)')
     const path = `/instances/${instance.id}`
     expect(
@@ -144,6 +162,8 @@ describe('managing versions', () => {
     const instance = await create('stable', { datastore: undefined })
     expect(instance.datastore).toEqual({ type: 'shopdb', version: 'stable', version_number: 'our-1' })
     expect(await query(instance, ANN, 'SHOW server_version')).toEqual([{ server_version: '17.10' }])
+    const [shownSettings, settings] = await configurations(instance)
+    expect(shownSettings).toEqual(settings)
     expect((await demo.call('GET', `/instances/${instance.id}/users`)).body.users).toHaveLength(1)
     const { id } = await managed('stable')
     expect(await refusal(admin.call('DELETE', `${MANAGED}/${id}`))).toBe('400 Datastore version is in use by instance.')

@@ -1,5 +1,5 @@
 import type { Site } from '../driver.ts'
-import { NEWEST } from './major.ts'
+import { majorOf, NEWEST } from './major.ts'
 
 /** Names of PostgreSQL's settings and their values. */
 export type Settings = Record<string, string | number>
@@ -91,17 +91,9 @@ export function settingsText(settings: Settings): string {
   return `# Written by Coffer; changes are lost.\n${Object.entries(settings).map(line).join('')}`
 }
 
-/** The settings of a flavor without those that tell where the server is. */
-export function shownSettings(flavor: Site['flavor']): Settings {
-  const {
-    listen_addresses: _,
-    port: __,
-    unix_socket_directories: ___,
-    ...shown
-  } = settingsFor({
-    flavor,
-    address: '',
-    port: 0,
-  })
+/** The settings of a flavor in that exact version (else the newest), without those that tell where the server is. */
+export function shownSettings(flavor: Site['flavor'], version?: string): Settings {
+  const all = settingsFor({ flavor, address: '', port: 0 }, version === undefined ? NEWEST : majorOf(version))
+  const { listen_addresses: _, port: __, unix_socket_directories: ___, ...shown } = all
   return shown
 }

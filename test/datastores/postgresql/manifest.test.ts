@@ -146,13 +146,20 @@ describe('hosts', () => {
 
 describe('the default configuration', () => {
   it('follows the flavor', () => {
-    const of = (ramMb: number, vcpus: number) => postgresql.defaultConfiguration({ ramMb, vcpus }, '18')
+    const of = (ramMb: number, vcpus: number) => postgresql.defaultConfiguration({ ramMb, vcpus }, '18.4')
     expect(of(512, 1)).toMatchObject({ shared_buffers: '128MB', max_connections: 64, max_parallel_workers: 1 })
     expect(of(4096, 2)).toMatchObject({ shared_buffers: '1024MB', max_connections: 512, max_parallel_workers: 2 })
   })
 
+  it.each(postgresql.versions)('of $version is what its server is started with', ({ version }) => {
+    const flavor = { ramMb: 512, vcpus: 1 }
+    const written = settingsFor({ flavor, address: '127.0.0.1', port: 5432 }, majorOf(version))
+    const { listen_addresses: _, port: __, unix_socket_directories: ___, ...shown } = written
+    expect(postgresql.defaultConfiguration(flavor, version)).toEqual(shown)
+  })
+
   it('tells nothing of where the server is', () => {
-    const shown = postgresql.defaultConfiguration({ ramMb: 512, vcpus: 1 }, '18')
+    const shown = postgresql.defaultConfiguration({ ramMb: 512, vcpus: 1 })
     for (const name of ['listen_addresses', 'port', 'unix_socket_directories']) expect(shown).not.toHaveProperty(name)
     expect(JSON.stringify(shown)).not.toMatch(/127\.|\/|password"/)
   })
