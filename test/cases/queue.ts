@@ -22,8 +22,8 @@ export interface QueueTraits {
   extend: boolean
   /** Groups take turns. */
   fair: boolean
-  /** A message's group comes with it. */
-  groups: boolean
+  /** A message's group comes with it; a name: that one comes with each, whatever its sender said. */
+  groups: boolean | string
   /** How long a test may take, in milliseconds. */
   timeout: number
 }
@@ -82,13 +82,13 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
           body,
           receipt: expect.any(String),
           attempt: 1,
-          ...(groups && { group: 'demo' }),
+          ...(groups && { group: groups === true ? 'demo' : groups }),
         })
       })
 
       test('a message without a group comes without one', async () => {
         await queue.send(topic, [{ body: 'x' }])
-        expect((await receiveOne()).group).toBeUndefined()
+        expect((await receiveOne()).group).toBe(typeof groups === 'string' ? groups : undefined)
       })
 
       test('a batch of any size arrives whole, and no receive gives more than asked', async () => {

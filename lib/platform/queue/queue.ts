@@ -15,7 +15,10 @@ export interface Outgoing {
   body: string
   /** Not delivered earlier than this many milliseconds from now. */
   delayMs?: number
-  /** Whose it is (the project): a hint for fairness between groups, never an order. */
+  /**
+   * Whose it is (the project): a hint for fairness between groups, never an order. Of what is sent by a grant the socket's
+   * server makes it the grant's first own topic; on SQS and RabbitMQ it is what the sender says.
+   */
   group?: string
 }
 
