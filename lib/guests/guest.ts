@@ -64,7 +64,7 @@ export const commandOwner = (row: Pick<CommandRow, 'project' | 'instance' | 'num
   `${row.project}/command#${commandId(row.instance, row.number)}`
 export const commandBell = (instance: string, number: number) => `command ${commandId(instance, number)}`
 
-/** An answer of an agent, unopened, kept for as long as somebody may wait for it. */
+/** An answer of an agent, sealed as it came, kept for as long as somebody may wait for it. */
 export const answers = kind<{ envelope: string }>('answer')
 export const answerId = (subject: string, id: string) => `${subject}/${id}`
 export const answerBell = (subject: string, id: string) => `answer ${answerId(subject, id)}`
