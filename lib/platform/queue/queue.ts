@@ -52,6 +52,8 @@ export interface Queue {
   remove(topic: string): Promise<void>
   send(topic: string, messages: Outgoing[]): Promise<void>
   receive(topic: string, options: ReceiveOptions): Promise<Message[]>
+  /** How many messages wait for a receiver, about; 0 if there is no such topic. A backend that cannot tell leaves it out. */
+  backlog?(topic: string): Promise<number>
   /** How many receives its consumer does best to have open at a time, where the next one waits for other traffic; else 1. */
   receives?: number
   /** Done with these deliveries. Unknown receipts are ignored. */
