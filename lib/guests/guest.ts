@@ -1,7 +1,7 @@
 import { guestSubject, guestTopic } from '../contracts/conductor.ts'
 import { GuestAnswer, type GuestMessage, type GuestMethods, guest } from '../contracts/guest.ts'
 import { type Client, client } from '../kit/contract.ts'
-import { Fault } from '../kit/errors.ts'
+import { Fault, unprocessable } from '../kit/errors.ts'
 import type { Keys } from '../kit/keys.ts'
 import { kind, retrying, type Stored } from '../kit/records.ts'
 import { readEnvelope } from '../kit/seal.ts'
@@ -64,7 +64,7 @@ export const commandOwner = (row: Pick<CommandRow, 'project' | 'instance' | 'num
   `${row.project}/command#${commandId(row.instance, row.number)}`
 export const commandBell = (instance: string, number: number) => `command ${commandId(instance, number)}`
 
-/** An answer of an agent, unopened, kept for as long as somebody may wait for it. */
+/** An answer of an agent, sealed as it came, kept for as long as somebody may wait for it. */
 export const answers = kind<{ envelope: string }>('answer')
 export const answerId = (subject: string, id: string) => `${subject}/${id}`
 export const answerBell = (subject: string, id: string) => `answer ${answerId(subject, id)}`
@@ -73,6 +73,8 @@ export const answerBell = (subject: string, id: string) => `answer ${answerId(su
 const QUERY_MS = 15_000
 const COMMAND_MS = 25_000
 const ONCE_KEPT = 30
+/** How many commands may be asked for and not done: an agent that is gone takes no more. Operations may ask for what they need. */
+const MOST_OPEN = 50
 /** When a command that nobody reported is sent again at first. */
 export const RESEND_MS = 2_000
 
@@ -84,7 +86,10 @@ export interface Asking {
   once?: string
 }
 
-/** A client of the instance's agent. Queries throw Fault (504 when nobody answers); a command answers its row, once stored. */
+/**
+ * A client of the instance's agent. Queries throw Fault (504 when nobody answers); a command answers its row, once stored, and
+ * throws Fault 422 while too many wait.
+ */
 export function guestClient(platform: Platform, asking: Asking): Client<GuestMethods, CommandRow> {
   return client(guest, {
     cast: () => Promise.reject(new Error('agents take queries and commands only')),
@@ -146,6 +151,7 @@ async function issue(
     if (known !== undefined) {
       return { changes: [], result: [row?.body ?? doneLongAgo(asking, method, known), item.body] as const }
     }
+    if (once === undefined) assertHasRoom(item.body)
     const number = item.body.issued + 1
     const now = clock.now()
     const locked = await platform.vault.lock(
@@ -179,6 +185,12 @@ async function issue(
   return asked
 }
 
+function assertHasRoom({ instance, issued, done }: Guest): void {
+  if (issued - done < MOST_OPEN) return
+  const why = `${MOST_OPEN} commands wait for its agent`
+  throw unprocessable(`Instance ${instance} is not currently available for an action to be performed (${why}).`)
+}
+
 /** Sagas ask again for what they asked for last; what older ones asked for is forgotten. */
 const latest = (once: Guest['once']) => Object.fromEntries(Object.entries(once).slice(-ONCE_KEPT))
 
@@ -207,12 +219,20 @@ export async function sendCommand(platform: Platform, to: Guest, row: CommandRow
 const unlocked = (platform: Platform, row: CommandRow) =>
   platform.vault.unlock(guest.methods[row.method].input, row.input, commandOwner(row))
 
-/** Sends every command above the last done one again, in order. */
-export async function resendCommands(platform: Platform, to: Guest): Promise<void> {
-  const after = `command#${commandId(to.instance, to.done)}`
-  const rows = await commands.ofInstance(platform.store, to.instance, { after, limit: 50 })
+/** The commands above the last done one that the agent has to count, in order; 50 at most. */
+export async function openCommands({ store }: Platform, { instance, done }: Guest): Promise<CommandRow[]> {
+  const after = `command#${commandId(instance, done)}`
+  const rows = await commands.ofInstance(store, instance, { after, limit: MOST_OPEN })
   // Ended ones above it were reported out of order, and have lost their secrets.
-  for (const { body } of rows) if (isOpen(body)) await sendCommand(platform, to, body)
+  return rows.map(({ body }) => body).filter(isOpen)
+}
+
+/** Sends every open command again, in order; none while as many messages lie in the agent's queue and are not fetched. */
+export async function resendCommands(platform: Platform, to: Guest, known?: CommandRow[]): Promise<void> {
+  const open = known ?? (await openCommands(platform, to))
+  const waiting = await platform.queue.backlog?.(guestTopic(to.instance, to.generation))
+  if (waiting !== undefined && waiting >= open.length) return
+  for (const row of open) await sendCommand(platform, to, row)
 }
 
 async function deliver(

@@ -34,7 +34,8 @@ const ANSWER_MS = 60_000
 const DONE_ROW_MS = 86_400_000
 
 /**
- * Takes one message from the conductor's queue: hands an answer unopened to its caller or keeps it for him, carries out a report.
+ * Takes one message from the conductor's queue: hands an answer to its caller or keeps it for him, sealed as it came but
+ * known to be genuine; carries out a report.
  * Throws BadSeal or BadMessage for what has to be dropped; any other error means: deliver it again.
  */
 export async function receive(platform: Platform, body: string): Promise<void> {
@@ -43,9 +44,12 @@ export async function receive(platform: Platform, body: string): Promise<void> {
   if (envelope.expires < platform.clock.now()) throw new BadSeal('expired')
   const [kind, id] = envelope.subject.split(':', 2)
   const guest = kind === 'guest' ? await currentGuest(platform, String(id), envelope) : undefined
-  if (envelope.kind === 'answer' && guest) return keep(platform, envelope, body)
-  if (envelope.kind !== 'report') throw new BadSeal('neither answer nor report')
-  const report = ReportSchema.safeParse(await platform.sealer.open(envelope))
+  const answered = envelope.kind === 'answer' && guest
+  if (!answered && envelope.kind !== 'report') throw new BadSeal('neither answer nor report')
+  // What is forged leaves nothing.
+  const opened = await platform.sealer.open(envelope)
+  if (answered) return keep(platform, envelope, body)
+  const report = ReportSchema.safeParse(opened)
   if (!report.success) throw new BadMessage('not a report')
   await carryOut(platform, guest, report.data)
 }

@@ -22,17 +22,19 @@ export interface QueueTraits {
   extend: boolean
   /** Groups take turns. */
   fair: boolean
-  /** A message's group comes with it. */
-  groups: boolean
+  /** A message's group comes with it; a name: that one comes with each, whatever its sender said. */
+  groups: boolean | string
+  /** It tells how much waits. */
+  backlog: boolean
   /** How long a test may take, in milliseconds. */
   timeout: number
 }
 
-const USUAL: QueueTraits = { extend: true, fair: true, groups: true, timeout: 10_000 }
+const USUAL: QueueTraits = { extend: true, fair: true, groups: true, backlog: false, timeout: 10_000 }
 
 /** The suite of every queue. */
 export function queueCases(name: string, make: () => Promise<QueueSetup>, traits: Partial<QueueTraits> = {}): void {
-  const { extend, fair, groups, timeout } = { ...USUAL, ...traits }
+  const { extend, fair, groups, backlog, timeout } = { ...USUAL, ...traits }
   let setup: QueueSetup
   let queue: Queue
   let topic: string
@@ -82,13 +84,13 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
           body,
           receipt: expect.any(String),
           attempt: 1,
-          ...(groups && { group: 'demo' }),
+          ...(groups && { group: groups === true ? 'demo' : groups }),
         })
       })
 
       test('a message without a group comes without one', async () => {
         await queue.send(topic, [{ body: 'x' }])
-        expect((await receiveOne()).group).toBeUndefined()
+        expect((await receiveOne()).group).toBe(typeof groups === 'string' ? groups : undefined)
       })
 
       test('a batch of any size arrives whole, and no receive gives more than asked', async () => {
@@ -256,6 +258,16 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         await queue.send(topic, [{ body: 'few', group: 'b' }, { body: 'few', group: 'c' }, { body: 'few' }])
         const first = await receive(10)
         expect(first.filter(({ body }) => body === 'few').length).toBe(3)
+      })
+
+    if (backlog)
+      test('it tells how many messages wait', async () => {
+        expect(await queue.backlog?.(topic)).toBe(0)
+        await queue.send(topic, [{ body: 'a' }, { body: 'b' }, { body: 'later', delayMs: 60_000 }])
+        expect(await queue.backlog?.(topic)).toBe(2)
+        await receive(2)
+        expect(await queue.backlog?.(topic)).toBe(0)
+        expect(await queue.backlog?.('unheard-of')).toBe(0)
       })
 
     describe('topics', () => {

@@ -41,7 +41,7 @@ queueCases(
       close: queue.close,
     }
   },
-  { fair: false, timeout: 60_000 },
+  { fair: false, backlog: true, timeout: 60_000 },
 )
 
 /** A topic of its own with a queue; the queue is closed afterwards. */

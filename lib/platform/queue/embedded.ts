@@ -13,7 +13,6 @@ const VISIBILITY_MS = 30_000
 const MAX_BODY_BYTES = 256 * 1024
 const MAX_RECEIVE = 10
 const TOPIC = /^[A-Za-z0-9_-]{1,80}$/
-
 /** Timers of the platform overflow after 24 days: longer sleeps are had in parts. */
 const MAX_SLEEP_MS = 3_600_000
 
@@ -60,6 +59,7 @@ export function embeddedQueue(options: { clock: Clock; random: Random }): Embedd
       closed = true
       for (const topic of topics.values()) topic.end([])
     },
+    backlog: async name => topics.get(name)?.depth().ready ?? 0,
     depth: name => topics.get(name)?.depth(),
     topics: () => [...topics.keys()],
   }

@@ -15,7 +15,10 @@ export interface Outgoing {
   body: string
   /** Not delivered earlier than this many milliseconds from now. */
   delayMs?: number
-  /** Whose it is (the project): a hint for fairness between groups, never an order. */
+  /**
+   * Whose it is (the project): a hint for fairness between groups, never an order. Of what is sent by a grant the socket's
+   * server makes it the grant's first own topic; on SQS and RabbitMQ it is what the sender says.
+   */
   group?: string
 }
 
@@ -49,6 +52,8 @@ export interface Queue {
   remove(topic: string): Promise<void>
   send(topic: string, messages: Outgoing[]): Promise<void>
   receive(topic: string, options: ReceiveOptions): Promise<Message[]>
+  /** How many messages wait for a receiver, about; 0 if there is no such topic. A backend that cannot tell leaves it out. */
+  backlog?(topic: string): Promise<number>
   /** How many receives its consumer does best to have open at a time, where the next one waits for other traffic; else 1. */
   receives?: number
   /** Done with these deliveries. Unknown receipts are ignored. */

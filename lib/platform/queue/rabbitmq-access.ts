@@ -5,7 +5,11 @@ import { exchangeOf } from './rabbitmq-queues.ts'
 
 /** The users of machines on a RabbitMQ server, one for each, kept through its management API. */
 export interface RabbitmqUsers {
-  /** Makes the user, or gives it a new password, with exactly these rights: it declares nothing. Throws if the server does not answer. */
+  /**
+   * Makes the user, or gives it a new password, with exactly these rights: it declares nothing. Throws if the server does not
+   * answer. Nothing here keeps a user's flood from delaying others: the server keeps all that is for a topic in one line and
+   * knows no turns. Nor does it say who sent a message, unless the sender does (`user-id`).
+   */
   grant(name: string, password: string, rights: Pick<Grant, 'receive' | 'send'>): Promise<void>
   /** Removes the user, whose connections the server then ends; nothing happens if there is none. */
   revoke(name: string): Promise<void>

@@ -31,6 +31,7 @@ const AT_ONCE_MS = 5_000
 
 /** How often a message was handed out before it was sent anew with a delay. */
 export const TRIED = 'coffer-tried'
+/** The sender's word, which nobody goes by: the server takes no turns between groups. */
 export const GROUP = 'coffer-group'
 
 /** What one topic brings to this process: a consumer, started at the first receive and kept through reconnections. */

@@ -160,6 +160,16 @@ export function rabbitmqQueue(options: RabbitmqOptions): Queue {
         throw amqpCode(error) === 404 ? new NoSuchTopic(topic) : error
       })
     },
+    async backlog(topic) {
+      const asked = link.persist(patienceMs, () => link.apart(channel => channel.checkQueue(topic)))
+      return asked.then(
+        ({ messageCount }) => messageCount,
+        error => {
+          if (amqpCode(error) === 404) return 0
+          throw error
+        },
+      )
+    },
     async receive(topic, wanted) {
       if (!(wanted.max >= 1 && wanted.max <= MAX_RECEIVE)) throw new RangeError(`max is 1 to ${MAX_RECEIVE}`)
       return feedOf(topic).receive(wanted)

@@ -29,7 +29,6 @@ const ms = z.number().min(0)
 const outgoing = z.object({
   body: z.string(),
   delayMs: z.number().exactOptional(),
-  group: z.string().max(255).exactOptional(), // `framed` counts on it being short
   base64: z.boolean().exactOptional(),
 })
 
@@ -163,8 +162,7 @@ class Peer {
       case 'cancel':
         return this.#receives.get(request.of)?.abort()
       case 'send':
-        this.#check('send', request.topic)
-        return queue.send(request.topic, request.messages.map(unwired))
+        return queue.send(request.topic, this.#grouped(request))
       case 'ack':
         this.#check('receive', request.topic)
         return queue.ack(request.topic, request.receipts)
@@ -177,6 +175,12 @@ class Peer {
       default:
         throw new NotAdmitted(`topics are not ${request.op}d from here`)
     }
+  }
+
+  /** All that one may send takes one turn among those who send: it is of the sender's own group, whatever it says. */
+  #grouped({ topic, messages }: Asked<'send'>) {
+    const [group = ''] = this.#check('send', topic).receive
+    return messages.map(message => ({ ...unwired(message), group }))
   }
 
   async #authenticate(token: string): Promise<void> {

@@ -11,7 +11,7 @@ function setUp() {
   return { clock, queue: embeddedQueue({ clock, random: seededRandom(1) }) }
 }
 
-queueCases('embedded queue', async () => {
+const embedded = async () => {
   const { clock, queue } = setUp()
   let count = 0
   const topic = async () => {
@@ -19,7 +19,8 @@ queueCases('embedded queue', async () => {
     return `topic-${count}`
   }
   return { queue, topic, declare: queue.declare, remove: queue.remove, advance: clock.advance, close: queue.close }
-})
+}
+queueCases('embedded queue', embedded, { backlog: true })
 
 const AT_ONCE = { max: 10, waitMs: 0 }
 

@@ -63,7 +63,7 @@ async function pending(queue: Queue, signal?: AbortSignal) {
   return { messages }
 }
 
-queueCases('socket queue', async () => {
+const sockets = async () => {
   const clock = virtualClock()
   const { inner, grants, queue } = await connected(clock)
   const names = ['a', 'b', 'c']
@@ -74,13 +74,15 @@ queueCases('socket queue', async () => {
     topic: async () => names.shift()!,
     declare: inner.declare,
     remove: inner.remove,
-    async advance(ms) {
+    async advance(ms: number) {
       await queue.ack('mine', []) // by its answer all that was asked before is at the server
       await clock.advance(ms)
     },
     close: queue.close,
   }
-})
+}
+// What one sends is of one group: groups take turns between senders.
+queueCases('socket queue', sockets, { fair: false, groups: 'mine' })
 
 /** A connection that says what it likes. */
 function rawClient() {
@@ -118,6 +120,25 @@ describe('what a grant admits', () => {
     await Promise.all(['conductor', 'other', 'unheard-of'].flatMap(receiving).map(admittedNot))
     await Promise.all(['mine', 'other'].map(topic => admittedNot(queue.send(topic, [{ body: 'x' }]))))
     await Promise.all([queue.declare('mine'), queue.remove('mine')].map(admittedNot))
+  })
+
+  it('is one turn among all who send, whatever group they say that they are', async () => {
+    const { inner, grants, queue, client } = await connected()
+    grants.set('flooder', { receive: ['other'], send: ['conductor'], expires: FOREVER })
+    const flooder = client(async () => 'flooder')
+    const junk = (groups: (string | undefined)[]) =>
+      flooder.send(
+        'conductor',
+        groups.map(group => ({ body: 'junk', ...(group !== undefined && { group }) })),
+      )
+    for (let part = 0; part < 10; part++) {
+      await junk(Array.from({ length: 400 }, () => undefined))
+      await junk(Array.from({ length: 300 }, () => 'mine'))
+      await junk(Array.from({ length: 300 }, (_, number) => `group ${part} ${number}`))
+    }
+    await queue.send('conductor', [{ body: 'report' }, { body: 'report', group: 'other' }])
+    const first = await inner.receive('conductor', { max: 4, waitMs: 0 })
+    expect(first.map(({ body }) => body).sort()).toEqual(['junk', 'junk', 'report', 'report'])
   })
 
   it('needs a token that is known, within 5 s', async () => {
