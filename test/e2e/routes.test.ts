@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { bodyOf, exact, query, readable } from './api-helpers.ts'
 import { type Answer, type Coffer, createInstance, request, type Session, startCoffer, wipe } from './coffer.ts'
 import { FORMS, type Form, filtered, told, top, written, xml } from './forms.ts'
+import { excused, missing } from './reference-routes.ts'
 import { bodiless, type Entry, filled, named, ofAnyone, ofProject, type Things } from './route-table.ts'
 import { namedVariants, untried } from './variants.ts'
 
@@ -101,6 +102,10 @@ const NAMES: Record<number, string> = {
   413: 'overLimit',
   501: 'notImplemented',
 }
+
+it('has every route of the reference, for whom it is there; what it has not, has a reason', () => {
+  expect([missing(), excused()]).toEqual([[], []])
+})
 
 it('has a body for each route that takes one', () => {
   expect(bodiless()).toEqual([])
