@@ -1,13 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import type { APIGatewayProxyResult } from 'aws-lambda'
-import { handler } from '../../functions/api.ts'
-import { audits } from '../../lib/audit/audit.ts'
 import { commands } from '../../lib/guests/guest.ts'
-import type { ApiEvent } from '../../lib/kit/http/pipeline.ts'
-import type { Platform } from '../../lib/platform/platform.ts'
-import { wire } from '../../lib/wiring/current.ts'
-import { contextOf, proxyEvent } from '../../local/events.ts'
 import { World } from '../sim/world.ts'
+import { type Answer, asked, records, type Sent } from './asking.ts'
 import { PROJECT, scenarios, theInstance, usedQuota } from './scenarios.ts'
 
 const BODY = {
@@ -21,38 +15,8 @@ const BODY = {
 }
 const KEYED = { 'idempotency-key': 'key-1' }
 
-interface Sent {
-  method: string
-  path: string
-  body?: unknown
-  headers?: Record<string, string>
-  user?: string
-}
-
-async function send(platform: Platform, { method, path, body, headers = {}, user = 'u1' }: Sent) {
-  wire(platform)
-  const [where = '', search = ''] = path.split('?')
-  const event = proxyEvent(
-    {
-      method,
-      path: `/v1.0/${PROJECT}${where}`,
-      search,
-      headers: { host: 'localhost', ...headers },
-      body: body === undefined ? '' : JSON.stringify(body),
-      remote: '127.0.0.9',
-    },
-    { project_id: PROJECT, user_id: user, roles: 'member' },
-  )
-  const answer: APIGatewayProxyResult = await handler(event as ApiEvent<Platform>, contextOf('api', 29_000))
-  return { status: answer.statusCode, headers: answer.headers ?? {}, text: answer.body }
-}
-type Answer = Awaited<ReturnType<typeof send>>
-
 const create = (more: Partial<Sent> = {}): Sent => ({ method: 'POST', path: '/instances', body: BODY, headers: KEYED, ...more }) // biome-ignore format: one line
-const asked = (world: World, sent: Sent): Promise<Answer | undefined> => world.request(platform => send(platform, sent))
 const countOf = async (world: World, kind: string) => (await world.store.all(kind, { limit: 100 })).items.length
-const records = async (world: World) =>
-  (await audits.list(world.store, PROJECT, { limit: 100 })).map(({ body }) => body)
 
 async function active(): Promise<{ world: World; id: string }> {
   const world = await new World().open()
@@ -346,8 +310,8 @@ describe('audit', () => {
     const world = await new World().open()
     await world.clock.advance(120_000)
     for (let count = 0; count < 70; count++) await asked(world, { method: 'DELETE', path: '/nowhere' })
-    expect((await audits.list(world.store, PROJECT, { limit: 100 })).length).toBe(60)
+    expect((await records(world)).length).toBe(60)
     await asked(world, create())
-    expect((await audits.list(world.store, PROJECT, { limit: 100 })).length).toBe(61)
+    expect((await records(world)).length).toBe(61)
   })
 })
