@@ -6,6 +6,7 @@ const QUESTIONS = 500
 /** Until Node.js has made machine code of what is asked again and again, on both sides. */
 const WARM = 500
 const GRANTS = 50
+const COMMANDS = 50
 
 /** Questions and commands to a real agent, and back. */
 export async function benchQuestions(note: Note): Promise<void> {
@@ -28,6 +29,8 @@ export async function benchQuestions(note: Note): Promise<void> {
   const user = `/instances/${id}/users/ann/databases`
   const grant = () => demo.call('PUT', user, { databases: [{ name: 'cart' }] })
   note('PUT a grant (two queries, a command and back)', await repeated(GRANTS, grant))
+  const enable = () => demo.call('POST', `/instances/${id}/root`, { password: 'secret1' })
+  note('POST root (a command and back)', await repeated(COMMANDS, enable))
   await deleteInstance(demo, id)
   await coffer.stop()
   await wipe(coffer.dataDir)

@@ -1,6 +1,15 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals'
 import { exact, faultOf, refusal, segment } from './api-helpers.ts'
-import { type Answer, type Coffer, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
+import {
+  type Answer,
+  active,
+  type Coffer,
+  createInstance,
+  deleteInstance,
+  type Session,
+  startCoffer,
+  wipe,
+} from './coffer.ts'
 
 jest.setTimeout(120_000)
 
@@ -118,4 +127,45 @@ it('admits exactly so many at the same moment, and none more after it was lowere
   expect(await refusal(create(3))).toBe("413 Quota exceeded for resources: ['volumes'].")
   const again = await create(2)
   await deleteInstance(demo, made([again])[0] ?? '')
+})
+
+it('admits a resize within the limits only: a refused one takes nothing, a smaller one is never refused', async () => {
+  await put({ instances: -1, ram: 1023, volumes: 2 })
+  const { id } = await createInstance(demo)
+  const resize = (to: unknown) => demo.call('POST', `/instances/${id}/action`, { resize: to })
+  const used = async () => {
+    const { quotas } = (await demo.call('GET', path(demo.project))).body
+    return quotas.map(({ in_use, reserved }: { in_use: number; reserved: number }) => [in_use, reserved])
+  }
+  const taken = (ram: number, volumes: number) => [1, ram, volumes, 0].map(amount => [amount, 0])
+
+  for (const [to, resource] of [
+    [{ flavorRef: 2 }, 'ram'],
+    [{ volume: { size: 3 } }, 'volumes'],
+  ] as const) {
+    const answer = await resize(to)
+    expect([answer.status, answer.body]).toEqual([
+      413,
+      { overLimit: { code: 413, message: `Quota exceeded for resources: ['${resource}'].` } },
+    ])
+    expect(await used()).toEqual(taken(512, 1))
+    const { instance } = (await demo.call('GET', `/instances/${id}`)).body
+    expect([instance.status, instance.flavor.id, instance.volume.size]).toEqual(['ACTIVE', '1', 1])
+  }
+  expect((await demo.call('GET', `/instances/${id}/operations`)).body.operations).toHaveLength(1)
+
+  // Exactly what it takes.
+  await put({ ram: 1024, volumes: 3 })
+  expect((await resize({ flavorRef: 2 })).status).toBe(202)
+  expect((await active(demo, id)).flavor.id).toBe('2')
+  expect((await resize({ volume: { size: 3 } })).status).toBe(202)
+  expect((await active(demo, id)).volume.size).toBe(3)
+  expect(await used()).toEqual(taken(1024, 3))
+
+  await put({ ram: 1 })
+  expect((await resize({ flavorRef: 1 })).status).toBe(202)
+  expect((await active(demo, id)).flavor.id).toBe('1')
+  expect(await used()).toEqual(taken(512, 3))
+  await deleteInstance(demo, id)
+  expect(await used()).toEqual([0, 0, 0, 0].map(amount => [amount, 0]))
 })

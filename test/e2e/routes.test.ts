@@ -1,15 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { writeXml } from '../../lib/kit/xml/write.ts'
-import { type Seen, seen } from '../kit/xml/independent.ts'
-import { bodyOf, exact, faultOf, readable } from './api-helpers.ts'
-import { type Answer, type Coffer, createInstance, request, type Session, startCoffer, until, wipe } from './coffer.ts'
+import { bodyOf, exact, query, readable } from './api-helpers.ts'
+import { type Answer, type Coffer, createInstance, request, type Session, startCoffer, wipe } from './coffer.ts'
+import { FORMS, type Form, filtered, told, top, written, xml } from './forms.ts'
+import { excused, missing } from './reference-routes.ts'
 import { bodiless, type Entry, filled, named, ofAnyone, ofProject, type Things } from './route-table.ts'
+import { namedVariants, untried } from './variants.ts'
 
 jest.setTimeout(120_000)
-
-const NS = 'http://docs.openstack.org/database/api/v1.0'
-const FORMS = ['json', 'xml'] as const
-type Form = (typeof FORMS)[number]
 
 /** What Trove answers where it is not 200 to a GET and 202 to everything else. */
 const ANSWERS: Record<string, number> = {
@@ -32,14 +29,20 @@ let demo: Session
 let alt: Session
 let admin: Session
 let things: Things
+/** What stood before all that was asked here. */
+let before: Awaited<ReturnType<typeof state>>
 beforeAll(async () => {
   coffer = await startCoffer()
   demo = await coffer.login()
   alt = await coffer.login('openrc-alt')
   admin = await coffer.login('openrc-admin')
   const databases = [{ name: 'cart' }]
-  const { id } = await createInstance(demo, { databases, users: [{ name: 'ann', password: 'pw1', databases }] })
-  await demo.call('POST', `/instances/${id}/root`)
+  const { id } = await createInstance(demo, {
+    datastore: { type: 'postgresql', version: '18.3' },
+    databases,
+    users: [{ name: 'ann', password: 'pw1', databases }],
+  })
+  expect((await demo.call('POST', `/instances/${id}/root`, { password: 'root1' })).status).toBe(200)
   const operations = await demo.call('GET', `/instances/${id}/operations`)
   things = {
     instance: id,
@@ -50,6 +53,7 @@ beforeAll(async () => {
   }
   const version = await newVersion('empty')
   expect((await admin.call('DELETE', `/mgmt/datastore-versions/${version}`)).status).toBe(202)
+  before = await state()
 })
 afterAll(async () => {
   await coffer?.stop()
@@ -65,9 +69,16 @@ async function newVersion(name: string): Promise<string> {
   return versions.find((one: { name: string }) => one.name === name).id
 }
 
-/** Asks in a form; mutations are only checked. A session asks below its own project unless another is told. */
-function ask(entry: Entry, form: Form, session?: Session, project = session?.project ?? demo.project): Promise<Answer> {
-  const body = bodyOf(entry)
+interface Asking {
+  session?: Session | undefined
+  /** The path's; the session's own unless told. */
+  project?: string
+  body?: unknown
+}
+
+/** Asks in a form; mutations are only checked. A body that is text is sent as it is. */
+function ask(entry: Entry, form: Form, { session, body = bodyOf(entry), ...more }: Asking = {}): Promise<Answer> {
+  const { project = session?.project ?? demo.project } = more
   const dry = entry.method === 'GET' ? '' : '?dry_run=true'
   const url = `${coffer.base}/v1.0/${project}${filled(entry, things)}${dry}`
   return request(entry.method, url, body === undefined ? undefined : written(body, form), {
@@ -77,52 +88,31 @@ function ask(entry: Entry, form: Form, session?: Session, project = session?.pro
   })
 }
 
-function written(body: unknown, form: Form): string {
-  if (form === 'json') return JSON.stringify(body)
-  return writeXml(body).replace(/<users (.*)\/>/, '<users><user $1/></users>')
-}
-
-/** A fault's status, its name, and its code as the body has it. */
-function told(answer: Answer, form: Form): [number, string, number] {
-  if (form === 'json') {
-    const { name, code } = faultOf(answer)
-    return [answer.status, name, code]
-  }
-  const { name, attributes } = xml(answer)
-  return [answer.status, name, Number(attributes['code'])]
-}
-
-function xml({ headers, text }: Answer): Seen {
-  expect(headers.get('content-type')).toBe('application/xml')
-  const root = seen(text)
-  expect(root.uri).toBe(NS)
-  return root
-}
-
-/** What a filter says before a route is found: its status and title. */
-function filtered(answer: Answer, form: Form): [number, string, string] {
-  const { code, title } = form === 'json' ? answer.body : xml(answer).attributes
-  return [answer.status, code, title]
-}
-
-/** The names at the top of an answer's body. */
-function top(answer: Answer, form: Form): string[] {
-  if (answer.text === '') return []
-  if (form === 'xml') return [xml(answer).name]
-  expect(answer.headers.get('content-type')).toBe('application/json')
-  return Object.keys(answer.body)
-}
-
 /** What no id is, as it stands in a path. */
 const HOSTILE = [
   ...['%00', '%zz', "'%20OR%201=1--", '..%2f..%2fetc%2fpasswd', '-rf', '$(id)', '%0d%0aX:%20y'],
   'z'.repeat(2_000),
 ]
 
-const NAMES: Record<number, string> = { 404: 'itemNotFound', 409: 'conflict', 501: 'notImplemented' }
+const NAMES: Record<number, string> = {
+  400: 'badRequest',
+  403: 'forbidden',
+  404: 'itemNotFound',
+  409: 'conflict',
+  413: 'overLimit',
+  501: 'notImplemented',
+}
+
+it('has every route of the reference, for whom it is there; what it has not, has a reason', () => {
+  expect([missing(), excused()]).toEqual([[], []])
+})
 
 it('has a body for each route that takes one', () => {
   expect(bodiless()).toEqual([])
+})
+
+it('tries each action, and each key that a PUT or PATCH takes', () => {
+  expect(untried()).toEqual([])
 })
 
 describe.each(named(ofProject))('%s', (_name, entry) => {
@@ -133,7 +123,7 @@ describe.each(named(ofProject))('%s', (_name, entry) => {
   /** The answer is Trove's: its status, and a body in the form where there is one to be. */
   async function expectAnswer(session: Session): Promise<void> {
     const status = answerOf(entry)
-    const [json, document] = await Promise.all(FORMS.map(form => ask(entry, form, session)))
+    const [json, document] = await Promise.all(FORMS.map(form => ask(entry, form, { session })))
     if (!json || !document) throw new Error('no answers')
     expect([json.status, document.status]).toEqual([status, status])
     if (status >= 400) {
@@ -155,7 +145,7 @@ describe.each(named(ofProject))('%s', (_name, entry) => {
   it(ofAdmins ? 'tells a member that it is for admins' : 'answers a member', async () => {
     if (!ofAdmins) return expectAnswer(demo)
     for (const form of FORMS) {
-      const answer = await ask(entry, form, demo)
+      const answer = await ask(entry, form, { session: demo })
       expect(told(answer, form)).toEqual(denied)
       expect(answer.text).toContain(managing ? 'User does not have admin privileges.' : 'Policy does not allow')
     }
@@ -165,9 +155,9 @@ describe.each(named(ofProject))('%s', (_name, entry) => {
 
   it('shows a foreign tenant nothing', async () => {
     for (const form of FORMS) {
-      const foreign = await ask(entry, form, alt, demo.project)
+      const foreign = await ask(entry, form, { session: alt, project: demo.project })
       expect(filtered(foreign, form)).toEqual([403, '403 Forbidden', 'Forbidden'])
-      const byId = await ask(entry, form, alt)
+      const byId = await ask(entry, form, { session: alt })
       if (ofAdmins) expect(told(byId, form)).toEqual(denied)
       else if (entry.path.startsWith('/mgmt/')) expect(told(byId, form)).toEqual([403, 'forbidden', 403])
       else if (answerOf(entry) === 501) expect(told(byId, form)).toEqual([501, 'notImplemented', 501])
@@ -226,23 +216,62 @@ describe.each(named(ofAnyone))('%s', (_name, entry) => {
   })
 })
 
-it('has done nothing by all that', async () => {
-  const shown = await until('a still instance', async () => {
-    const { body } = await demo.call('GET', `/instances/${things.instance}`)
-    return body.instance.status === 'ACTIVE' && body.instance
+describe.each(namedVariants)('%s', (_name, entry, { body, document, status, member = status, anyone }) => {
+  const ofAdmins = entry.audience === 'admin'
+  const bodies = { json: body, xml: document ?? body }
+
+  it.each(FORMS)('is checked as it would be done, in %s', async form => {
+    const asked = async (session: Session, expected: number, name = NAMES[expected]) => {
+      const answer = await ask(entry, form, { session, body: bodies[form] })
+      expect([answer.status, answer.headers.get('x-dry-run')]).toEqual([expected, 'true'])
+      if (expected >= 400) expect(told(answer, form)).toEqual([expected, name, expected])
+      else expect(top(answer, form)).toEqual(expected === 202 ? [] : [entry.path.includes('quotas') ? 'quotas' : 'ssl'])
+    }
+    await asked(admin, status)
+    if (ofAdmins) return asked(demo, 401, 'unauthorized')
+    await asked(demo, member)
+    await asked(alt, anyone ? status : 404)
   })
-  expect([shown.name, shown.datastore.version, shown.operating_status]).toEqual(['shop', '18', 'HEALTHY'])
-  expect((await demo.call('GET', '/instances')).body.instances).toHaveLength(1)
-  const names = async (path: string, key: string) =>
-    (await demo.call('GET', `/instances/${things.instance}/${path}`)).body[key].map(({ name }: Shown) => name)
-  expect(await names('databases', 'databases')).toEqual(['cart'])
-  expect(await names('users', 'users')).toEqual(['ann'])
-  expect((await demo.call('GET', `/instances/${things.instance}/operations`)).body.operations).toHaveLength(1)
-  const { versions } = (await admin.call('GET', '/mgmt/datastore-versions')).body
-  expect(versions.map(({ name }: Shown) => name)).not.toContain('theirs')
-  expect((await admin.call('GET', `/datastores/${things.datastore}`)).status).toBe(200)
 })
 
-interface Shown {
-  name: string
+/** All that what is asked here could change, as it is shown; without what changes by itself. */
+async function state() {
+  const at = `/instances/${things.instance}`
+  const shown = async (session: Session, path: string) => (await session.call('GET', path)).body
+  const { instance } = await shown(admin, `/mgmt${at}`)
+  const {
+    service_status_updated: _,
+    volume: { used: __, ...volume },
+    ...kept
+  } = instance
+  const server = 'SELECT pg_postmaster_start_time()::text AS started, version()'
+  return {
+    instance: { ...kept, volume },
+    instances: (await shown(demo, '/instances')).instances.length,
+    operations: await shown(demo, `${at}/operations`),
+    databases: await shown(demo, `${at}/databases`),
+    users: await shown(demo, `${at}/users`),
+    root: [await shown(demo, `${at}/root`), await shown(admin, `/mgmt${at}/root`)],
+    ssl: await shown(demo, `${at}/ssl`),
+    quotas: await shown(demo, `/mgmt/quotas/${demo.project}`),
+    datastores: await shown(admin, '/datastores'),
+    versions: await shown(admin, '/mgmt/datastore-versions'),
+    // The passwords are those of before, and the server has not been stopped.
+    ann: await query(instance, { user: 'ann', password: 'pw1', database: 'cart' }, server),
+    postgres: await query(instance, { user: 'postgres', password: 'root1', database: 'cart' }, server),
+  }
 }
+
+it('has done nothing by all that', async () => {
+  expect(before).toMatchObject({
+    instance: { name: 'shop', status: 'ACTIVE', operating_status: 'HEALTHY', datastore: { version: '18.3' } },
+    instances: 1,
+    operations: { operations: [{ name: 'create_instance' }] },
+    databases: { databases: [{ name: 'cart' }] },
+    users: { users: [{ name: 'ann' }] },
+    root: [{ rootEnabled: true }, { root_history: { enabled: before.instance.root_enabled } }],
+    ssl: { ssl: { status: 'on', mode: 'basic' } },
+    quotas: { quotas: [{ in_use: 1, limit: 10 }, { in_use: 512, limit: -1 }, { in_use: 1, limit: 40 }, { in_use: 0 }] },
+  })
+  expect(await state()).toEqual(before)
+})

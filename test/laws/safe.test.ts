@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals'
 import { audits } from '../../lib/audit/audit.ts'
 import { commands } from '../../lib/guests/guest.ts'
-import { type Answer, type Sent, send } from '../sim/api.ts'
+import type { Answer, Sent } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
+import { asked, records } from './asking.ts'
 import { PROJECT, scenarios, theInstance, usedQuota } from './scenarios.ts'
 
 const BODY = {
@@ -17,10 +18,7 @@ const BODY = {
 const KEYED = { 'idempotency-key': 'key-1' }
 
 const create = (more: Partial<Sent> = {}): Sent => ({ method: 'POST', path: '/instances', body: BODY, headers: KEYED, ...more }) // biome-ignore format: one line
-const asked = (world: World, sent: Sent): Promise<Answer | undefined> => world.request(platform => send(platform, sent))
 const countOf = async (world: World, kind: string) => (await world.store.all(kind, { limit: 100 })).items.length
-const records = async (world: World) =>
-  (await audits.list(world.store, PROJECT, { limit: 100 })).map(({ body }) => body)
 
 async function active(): Promise<{ world: World; id: string }> {
   const world = await new World().open()
@@ -346,8 +344,8 @@ describe('audit', () => {
     const world = await new World().open()
     await world.clock.advance(120_000)
     for (let count = 0; count < 70; count++) await asked(world, { method: 'DELETE', path: '/nowhere' })
-    expect((await audits.list(world.store, PROJECT, { limit: 100 })).length).toBe(60)
+    expect((await records(world)).length).toBe(60)
     await asked(world, create())
-    expect((await audits.list(world.store, PROJECT, { limit: 100 })).length).toBe(61)
+    expect((await records(world)).length).toBe(61)
   })
 })

@@ -80,6 +80,27 @@ with psycopg.connect('${address(shop)} ${login}', autocommit=True) as connection
     expect(limits).toMatch(/\| +20000 \| POST +\|/)
   })
 
+  it('shows the default configuration, which is what its server runs with', async () => {
+    const shown = await world.json<Record<string, string | number>>(world.demo, 'database configuration default shop')
+    expect(shown).toMatchObject({ max_connections: 64, shared_buffers: '128MB' })
+    const names = Object.keys(shown).map(name => `'${name}'`)
+    const asked = `SELECT lower(name), current_setting(name) FROM pg_settings WHERE lower(name) IN (${names})`
+    const { result } = await query('user=ann password=secret1 dbname=cart', asked)
+    expect(Object.fromEntries(result)).toEqual(
+      Object.fromEntries(Object.entries(shown).map(([name, value]) => [name, String(value)])),
+    )
+  })
+
+  it('attaches no configuration that is not there, and detaches none without complaint', async () => {
+    const missing = '00000000-0000-4000-8000-000000000000'
+    expect(await world.openstack(world.demo, `database configuration attach shop ${missing}`)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(new RegExp(`${missing} cannot be found.*HTTP 404`)),
+    })
+    await run('database configuration detach shop')
+    await run(`database configuration detach ${shop.id}`)
+  })
+
   it('creates, lists and deletes databases', async () => {
     expect(await names('database db list shop')).toEqual(['cart'])
     await run('database db create shop books')
