@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals'
-import { audits } from '../../lib/audit/audit.ts'
 import { commands } from '../../lib/guests/guest.ts'
 import type { Answer, Sent } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
