@@ -185,16 +185,13 @@ export async function observed(
   if (item && facts.status !== 'BUILD') await ringOf(platform, item)
 }
 
-/** `fault`: why it is not ACTIVE, kept beside it to be known again: what an action left is no report's to take away. */
-type Server = NonNullable<Instance['server']> & Pick<Facts, 'fault'>
-
 function withServer(instance: Instance, facts: Facts, now: number): Instance {
   const { fault: shown, ...kept } = instance
-  const before: Server | undefined = instance.server
+  const before = instance.server
   const { status, addresses = before?.addresses, fault: told } = facts
   const its = shown?.message === before?.fault ? shown : undefined
   const fault = told === undefined || told === its?.message ? its : { message: told, created: now, details: null }
-  const server: Server = { status, addresses }
+  const server: NonNullable<Instance['server']> = { status, addresses }
   if (!fault) return { ...instance, server }
   if (status !== 'ACTIVE') server.fault = fault.message
   return { ...kept, server, ...((status !== 'ACTIVE' || told !== undefined) && { fault }) }

@@ -68,7 +68,7 @@ export const mgmtActions: Actions = {
 }
 
 /** Any one action; which, says the handler, with the words of Trove. */
-export const ActionBody = z.record(z.string(), z.unknown())
+export const ActionBody = z.record(z.string(), z.unknown().nullable())
 
 /** The same, told in full: exactly one of these. */
 export const shownActions = (known: Actions) =>

@@ -43,7 +43,8 @@ export interface Instance {
   /** The operation that `operation` makes turn round: reports of the machine ring it too. */
   preempted?: OperationRef
   fault?: { message: string; created: number; details: string | null }
-  server?: Pick<Facts, 'status' | 'addresses'>
+  /** `fault` as a report told it: what an action left as the instance's is no report's to take away. */
+  server?: Pick<Facts, 'status' | 'addresses' | 'fault'>
   /** What the agent said last, and when. */
   service?: { status: ServiceStatus; at: number; sent: number; message?: string; lease?: number }
 }

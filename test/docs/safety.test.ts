@@ -16,6 +16,7 @@ const ATTACKS = [
   "a reusable secret on an instance (Hell's Keychain)",
   'path traversal in a name (`log_fdw`)',
   "the engine reads the service's own credentials (`log_fdw`)",
+  "the tenant's superuser reads or runs what it wants on the machine (`COPY FROM PROGRAM`)",
   'arguments and settings are injected (Cloud SQL MySQL)',
   "the tenant's superuser reconfigures the server (CVE-2016-6662, CVE-2021-27928)",
   'TLS is offered, not enforced (RDS MySQL)',
@@ -25,7 +26,7 @@ const ATTACKS = [
   'passwords are guessed',
   'management by members',
   'messages are forged, flipped, cut or repeated',
-  'one tenant floods the others',
+  "one tenant floods the others, or its agent's credentials do",
 ]
 
 /** Faults that their users hate, likewise. */
@@ -40,6 +41,7 @@ const FAULTS = [
   'clients get a word that they do not know',
   'a request that is repeated is done twice',
   'a message that always fails blocks the queue, or what it is about hangs',
+  'an agent never comes back, and what it is asked piles up',
   'a message shows again while it is worked on',
   'an upgrade loses data',
 ]

@@ -42,7 +42,7 @@ describe('the API', () => {
     expect(limit(shown.quotas, 'ram')).toBe(limit(before.body.quotas, 'ram'))
   })
 
-  it('takes .json on every route of management that Trove has as an extension', async () => {
+  it('takes .json where Trove has an extension, and None for no value in an action', async () => {
     const { world, ask } = await setUp()
     expect((await ask('GET', `${DATASTORES}.json`, ADMIN)).status).toBe(200)
     await world.request(platform => scenarios.create_instance.begin(platform))
@@ -50,6 +50,10 @@ describe('the API', () => {
     const id = (await theInstance(world))?.id
     const acted = await ask('POST', `/mgmt/instances/${id}/action.json`, { ...ADMIN, body: { stop: {} } })
     expect(acted.status).toBe(202)
+    await world.until('end', async () => (await theInstance(world))?.operation === undefined)
+    // As null in JSON.
+    const restart = { body: '<restart>None</restart>', headers: XML }
+    expect((await ask('POST', `/instances/${id}/action`, restart)).status).toBe(202)
   })
 
   it('deletes no datastore version that an instance is being upgraded to', async () => {
