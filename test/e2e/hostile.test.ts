@@ -183,10 +183,12 @@ describe('hostile keys, ids and headers', () => {
       for (const limit of ['0', '-1', '1.5', 'abc', '', '%00', '1e9', '9'.repeat(400)]) {
         expect((await call('GET', `${path}?limit=${limit}`)).status).toBe(400)
       }
-      for (const marker of ['%F0%9F%90%98', '%27', '%', '%7f', '%ff', '@', '@%25', 'z'.repeat(4_000)]) {
+      for (const marker of ['%F0%9F%90%98', '%27', '%', '%7f', '%ff', '@', '@%25', 'z'.repeat(512)]) {
         expect((await call('GET', `${path}?marker=${marker}`)).status).toBe(200)
       }
-      expect((await call('GET', `${path}?marker=a%00`)).status).toBe(400)
+      for (const marker of ['a%00', 'z'.repeat(513), 'z'.repeat(4_000), '%C3%BC'.repeat(257)]) {
+        expect((await call('GET', `${path}?marker=${marker}`)).status).toBe(400)
+      }
     }
   })
 

@@ -107,10 +107,11 @@ describe('managing versions', () => {
       ['POST', MANAGED, {}],
       ['PATCH', `${MANAGED}/x`, {}],
       ['DELETE', `${MANAGED}/x`, undefined],
-      ['DELETE', '/datastores/postgresql', undefined],
     ] as const) {
       expect(await refusal(demo.call(method, path, body))).toBe('401 User does not have admin privileges.')
     }
+    const refused = await refusal(demo.call('DELETE', '/datastores/postgresql'))
+    expect(refused).toBe('403 Policy does not allow DELETE /datastores/{datastore} to be performed.')
     expect((await admin.call('PUT', `${MANAGED}/x`, {})).status).toBe(404)
   })
 
