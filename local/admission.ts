@@ -44,9 +44,6 @@ interface Place {
   since: number
 }
 
-/** Let in in one turn of the loop: more would only make the turn longer. */
-const AT_ONCE = 4
-
 export function admission({ clock, width, placeMs, most, crowd }: AdmissionOptions): Admission {
   /** Who waits, by key, in the order of the keys' turns. */
   const queues = new Map<string, Queue>()
@@ -72,19 +69,24 @@ export function admission({ clock, width, placeMs, most, crowd }: AdmissionOptio
    * else follow each other without end, and what arrives meanwhile (another's first request) would not even be read.
    */
   async function handOver(): Promise<void> {
-    if (handing) return
+    if (handing || waiting === 0) return
     handing = true
-    while (waiting > 0 && places.size < width) {
-      await turnOfLoop()
-      for (let entered = 0; entered < AT_ONCE && waiting > 0 && places.size < width; entered++) next()
-    }
+    await turnOfLoop()
     handing = false
+    while (places.size < width && next());
   }
 
-  function next(): void {
-    const turn = queues.entries().next().value
-    if (!turn) return
-    const [key, queue] = turn
+  /** Lets the next one in; false if there is none. One that crowds leaves half of the places to others. */
+  function next(): boolean {
+    for (const [key, queue] of queues) {
+      if (queue.held.length > 0 && places.size >= width / 2) continue
+      enter(key, queue)
+      return true
+    }
+    return false
+  }
+
+  function enter(key: string, queue: Queue): void {
     const { first, held } = queue
     const { next: second } = first
     // Else the garbage collector takes all that came after a garbage that has grown old for alive.
@@ -107,6 +109,8 @@ export function admission({ clock, width, placeMs, most, crowd }: AdmissionOptio
     if (queue && queue.size >= most) throw new Fault(503, 'Too many requests are waiting.')
     waiting++
     if (!watching) void watch()
+    // A place may be left by those who crowd.
+    if (places.size < width) void handOver()
     return new Promise(enter => {
       const last: Waiting = { enter }
       if (!queue) return queues.set(key, { first: last, last, size: 1, held: [] })

@@ -100,6 +100,24 @@ describe('admission', () => {
     await Promise.all([...work, ...holders])
   })
 
+  it('gives a key that crowds half of the places, and the others to whoever comes', async () => {
+    const { gate, order, brief } = setUp({ width: 4, crowd: 2 })
+    let end = () => {}
+    const long = new Promise<void>(resolve => {
+      end = resolve
+    })
+    const first = Array.from({ length: 4 }, () => gate.run('a', () => Promise.resolve()))
+    const flood = Array.from({ length: 6 }, () => gate.run('a', () => long))
+    const holder = gate.room('a')
+    await Promise.all(first)
+    for (let turns = 0; turns < 5; turns++) await turnOfLoop()
+    expect(gate.depth()).toEqual({ waiting: 4, running: 2 })
+    await brief('b')
+    expect([order, gate.depth()]).toEqual([['b'], { waiting: 4, running: 2 }])
+    end()
+    await Promise.all([...flood, holder])
+  })
+
   it('gives a place back when the work fails', async () => {
     const { gate, brief } = setUp({ width: 1 })
     await expect(gate.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
