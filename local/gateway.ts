@@ -12,7 +12,7 @@ import { handler as identity } from '../functions/identity.ts'
 import type { Log } from '../lib/kit/clock.ts'
 import { Fault, FilterFault, overLimit, reason } from '../lib/kit/errors.ts'
 import { acceptedForm, type Form, written } from '../lib/kit/http/form.ts'
-import type { ApiEvent } from '../lib/kit/http/pipeline.ts'
+import { type ApiEvent, REQUEST_ID_HEADER } from '../lib/kit/http/pipeline.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import { type Edge, isLocal } from './edge.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from './events.ts'
@@ -81,9 +81,9 @@ function failed(error: unknown, { headers }: IncomingMessage, log: Log): Answere
   return { result: result(500, FAILED, acceptedForm(headers.accept)), route: 'none' }
 }
 
-const REQUEST_ID = 'X-OpenStack-Request-Id'
+const newRequestId = () => `req-${randomUUID()}`
 /** Whether the API has answered: it has logged that. */
-const isTold = ({ headers }: APIGatewayProxyResult) => headers?.[REQUEST_ID] !== undefined
+const isTold = ({ headers }: APIGatewayProxyResult) => headers?.[REQUEST_ID_HEADER] !== undefined
 
 /** What did not get as far as the API has a line of the log and an id too. */
 function told(
@@ -93,11 +93,11 @@ function told(
   seconds: number,
   log: Log,
 ): APIGatewayProxyResult {
-  const requestId = `req-${randomUUID()}`
+  const requestId = newRequestId()
   const { statusCode: status, body } = result
   const known = { requestId, method: methodOf(request), route, remote: request.socket.remoteAddress, status }
   log.info({ ...known, ms: Math.round(seconds * 1_000), bytes: Buffer.byteLength(body) }, 'request')
-  return { ...result, headers: { ...result.headers, [REQUEST_ID]: requestId } }
+  return { ...result, headers: { ...result.headers, [REQUEST_ID_HEADER]: requestId } }
 }
 
 /** The answer to what could be read of a request. */
@@ -237,13 +237,13 @@ function result(statusCode: number, told: Record<string, unknown>, form: Form): 
 function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex, log: Log): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const fault = unreadable(error.code)
-  const requestId = `req-${randomUUID()}`
+  const requestId = newRequestId()
   log.info({ requestId, status: fault.status, reason: fault.message }, 'request')
   const body = JSON.stringify(fault.body())
   const head = [
     `HTTP/1.1 ${fault.status} ${STATUS_CODES[fault.status]}`,
     'Content-Type: application/json',
-    `${REQUEST_ID}: ${requestId}`,
+    `${REQUEST_ID_HEADER}: ${requestId}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ]

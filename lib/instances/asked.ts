@@ -3,9 +3,10 @@ import { type CommandRow, guestClient } from '../guests/guest.ts'
 import type { Client } from '../kit/contract.ts'
 import { Permanent } from '../kit/errors.ts'
 import type { Running, Step } from '../kit/saga/saga.ts'
+import type { Facts } from '../platform/compute/compute.ts'
 import type { Platform } from '../platform/platform.ts'
 import { serverOf } from './instance.ts'
-import { current } from './parts.ts'
+import { current, type Part } from './parts.ts'
 
 type Run<R> = Running<R, Platform>
 type Agent = Client<GuestMethods, CommandRow>
@@ -66,17 +67,20 @@ export const serves: Pick<Step<unknown, Platform>, 'until' | 'waitFor'> = {
 }
 
 /** Whether the machine has carried out the change of that name. Throws Permanent if it could not, or is gone. */
-export async function isCarriedOut(run: Run<unknown>, part: 'server' | 'volume', name: string, wish: string) {
+export async function isCarriedOut(run: Run<unknown>, part: Part, name: string, wish: string) {
+  return hasCarriedOut(await run.deps.compute[part](run.project, name), part, wish)
+}
+
+/** Whether the machine has taken a change back by that wish, or has nothing left that could be: a lost one never will. */
+export async function isTakenBack(run: Run<unknown>, part: Part, name: string, wish: string) {
   const facts = await run.deps.compute[part](run.project, name)
+  if (!facts || facts.status === 'GONE' || (facts.wish === wish && facts.status === 'ERROR')) return true
+  return hasCarriedOut(facts, part, wish)
+}
+
+function hasCarriedOut(facts: Facts | undefined, part: Part, wish: string): boolean {
   if (facts?.status === 'GONE') throw new Permanent(`The ${part} of the instance is gone.`)
   if (facts?.wish !== wish) return false
   if (facts.fault !== undefined) throw new Permanent(facts.fault)
   return true
-}
-
-/** Whether the machine has taken a change back by that wish, or has nothing left that could be: a lost one never will. */
-export async function isTakenBack(run: Run<unknown>, part: 'server' | 'volume', name: string, wish: string) {
-  const facts = await run.deps.compute[part](run.project, name)
-  if (!facts || facts.status === 'GONE' || (facts.wish === wish && facts.status === 'ERROR')) return true
-  return isCarriedOut(run, part, name, wish)
 }

@@ -10,7 +10,7 @@ interface Run {
   project: string
   instance: string
 }
-type Part = 'server' | 'volume'
+export type Part = 'server' | 'volume'
 
 /** Whether it is there. Throws Permanent if it cannot be. */
 export function isActive(facts: Facts | undefined): boolean {

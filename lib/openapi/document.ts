@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { REQUEST_ID_HEADER } from '../kit/http/pipeline.ts'
 import { type Route, wholePath } from '../kit/http/route.ts'
 import { Id } from '../kit/http/schemas.ts'
 import { faultSchema, isAuthorized, REASONS, refusalsOf } from './faults.ts'
@@ -126,7 +127,7 @@ function bodyOf(route: Route<never>, shape: Shapes): Json {
   }
 }
 
-const HEADERS = { 'X-OpenStack-Request-Id': { $ref: '#/components/headers/RequestId' } }
+const HEADERS = { [REQUEST_ID_HEADER]: { $ref: '#/components/headers/RequestId' } }
 
 function success({ answers: { status, body, type } }: Route<never>, shape: Shapes): Json {
   if (status >= 400) return {}

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { routes } from '../../functions/api.ts'
-import { MachineFacts, ServiceStatus } from '../../lib/contracts/conductor.ts'
 import { sagas } from '../../lib/instances/index.ts'
-import { type Instance, operatingStatusOf, statusOf, type Task } from '../../lib/instances/instance.ts'
+import { operatingStatusOf, statusOf } from '../../lib/instances/instance.ts'
 import { OperationAnswer } from '../../lib/operations/schemas.ts'
+import { facts, servers, services, tasks } from '../instances/facts.ts'
 
 const PAGE = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'operations.md'), 'utf8')
 
@@ -27,34 +27,9 @@ const firstCells = (head: string) => tableOf(head).map(([cell = '']) => cell)
 const listed = (cell = '') => cell.split(', ').filter(name => name !== '')
 const sorted = (words: Iterable<string>) => [...new Set(words)].sort()
 
-// A record, so that the compiler asks for each new task here.
-const TASKS: Record<Task, true> = {
-  NONE: true,
-  BUILDING: true,
-  DELETING: true,
-  REBOOTING: true,
-  RESIZING: true,
-  UPGRADING: true,
-  UPDATING: true,
-  BUILDING_ERROR_VOLUME: true,
-  BUILDING_ERROR_SERVER: true,
-  BUILDING_ERROR_TIMEOUT_GA: true,
-}
-const tasks = Object.keys(TASKS).filter((task): task is Task => task in TASKS)
-const servers = [undefined, ...MachineFacts.shape.status.options]
-const services = [undefined, ...ServiceStatus.options]
-
 /** Whatever an instance can be. */
 const everyInstance = tasks.flatMap(task =>
-  servers.flatMap(server =>
-    services.map(
-      (service): Pick<Instance, 'task' | 'server' | 'service'> => ({
-        task,
-        ...(server && { server: { status: server } }),
-        ...(service && { service: { status: service, at: 1_000, sent: 1 } }),
-      }),
-    ),
-  ),
+  servers.flatMap(server => services.map(service => facts(task, server, service))),
 )
 
 describe('docs/operations.md', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { scenarios, theInstance } from '../laws/scenarios.ts'
-import { type Sent, send } from '../sim/api.ts'
+import { asked, type Sent } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
 
 const XML = { 'content-type': 'application/xml' }
@@ -11,7 +11,7 @@ const DATASTORES = '/mgmt/datastore-versions'
 async function setUp() {
   const world = await new World().open()
   const ask = async (method: string, path: string, more: Partial<Sent> = {}) => {
-    const answer = await world.request(platform => send(platform, { method, path, ...more }))
+    const answer = await asked(world, { method, path, ...more })
     const text = answer?.text ?? ''
     return { status: answer?.status, text, body: text.startsWith('{') ? JSON.parse(text) : undefined }
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { type Instance, instances } from '../../lib/instances/instance.ts'
 import { scenarios, theInstance } from '../laws/scenarios.ts'
-import { type Sent, send } from '../sim/api.ts'
+import { asked, type Sent } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
 
 const admin = { roles: 'admin', path: '/mgmt/instances/ID/action' }
@@ -71,13 +71,13 @@ describe.each(STATES)('an instance that %s', (_, facts, takes) => {
     const { id, project } = (await theInstance(world))!
     const item = (await instances.get(world.store, project, id))!
     await world.store.transact([instances.replace(item, { ...item.body, ...facts })])
-    const answered: [string, number | undefined][] = []
+    const answers: [string, number | undefined][] = []
     for (const [name, sent] of Object.entries(ALL)) {
       const path = `${sent.path?.replace('ID', id)}?dry_run=true`
-      const answer = await world.request(platform => send(platform, { method: 'POST', ...sent, path }))
-      answered.push([name, answer?.status === 200 ? 202 : answer?.status])
+      const answer = await asked(world, { method: 'POST', ...sent, path })
+      answers.push([name, answer?.status === 200 ? 202 : answer?.status])
     }
     const taken = Object.keys(Object.assign({}, ...takes))
-    expect(answered).toEqual(Object.keys(ALL).map(name => [name, taken.includes(name) ? 202 : 422]))
+    expect(answers).toEqual(Object.keys(ALL).map(name => [name, taken.includes(name) ? 202 : 422]))
   })
 })

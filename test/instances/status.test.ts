@@ -2,42 +2,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { MachineFacts, ServiceStatus } from '../../lib/contracts/conductor.ts'
-import {
-  HEARTBEAT_EXPIRY_MS,
-  type Instance,
-  operatingStatusOf,
-  statusOf,
-  type Task,
-} from '../../lib/instances/instance.ts'
+import { HEARTBEAT_EXPIRY_MS, operatingStatusOf, statusOf } from '../../lib/instances/instance.ts'
+import { type Facts, facts, servers, services, tasks } from './facts.ts'
 
 /** Every word that clients know, of the reference (3.1). */
 const WORDS = `ACTIVE BUILD ERROR REBOOT RESIZE SHUTDOWN UPGRADE RESTART_REQUIRED PROMOTE EJECT DETACH BACKUP UNKNOWN`
 const OPERATING = ` ACTIVE BLOCKED SHUTDOWN DELETED FAILED BUILD PROMOTE EJECT LOGGING ERROR NEW RESTART_REQUIRED HEALTHY RESTARTING`
-
-// A record, so that the compiler asks for each new task here.
-const TASKS: Record<Task, true> = {
-  NONE: true,
-  BUILDING: true,
-  DELETING: true,
-  REBOOTING: true,
-  RESIZING: true,
-  UPGRADING: true,
-  UPDATING: true,
-  BUILDING_ERROR_VOLUME: true,
-  BUILDING_ERROR_SERVER: true,
-  BUILDING_ERROR_TIMEOUT_GA: true,
-}
-const tasks = Object.keys(TASKS).filter((task): task is Task => task in TASKS)
-const servers = [undefined, ...MachineFacts.shape.status.options]
-const services = [undefined, ...ServiceStatus.options]
-
-type Facts = Pick<Instance, 'task' | 'server' | 'service'>
-const facts = (task: Task, server: (typeof servers)[number], service?: (typeof services)[number]): Facts => ({
-  task,
-  ...(server && { server: { status: server } }),
-  ...(service && { service: { status: service, at: 1_000, sent: 1 } }),
-})
 
 describe('the status words', () => {
   it('are of the closed lists, whatever the facts', () => {

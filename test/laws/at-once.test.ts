@@ -2,10 +2,9 @@ import { describe, expect, it } from '@jest/globals'
 import { instances, statusOf } from '../../lib/instances/instance.ts'
 import { isOver } from '../../lib/kit/saga/saga.ts'
 import { OWN_LIMITS, ownLimits } from '../../lib/quotas/quota.ts'
-import type { Sent } from '../sim/api.ts'
+import { asked, type Sent } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
-import { asked, records } from './asking.ts'
-import { expectItsMachine, PROJECT, scenarios, theInstance, usedQuota } from './scenarios.ts'
+import { expectItsMachine, PROJECT, records, scenarios, theInstance, usedQuota } from './scenarios.ts'
 import { operationId, recordOf } from './steering.ts'
 
 /** A change without a saga of its own: what the request does is all there is. */

@@ -3,7 +3,7 @@ import { serverOf, statusOf, volumeOf } from '../../lib/instances/instance.ts'
 import { isOver, type SagaRecord } from '../../lib/kit/saga/saga.ts'
 import type { Facts } from '../../lib/platform/compute/compute.ts'
 import { observe } from '../../lib/platform/compute/facts.ts'
-import { send } from '../sim/api.ts'
+import { asked } from '../sim/api.ts'
 import { HOST_ID, hostTopic } from '../sim/names.ts'
 import { World } from '../sim/world.ts'
 import { PROJECT, type Scenario, scenarios, theInstance, usedQuota } from './scenarios.ts'
@@ -39,7 +39,7 @@ const stands = (world: World, id: string, status: SagaRecord['status']) =>
 
 async function act(world: World, method: string, path: string, body: unknown, roles = 'member') {
   const { id } = (await theInstance(world))!
-  return world.request(platform => send(platform, { method, path: path.replace('ID', id), body, roles }))
+  return asked(world, { method, path: path.replace('ID', id), body, roles })
 }
 const REBUILD = { rebuild: { image_id: '00000000-0000-4000-8000-000000000000' } }
 
@@ -79,13 +79,13 @@ it('an instance without its server takes a rebuild, and nothing that would wait 
   expect((await world.request(platform => steered(platform, 'cancel', id)))?.[0]).toBe(202)
   await world.until('end', async () => ((await world.sagas()) as SagaRecord[]).every(isOver))
   expect((await theInstance(world))?.server?.status).toBe('GONE')
-  const asked: [string, string, unknown, string?][] = [
+  const refused: [string, string, unknown, string?][] = [
     ['PUT', '/instances/ID', { instance: { datastore_version: '18' } }],
     ['PUT', '/instances/ID', { instance: { access: { is_public: true } } }],
     ['POST', '/mgmt/instances/ID/action', { reboot: {} }, 'admin'],
     ['POST', '/mgmt/instances/ID/action', { stop: {} }, 'admin'],
   ]
-  for (const [method, path, body, roles] of asked) {
+  for (const [method, path, body, roles] of refused) {
     expect([body, (await act(world, method, path, body, roles))?.status]).toEqual([body, 422])
   }
   expect((await act(world, 'POST', '/mgmt/instances/ID/action', REBUILD, 'admin'))?.status).toBe(202)

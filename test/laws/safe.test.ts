@@ -1,9 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
 import { commands } from '../../lib/guests/guest.ts'
-import type { Answer, Sent } from '../sim/api.ts'
+import { type Answer, asked, type Sent } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
-import { asked, records } from './asking.ts'
-import { PROJECT, scenarios, theInstance, usedQuota } from './scenarios.ts'
+import { PROJECT, records, scenarios, theInstance, usedQuota } from './scenarios.ts'
 
 const BODY = {
   instance: {

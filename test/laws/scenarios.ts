@@ -1,4 +1,5 @@
 import { expect } from '@jest/globals'
+import { type AuditRecord, audits } from '../../lib/audit/audit.ts'
 import { guestTopic } from '../../lib/contracts/conductor.ts'
 import type { TaskmanagerMethods } from '../../lib/contracts/taskmanager.ts'
 import { commands, guests } from '../../lib/guests/guest.ts'
@@ -203,6 +204,10 @@ export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
     cancelled: world => scenarios.rebuild.failed?.(world) ?? Promise.resolve(false),
   },
 }
+
+/** What the audit has, the latest first. */
+export const records = async (world: World): Promise<AuditRecord[]> =>
+  (await audits.list(world.store, PROJECT, { limit: 100 })).map(({ body }) => body)
 
 /** What the project has of its quota. */
 export async function usedQuota(world: World): Promise<Record<string, number>> {

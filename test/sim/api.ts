@@ -4,6 +4,7 @@ import type { ApiEvent } from '../../lib/kit/http/pipeline.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { wire } from '../../lib/wiring/current.ts'
 import { contextOf, proxyEvent } from '../../local/events.ts'
+import type { World } from './world.ts'
 
 /** A request of a user whom the authorizer knows. A body that is a string is sent as it is; paths are those after the project. */
 export interface Sent {
@@ -22,8 +23,11 @@ export interface Answer {
   text: string
 }
 
-/** Asks the API's function, as a gateway does. */
-export async function send(platform: Platform, sent: Sent): Promise<Answer> {
+/** Asks the API's function, as a gateway does; undefined if the control plane died over it. */
+export const asked = (world: World, sent: Sent): Promise<Answer | undefined> =>
+  world.request(platform => send(platform, sent))
+
+async function send(platform: Platform, sent: Sent): Promise<Answer> {
   const { method, path, body, headers = {}, user = 'u1', project = 'p1', roles = 'member' } = sent
   wire(platform)
   const [where = '', search = ''] = path.split('?')

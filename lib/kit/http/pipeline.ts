@@ -67,6 +67,8 @@ export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> 
   }
 }
 
+/** The header that tells a request's id. */
+export const REQUEST_ID_HEADER = 'X-OpenStack-Request-Id'
 const REQUEST_ID = /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** The id that the client goes by, for the log only: nothing is found or written by it. */
@@ -79,7 +81,7 @@ function tag(
   response: APIGatewayProxyResult | null | undefined,
   { trip }: { trip?: { call: { requestId: string } } },
 ): void {
-  if (response && trip) response.headers = { ...response.headers, 'X-OpenStack-Request-Id': trip.call.requestId }
+  if (response && trip) response.headers = { ...response.headers, [REQUEST_ID_HEADER]: trip.call.requestId }
 }
 
 /** JSON or XML: answers by the path's suffix, else by `Accept`; requests by `Content-Type`. Throws 415. */
