@@ -1,24 +1,34 @@
-// Who may import whom (docs/architecture.md). `scripts/verify.ts` plants a violation of each rule and sees it refused.
-const VERB = '^lib/(?!kit|platform|contracts|wiring|datastores)([^/]+)/'
-/** `[noun folder, its model files]`: what other nouns may import of it. */
-const MODELS = [
-  '^lib/instances/instance\\.ts$',
-  '^lib/instances/tombstone\\.ts$',
-  '^lib/root/root\\.ts$',
-  '^lib/databases/database\\.ts$',
-  '^lib/users/(user|names)\\.ts$',
-  '^lib/guests/guest\\.ts$',
-  '^lib/flavors/(flavor|view)\\.ts$',
-  '^lib/quotas/quota\\.ts$',
-  '^lib/operations/operation\\.ts$',
-  '^lib/identity/account\\.ts$',
-  '^lib/ssl/ssl\\.ts$',
-  '^lib/[^/]+/schemas\\.ts$',
-]
-const BACKENDS = '^lib/platform/([^/]+)/(?!\\1\\.ts$|facts\\.ts$)'
+// Who may import whom (docs/architecture.md). test/boundaries/ plants a violation of each rule and sees it refused.
+
+const LADDER = require('./scripts/ladder.cjs')
+
+const folders = list => `^(${list.join('|')})/`
+
+/** For each folder a rule against whatever stands beside or above it. */
+const ladder = LADDER.flatMap((rung, height) =>
+  rung.map(folder => {
+    const above = LADDER.slice(height).flat()
+    return {
+      name: `ladder-${folder.replace('/', '-')}`,
+      severity: 'error',
+      from: { path: folders([folder]) },
+      to: { path: folders(above), pathNot: folders([folder]) },
+    }
+  }),
+)
+
+/** A backend is a folder of lib/platform; the files beside the folders are everybody's. */
+const BACKENDS = '^lib/platform/[^/]+/'
 
 module.exports = {
   forbidden: [
+    ...ladder,
+    {
+      name: 'lib-folders-are-on-the-ladder',
+      severity: 'error',
+      from: { path: '^lib/', pathNot: folders(LADDER.flat()) },
+      to: {},
+    },
     {
       name: 'no-cycles',
       severity: 'error',
@@ -28,91 +38,56 @@ module.exports = {
     {
       name: 'no-orphans',
       severity: 'error',
-      from: { orphan: true, path: '^(lib|functions|guest-agent|host|local)/', pathNot: '(main|serve)\\.ts$' },
+      from: {
+        orphan: true,
+        path: '^(lib|functions|guest-agent|agent-bundle|host|local)/',
+        pathNot: '(main|serve)\\.ts$',
+      },
       to: {},
-    },
-    {
-      name: 'lib-stays-inside',
-      severity: 'error',
-      from: { path: '^lib/' },
-      to: { path: '^(functions|guest-agent|host|local|localstack|test|bench|scripts)/' },
-    },
-    {
-      name: 'kit-knows-no-databases',
-      severity: 'error',
-      from: { path: '^lib/kit/' },
-      to: { path: '^lib/', pathNot: ['^lib/kit/', '^lib/platform/([^/]+)/\\1\\.ts$'] },
-    },
-    {
-      name: 'contracts-know-models-only',
-      severity: 'error',
-      from: { path: '^lib/contracts/' },
-      to: { path: '^lib/', pathNot: ['^lib/(kit|contracts)/', ...MODELS] },
-    },
-    {
-      name: 'nouns-know-models-of-nouns',
-      severity: 'error',
-      from: { path: VERB, pathNot: ['^lib/[^/]+/(routes|index)\\.ts$'] },
-      to: { path: VERB, pathNot: ['^lib/$1/', ...MODELS] },
     },
     {
       name: 'verbs-never-import-verbs',
       severity: 'error',
-      from: { path: '^lib/instances/(create|delete|reset-status|restart|resize|rename)\\.ts$' },
-      to: { path: '^lib/instances/(create|delete|reset-status|restart|resize|rename)\\.ts$' },
+      from: { path: '^lib/[^/]+/verbs/' },
+      to: { path: '^lib/[^/]+/verbs/' },
     },
     {
-      name: 'index-is-for-functions',
+      name: 'steps-know-no-verbs',
       severity: 'error',
-      from: { pathNot: '^(functions|test)/' },
-      to: { path: '^lib/[^/]+/index\\.ts$' },
+      from: { path: '^lib/[^/]+/steps/' },
+      to: { path: '^lib/[^/]+/verbs/' },
     },
     {
       name: 'backends-are-wired',
       severity: 'error',
-      from: {
-        pathNot: [
-          '^lib/wiring/',
-          '^guest-agent/(main|queues)\\.ts$',
-          '^host/main\\.ts$',
-          '^(local|localstack|test|bench)/',
-          '^scripts/deploy-(init|agent)\\.ts$',
-          BACKENDS,
-        ],
-      },
+      from: { path: '^(lib|functions)/', pathNot: ['^lib/wiring/', '^lib/platform/'] },
       to: { path: BACKENDS },
     },
     {
       name: 'aws-in-platform',
       severity: 'error',
-      // The services' suite makes tables and buckets, as a deployment does.
-      from: { pathNot: '^(lib/platform|test/services)/' },
+      from: { path: '^(lib|functions|guest-agent|agent-bundle|host|local)/', pathNot: '^lib/platform/' },
       to: { path: '(^|/)@aws-sdk/' },
     },
     {
       name: 'control-plane-loads-no-driver',
       severity: 'error',
-      from: { path: '^(lib/(?!datastores/[^/]+/)|functions/|local/)' },
-      to: { path: '^lib/datastores/[^/]+/(?!manifest\\.ts$)' },
+      from: { path: '^(lib|functions|local)/', pathNot: '^lib/datastores/' },
+      to: { path: '^lib/datastores/[^/]+/', pathNot: '^lib/datastores/[^/]+/manifest\\.ts$' },
     },
     {
       name: 'agent-sees-little',
       severity: 'error',
       from: { path: '^guest-agent/' },
       to: {
-        path: '^(lib|functions|host|local)/',
-        pathNot: [
-          '^lib/contracts/(guest|conductor)\\.ts$',
-          '^lib/(kit|datastores)/',
-          '^lib/platform/(queue|objects)/',
-          '^lib/wiring/system\\.ts$',
-        ],
+        path: '^(lib|functions)/',
+        pathNot: '^lib/(ports|kit|contracts|datastores|platform/queue|wiring)/',
       },
     },
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^(build|\\.venv|\\.coffer)' },
+    exclude: { path: '^(build|\\.coffer)' },
     parser: 'swc',
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: 'specify',

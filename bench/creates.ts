@@ -2,7 +2,8 @@ import { type ForkOptions, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { login, type Session, tempDir, wipe } from '../test/e2e/coffer.ts'
+import { login, type Session, wipe } from '../test/e2e/coffer.ts'
+import { tempDir } from '../test/e2e/temp-dir.ts'
 import { ANN } from './create.ts'
 import { withoutQuota } from './idle.ts'
 import { load, type Shot } from './load.ts'
@@ -10,11 +11,11 @@ import { noteRequests } from './requests.ts'
 import type { Note } from './table.ts'
 import { usageOf } from './usage.ts'
 
-const MANY = 1_000
+const CREATES = 1_000
 const RUNS = 3
-const LONGEST_MS = 300_000
-/** Often enough for a figure of seconds, and no load. */
-const LOOK_MS = 200
+const MAX_MS = 300_000
+/** Often enough to measure seconds, and rarely enough to be no load. */
+const POLL_MS = 200
 const RATE = '1000000000'
 
 /** A control plane with simulated guests, see `cloud.ts`. */
@@ -23,12 +24,12 @@ interface Simulated {
   base: string
   pid: number
   demo: Session
-  /** From now on what is asked for is carried out. */
-  work(): void
+  /** Starts the consumers: from now on creates are carried out. */
+  startConsumers(): void
   end(): Promise<void>
 }
 
-async function simulated(): Promise<Simulated> {
+async function startSimulated(): Promise<Simulated> {
   const dataDir = join(tempDir(), 'data')
   const options: ForkOptions = {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
@@ -45,7 +46,7 @@ async function simulated(): Promise<Simulated> {
     base,
     pid: child.pid ?? 0,
     demo,
-    work: () => void child.send('work'),
+    startConsumers: () => void child.send('work'),
     async end() {
       const exited = once(child, 'exit')
       child.disconnect()
@@ -55,27 +56,29 @@ async function simulated(): Promise<Simulated> {
   }
 }
 
-/** Creates of a project without quota, as requests: authorizer, throttle and usage plans are on, what they ask for is not carried out. */
+/**
+ * Create requests of a project without quota. Authorizer, throttle and usage plans are on; no create is carried out.
+ */
 export async function benchCreateRequests(note: Note): Promise<void> {
-  const cloud = await simulated()
+  const cloud = await startSimulated()
   await noteRequests(cloud, 'POST instances, not carried out', create(cloud.demo), note)
   await cloud.end()
 }
 
-/** A thousand creates, asked over 16 connections, carried out by one process together with their simulated guests. */
+/** A thousand creates, requested over 16 connections and carried out by one process with their simulated guests. */
 export async function benchThousand(note: Note): Promise<void> {
   const times: number[] = []
   const cpus: number[] = []
   for (let run = 0; run < RUNS; run++) {
-    const cloud = await simulated()
-    cloud.work()
+    const cloud = await startSimulated()
+    cloud.startConsumers()
     const before = usageOf(cloud.pid).cpu
     const start = performance.now()
-    const asked = await load(cloud.base, 16, LONGEST_MS, create(cloud.demo), MANY)
-    if (asked.statuses['200'] !== MANY) throw new Error(`answered ${JSON.stringify(asked.statuses)}`)
-    while ((await ended(cloud)) < MANY) await sleep(LOOK_MS)
+    const { statuses } = await load(cloud.base, 16, MAX_MS, create(cloud.demo), CREATES)
+    if (statuses['200'] !== CREATES) throw new Error(`answered ${JSON.stringify(statuses)}`)
+    while ((await countDone(cloud)) < CREATES) await sleep(POLL_MS)
     times.push((performance.now() - start) / 1_000)
-    cpus.push(((usageOf(cloud.pid).cpu - before) / MANY) * 1_000)
+    cpus.push(((usageOf(cloud.pid).cpu - before) / CREATES) * 1_000)
     await cloud.end()
   }
   note('1,000 creates → ACTIVE, simulated guests in the same process', times, 's')
@@ -90,15 +93,16 @@ const create =
     headers: { 'x-auth-token': token, 'content-type': 'application/json' },
     body: JSON.stringify({ instance: { name: 'many', flavorRef: 1, volume: { size: 1 }, ...ANN } }),
   })
-/** How many creates have ended well. Throws if one has failed. */
-async function ended({ base }: Simulated): Promise<number> {
+
+/** How many creates are done. Throws if one has failed. */
+async function countDone({ base }: Simulated): Promise<number> {
   const text = await (await fetch(`${base}/metrics`)).text()
-  const of = (status: string) =>
+  const count = (status: string) =>
     Number(
       new RegExp(`^coffer_operations_ended_total\\{name="create_instance",status="${status}"\\} (\\d+)`, 'm').exec(
         text,
       )?.[1] ?? 0,
     )
-  if (of('FAILED') > 0) throw new Error(`${of('FAILED')} creates failed`)
-  return of('DONE')
+  if (count('FAILED') > 0) throw new Error(`${count('FAILED')} creates failed`)
+  return count('DONE')
 }

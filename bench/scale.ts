@@ -1,5 +1,5 @@
 import { wipe } from '../test/e2e/coffer.ts'
-import { get, type Measured, measured, seeded } from './requests.ts'
+import { get, type Measured, measure, startSeeded } from './requests.ts'
 import { median, type Note } from './table.ts'
 
 const COUNTS = [100, 10_000, 100_000]
@@ -8,29 +8,32 @@ const RUNS = 5
 const RUN_MS = 1_500
 const GOLDEN = 0.618_033_988_75
 
-/** Whether what one instance costs depends on how many there are: the clouds are asked in turn. */
+/**
+ * Whether a request's cost depends on the number of instances. The clouds take turns, so that other load affects all
+ * alike.
+ */
 export async function benchScale(note: Note): Promise<void> {
   const clouds = []
-  for (const count of COUNTS) clouds.push({ count, ...(await seeded(count)) })
-  // As far apart as can be, and the same for each cloud.
+  for (const count of COUNTS) clouds.push({ count, ...(await startSeeded(count)) })
+  // Multiples of the golden ratio: ids spread evenly, the same positions in each cloud.
   let turn = 0
   const pick = (ids: string[]) => ids[Math.floor(((turn++ * GOLDEN) % 1) * ids.length)] ?? ''
   const kinds = {
     'GET an instance': (ids: string[]) => `/instances/${pick(ids)}`,
     'GET instances, the first 20': () => '/instances',
-    // Records that were never read before, as a machine's tenants hardly do.
+    // Reads records that are not in any cache: the worst case.
     'GET instances, 20 after a random one': (ids: string[]) => `/instances?marker=${pick(ids)}`,
   }
-  for (const [what, pathOf] of Object.entries(kinds)) {
+  for (const [title, pathOf] of Object.entries(kinds)) {
     const runs = new Map<number, Measured[]>(COUNTS.map(count => [count, []]))
     for (let run = -1; run < RUNS; run++) {
       for (const { count, coffer, demo, ids } of clouds) {
-        const one = await measured(coffer, CONNECTIONS, RUN_MS, () => get(demo, pathOf(ids))())
-        // The first is to warm up.
-        if (run >= 0) runs.get(count)?.push(one)
+        const measurement = await measure(coffer, CONNECTIONS, RUN_MS, () => get(demo, pathOf(ids))())
+        // The first run warms up.
+        if (run >= 0) runs.get(count)?.push(measurement)
       }
     }
-    noteScale(what, runs, note)
+    noteScale(title, runs, note)
   }
   for (const { coffer } of clouds) {
     await coffer.stop()
@@ -38,10 +41,10 @@ export async function benchScale(note: Note): Promise<void> {
   }
 }
 
-function noteScale(what: string, runs: Map<number, Measured[]>, note: Note): void {
-  const least = (runs.get(COUNTS[0] ?? 0) ?? []).map(({ cpu }) => cpu)
+function noteScale(title: string, runs: Map<number, Measured[]>, note: Note): void {
+  const fewest = (runs.get(COUNTS[0] ?? 0) ?? []).map(({ cpu }) => cpu)
   for (const [count, measurements] of runs) {
-    const name = `${what}, of ${count.toLocaleString('en')}`
+    const name = `${title}, of ${count.toLocaleString('en')}`
     note(
       name,
       measurements.map(({ perSecond }) => perSecond),
@@ -49,6 +52,6 @@ function noteScale(what: string, runs: Map<number, Measured[]>, note: Note): voi
     )
     const cpus = measurements.map(({ cpu }) => cpu)
     note(`${name}: CPU`, cpus, 'µs/request')
-    note(`${name}: CPU, compared with the fewest`, [median(cpus) / median(least)], '×')
+    note(`${name}: CPU, compared with the fewest`, [median(cpus) / median(fewest)], '×')
   }
 }

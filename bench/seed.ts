@@ -1,23 +1,26 @@
 import { join } from 'node:path'
-import { type Instance, instances, pointers } from '../lib/instances/instance.ts'
-import { sqliteStore } from '../lib/platform/store/sqlite.ts'
-import type { Change } from '../lib/platform/store/store.ts'
+import { type Instance, instances, projectIndex } from '../lib/model/instance.ts'
+import { sqliteStore } from '../lib/platform/store/sqlite/store.ts'
+import type { Change } from '../lib/ports/store.ts'
 import { systemClock, systemRandom } from '../lib/wiring/system.ts'
 
-/** Instances in one transaction: two records each, of the 100 that it may have. */
-const AT_ONCE = 50
+/** Instances in one transaction, which may have 100 records: each takes two. */
+const BATCH_SIZE = 50
 
-/** Writes that many ACTIVE instances of a project into the store of a data directory that nobody serves; their ids in order. */
+/**
+ * Writes ACTIVE instances of a project into the store of a data directory that no cloud uses; returns their ids,
+ * sorted.
+ */
 export async function seed(dataDir: string, project: string, count: number): Promise<string[]> {
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock: systemClock })
-  // In order, so that each page is written once.
+  // Sorted, so that SQLite writes each page once.
   const ids = Array.from({ length: count }, () => systemRandom.uuid()).sort()
-  for (let from = 0; from < count; from += AT_ONCE) {
+  for (let from = 0; from < count; from += BATCH_SIZE) {
     const changes = ids
-      .slice(from, from + AT_ONCE)
+      .slice(from, from + BATCH_SIZE)
       .flatMap((id): Change[] => [
         instances.create(project, id, instance(project, id)),
-        pointers.create('*', id, { project }),
+        projectIndex.create('*', id, { project }),
       ])
     await store.transact(changes)
   }
@@ -46,6 +49,6 @@ function instance(project: string, id: string): Instance {
     },
     task: 'NONE',
     server: { status: 'ACTIVE', addresses: [{ address: '127.9.9.9', port: 5432, type: 'private' }] },
-    service: { status: 'healthy', at: now, sent: 1 },
+    agentReport: { status: 'healthy', at: now, sequence: 1 },
   }
 }

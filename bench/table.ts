@@ -2,30 +2,30 @@ import { writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 
-/** How a figure is noted: what, its repetitions, unit. */
-export type Note = (what: string, values: number[], unit?: string) => void
+/** Notes a measurement: its title, the values of its repetitions, and their unit (`ms` by default). */
+export type Note = (title: string, values: number[], unit?: string) => void
 
 interface Row {
-  what: string
+  title: string
   median: number
   p95: number
   unit: string
   runs: number
 }
 
-/** The one table of a run. `print` shows it and writes it as JSON beside this file. */
+/** The table of a run. `print` prints it and writes it as JSON beside this file. */
 export function table(): { note: Note; print(): void } {
   const rows: Row[] = []
   return {
-    note(what, values, unit = 'ms') {
-      const at = (share: number) => rounded(quantile(values, share))
-      rows.push({ what, median: at(0.5), p95: at(0.95), unit, runs: values.length })
-      console.log(`${what}: ${at(0.5)} ${unit}`)
+    note(title, values, unit = 'ms') {
+      const quantileOf = (share: number) => round(quantile(values, share))
+      rows.push({ title, median: quantileOf(0.5), p95: quantileOf(0.95), unit, runs: values.length })
+      console.log(`${title}: ${quantileOf(0.5)} ${unit}`)
     },
     print() {
       const machine = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, load: loadavg() }
       console.log(
-        `Node.js ${machine.node}, ${machine.cores} × ${machine.cpu}, load ${machine.load.map(rounded).join(' ')}`,
+        `Node.js ${machine.node}, ${machine.cores} × ${machine.cpu}, load ${machine.load.map(round).join(' ')}`,
       )
       console.table(rows)
       const path = join(import.meta.dirname, 'latest.json')
@@ -35,9 +35,9 @@ export function table(): { note: Note; print(): void } {
   }
 }
 
-const rounded = (value: number) => Math.round(value * 100) / 100
+const round = (value: number) => Math.round(value * 100) / 100
 
-/** The value below which that share of the values is. */
+/** The value below which that share (0 to 1) of the values lies. */
 export function quantile(values: number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
@@ -45,15 +45,16 @@ export function quantile(values: number[], share: number): number {
 
 export const median = (values: number[]) => quantile(values, 0.5)
 
-/** How long the work takes, in milliseconds. */
-export async function timed(work: () => Promise<unknown>): Promise<number> {
+/** Runs the work; returns how long it took, in milliseconds. */
+export async function measureMs(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now()
   await work()
   return performance.now() - start
 }
 
-export async function repeated(count: number, work: () => Promise<unknown>): Promise<number[]> {
+/** Runs the work `count` times; returns the milliseconds of each. */
+export async function repeatMs(count: number, work: () => Promise<unknown>): Promise<number[]> {
   const times: number[] = []
-  for (let run = 0; run < count; run++) times.push(await timed(work))
+  for (let run = 0; run < count; run++) times.push(await measureMs(work))
   return times
 }

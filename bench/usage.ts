@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { processesOf } from '../test/e2e/coffer.ts'
 
-/** CPU seconds that a process has used, and its memory in MB: resident, and its own share of it (proportional). */
+/** A process's CPU seconds, and its memory in MB: resident (`rss`), and with shared pages counted in part (`pss`). */
 export function usageOf(pid: number): { cpu: number; rss: number; pss: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   const field = (file: string, name: string) =>
     Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'))?.[1]) / 1024
-  // Its 14th and 15th fields, in ticks of 10 ms on every Linux.
+  // utime and stime, the 14th and 15th fields, in ticks of 10 ms.
   const cpu = (Number(stat[11]) + Number(stat[12])) / 100
   return { cpu, rss: field('status', 'VmRSS'), pss: field('smaps_rollup', 'Pss') }
 }
@@ -17,7 +17,7 @@ export interface Part {
   pid: number
 }
 
-/** The processes of a local cloud that are ours, by their arguments. */
+/** Coffer's own processes of a local cloud, without the databases. */
 export function partsOf({ dataDir, pid: control }: { dataDir: string; pid: number }): Part[] {
   const others = processesOf(dataDir).filter(({ pid }) => pid !== control)
   return [{ name: 'control plane', pid: control }, ...others.flatMap(({ pid, args }): Part[] => partOf(pid, args))]

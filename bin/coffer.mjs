@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The commands of package.json begin here, on whatever Node.js started npm (18 or newer): it installs what the lockfile
-// asks for if needed, and hands over to the project's own Node.js.
+// The entry of all commands in package.json, on whatever Node.js runs npm (18 or newer). It installs the lockfile's
+// packages if they are missing or outdated, and runs the command on the project's own Node.js.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -21,27 +21,27 @@ if (Number(process.versions.node.split('.')[0]) < 18) {
 
 const node = join(root, 'node_modules', 'node', 'bin', 'node')
 const stamp = join(root, 'node_modules', '.coffer-lock')
-const wanted = createHash('sha256')
+const lockHash = createHash('sha256')
   .update(readFileSync(join(root, 'package-lock.json')))
   .digest('hex')
 
-function installed() {
+function isInstalled() {
   try {
-    return readFileSync(stamp, 'utf8') === wanted && existsSync(node)
+    return readFileSync(stamp, 'utf8') === lockHash && existsSync(node)
   } catch {
     return false
   }
 }
 
-if (!installed()) {
-  process.stderr.write('coffer: installing what package-lock.json asks for\n')
+if (!isInstalled()) {
+  process.stderr.write('coffer: installing the packages of package-lock.json\n')
   const npm = process.env.npm_execpath
   const [program, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []]
   const args = [...first, 'ci', '--no-audit', '--no-fund', '--loglevel=error']
   const { status, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 2, 2] })
   if (status !== 0) fail(`'npm ci' failed${error ? `: ${error.message}` : ''}`)
-  if (!existsSync(node)) fail('the npm package node did not bring its program')
-  writeFileSync(stamp, wanted)
+  if (!existsSync(node)) fail('the npm package node has no program for this system')
+  writeFileSync(stamp, lockHash)
 }
 
 const jest = [
@@ -49,9 +49,9 @@ const jest = [
   '--no-warnings=ExperimentalWarning',
   join('node_modules', 'jest', 'bin', 'jest.js'),
 ]
-// Where continuous integration counts tests.
+// Continuous integration counts the tests in this report.
 const report = process.env.COFFER_JEST_REPORT ? ['--json', `--outputFile=${process.env.COFFER_JEST_REPORT}`] : []
-// An arena of memory for each thread costs a process that lives long twenty megabytes, and gains it nothing.
+// An allocator arena for each thread costs a long-running process twenty megabytes, and gains it nothing.
 const LONG_LIVED = { MALLOC_ARENA_MAX: '1' }
 const COMMANDS = {
   start: {
@@ -64,16 +64,16 @@ const COMMANDS = {
   'deploy:agent': { args: [join('scripts', 'deploy-agent.ts')] },
   test: { args: [...jest, ...report] },
   'test:services': { args: [join('scripts', 'test-services.ts'), ...report] },
-  verify: { args: [join('scripts', 'verify.ts')] },
+  verify: { args: [join('scripts', 'verify.ts'), ...report] },
   bench: { args: [join('bench', 'main.ts')] },
 }
-const chosen = COMMANDS[command]
-if (!chosen) fail(`there is no command ${command}; there are ${Object.keys(COMMANDS).join(', ')}`)
+const program = COMMANDS[command]
+if (!program) fail(`there is no command ${command}; there are ${Object.keys(COMMANDS).join(', ')}`)
 
-const env = { ...process.env, ...chosen.env, INIT_CWD: process.env.INIT_CWD ?? process.cwd() }
+const env = { ...process.env, ...program.env, INIT_CWD: process.env.INIT_CWD ?? process.cwd() }
 env.PATH = `${dirname(node)}:${join(root, 'node_modules', '.bin')}:${env.PATH}`
-const child = spawn(node, [...chosen.args, ...rest], { cwd: root, stdio: 'inherit', env })
-// A signal to this process alone is handed on; one to the group has reached the child already, which takes it once.
+const child = spawn(node, [...program.args, ...rest], { cwd: root, stdio: 'inherit', env })
+// Passes on a signal sent to this process alone. One to the group reaches the child twice, which reacts only once.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
 child.on('error', error => fail(error.message))
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)))

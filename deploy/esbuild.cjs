@@ -1,9 +1,9 @@
 const { rmSync } = require('node:fs')
 const { isBuiltin } = require('node:module')
 
-/** Only English of zod's texts, and none of pino's threads. */
-const oneLanguage = {
-  name: 'one-language',
+/** Leaves out zod's messages in other languages than English, and pino's writer threads. */
+const unusedModules = {
+  name: 'unused-modules',
   setup(build) {
     build.onResolve({ filter: /locales\/index\.js$|^thread-stream$/ }, ({ path }) => ({ path, namespace: 'none' }))
     build.onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'export {}' }))
@@ -11,8 +11,8 @@ const oneLanguage = {
 }
 
 /**
- * Node's own modules by `require`: an `import` looks at all that they export, and so loads what nobody asked for (`node:http` all
- * of fetch and WebSocket), a seventh of the time that a function takes to load.
+ * Loads Node's own modules by `require`: an `import` reads all their exports, and thereby loads modules that are not
+ * needed (`node:http` loads all of fetch and WebSocket). That would be a seventh of a function's load time.
  */
 const requiredBuiltins = {
   name: 'required-builtins',
@@ -26,15 +26,15 @@ const requiredBuiltins = {
   },
 }
 
-// One for each process, so that several can package at a time.
+// A folder for each process, so that several can package at a time.
 const outputWorkFolder = `build/esbuild-${process.pid}`
-// `sls offline` does not tidy up.
+// `sls offline` leaves it behind.
 process.on('exit', () => rmSync(outputWorkFolder, { recursive: true, force: true }))
 
-/** After a source that does not compile the plugin would leave esbuild running, and `sls` waiting for it, for ever. */
+/** Exits after a compile error: the plugin leaves esbuild running, and `sls` would wait for it for ever. */
 const GRACE_MS = 1_000
-const ending = {
-  name: 'ending',
+const exitOnError = {
+  name: 'exit-on-error',
   setup: build =>
     build.onEnd(({ errors }) => {
       if (errors.length > 0) setTimeout(() => process.exit(1), GRACE_MS)
@@ -50,11 +50,15 @@ module.exports = serverless => ({
   format: 'esm',
   outputFileExtension: '.mjs',
   mainFields: ['module', 'main'],
-  // Left out, and not looked for in node_modules either, as what is merely external would be.
+  // Left out. If it were `external`, the plugin would look for it in node_modules.
   exclude: ['pg-native'],
   outputWorkFolder,
-  // While it serves, the next change may compile.
-  plugins: [oneLanguage, requiredBuiltins, ...(serverless?.processedInput?.commands[0] === 'offline' ? [] : [ending])],
-  // CommonJS packages in it ask for Node's own modules.
+  // `sls offline` goes on after an error: the next change may compile.
+  plugins: [
+    unusedModules,
+    requiredBuiltins,
+    ...(serverless?.processedInput?.commands[0] === 'offline' ? [] : [exitOnError]),
+  ],
+  // Bundled CommonJS packages call `require` for Node's own modules.
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
 })

@@ -1,10 +1,10 @@
-/** `sls offline` knows no usage plans: it gets their keys in one list, and then checks the one that the authorizer names. */
+/** `sls offline` has no usage plans. Given their keys as one list, it checks the key that the authorizer names. */
 module.exports = class Offline {
   constructor({ service }) {
-    const flat = () => {
+    const flatten = () => {
       const { apiGateway } = service.provider
       apiGateway.apiKeys = apiGateway.apiKeys.flatMap(plan => Object.values(plan)).flat()
     }
-    this.hooks = { 'before:offline:start': flat, 'before:offline:start:init': flat }
+    this.hooks = { 'before:offline:start': flatten, 'before:offline:start:init': flatten }
   }
 }

@@ -1,9 +1,10 @@
 import middy from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
-import { EnrolRequest, enrol } from '../lib/guests/enrol.ts'
-import { Fault, reason } from '../lib/kit/errors.ts'
-import { parseJson, validated } from '../lib/kit/http/parse.ts'
-import { wired } from '../lib/wiring/current.ts'
+import { EnrolRequest, enrol } from '../lib/conductor/enrol.ts'
+import { Fault, messageOf } from '../lib/kit/errors.ts'
+import { parseAs, parseJson } from '../lib/kit/http/parse.ts'
+import { faultBody } from '../lib/trove/faults.ts'
+import { getPlatform } from '../lib/wiring/current.ts'
 
 const reply = (statusCode: number, body: unknown): APIGatewayProxyResult => ({
   statusCode,
@@ -11,15 +12,15 @@ const reply = (statusCode: number, body: unknown): APIGatewayProxyResult => ({
   body: JSON.stringify(body),
 })
 
-/** `POST /enrol`: an agent trades its secret (or its signature) for addresses, keys and credentials. */
+/** `POST /enrol`: an agent exchanges its secret (or its signature) for addresses, keys and credentials. */
 export const handler = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().handler(async event => {
   try {
     if (event.httpMethod !== 'POST') throw new Fault(404, 'The resource could not be found.')
-    const request = validated(EnrolRequest, parseJson(event.body ?? ''))
-    return reply(200, await enrol(wired(), request))
+    const request = parseAs(EnrolRequest, parseJson(event.body ?? ''))
+    return reply(200, await enrol(getPlatform(), request))
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault(500, 'An unexpected error happened.')
-    wired().log.warn({ status: fault.status, error: reason(error) }, 'enrolment refused')
-    return reply(fault.status, fault.body())
+    getPlatform().log.warn({ status: fault.status, error: messageOf(error) }, 'enrolment refused')
+    return reply(fault.status, faultBody(fault))
   }
 })

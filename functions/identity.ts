@@ -1,32 +1,32 @@
 import middy from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
-import { type Keystone, keystone } from '../lib/identity/keystone.ts'
-import { baseOf } from '../lib/kit/http/pipeline.ts'
+import { type Keystone, keystone } from '../lib/keystone/keystone.ts'
+import { baseUrl } from '../lib/kit/http/pipeline.ts'
 import type { Platform } from '../lib/platform/platform.ts'
-import { wired } from '../lib/wiring/current.ts'
+import { getPlatform } from '../lib/wiring/current.ts'
 
-let made: { platform: Platform; keystone: Keystone } | undefined
+let cached: { platform: Platform; keystone: Keystone } | undefined
 
-function service(): Keystone {
-  const platform = wired()
-  if (made?.platform === platform) return made.keystone
+function builtinKeystone(): Keystone {
+  const platform = getPlatform()
+  if (cached?.platform === platform) return cached.keystone
   const { identityService: identity } = platform
-  if (!identity) throw new Error('this way to run has an identity service of its own')
-  made = { platform, keystone: keystone({ ...platform, identity }) }
-  return made.keystone
+  if (!identity) throw new Error('the builtin identity service is not configured')
+  cached = { platform, keystone: keystone({ ...platform, identity }) }
+  return cached.keystone
 }
 
-/** API Gateway proxy events of `/identity` and below: the builtin look-alike of Keystone v3. */
+/** Handles API Gateway proxy events for `/identity` and below: the builtin implementation of Keystone v3. */
 export const handler = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().handler(async event => {
   const headers = Object.entries(event.headers).map(([name, value]) => [name.toLowerCase(), value ?? ''])
   const query = Object.entries(event.queryStringParameters ?? {}).map(([name, value]) => [name, value ?? ''])
-  const answer = await service().handle({
+  const response = await builtinKeystone().handle({
     method: event.httpMethod,
     path: event.path.replace(/^\/identity/, ''),
     query: Object.fromEntries(query),
     headers: Object.fromEntries(headers),
     body: event.body ?? undefined,
-    baseUrl: wired().publicUrl ?? baseOf(event),
+    baseUrl: getPlatform().publicUrl ?? baseUrl(event),
   })
-  return { statusCode: answer.status, headers: answer.headers, body: answer.body }
+  return { statusCode: response.status, headers: response.headers, body: response.body }
 })

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 
 /**
- * What an agent is started with: `config.json` in its folder, made from the user-data and what its machine adds. Beside
- * the folder stands `<folder>.site.json`, its `AgentSite`.
+ * What an agent is started with: `config.json` in its folder, made of the user-data and of what its machine adds. Its
+ * `AgentSite` is `<folder>.site.json`, beside the folder.
  */
 export const AgentConfig = z.object({
   userData: z.object({ instance: z.string(), generation: z.int(), secret: z.string(), enrolUrl: z.string() }),

@@ -2,11 +2,13 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exportJWK, exportPKCS8, generateKeyPair, importPKCS8, SignJWT } from 'jose'
 import { z } from 'zod'
+import { guestSubject } from '../lib/contracts/conductor.ts'
+import { backOffMs } from '../lib/kit/async/back-off.ts'
 import type { Clock, Log } from '../lib/kit/clock.ts'
-import { reason } from '../lib/kit/errors.ts'
-import { readJson, writeAtomically } from '../lib/kit/files.ts'
+import { messageOf } from '../lib/kit/errors.ts'
+import { readJson, replaceFile } from '../lib/kit/os/files.ts'
 import type { AgentConfig } from './config.ts'
-import { postJson } from './post.ts'
+import { postJson } from './post-json.ts'
 
 const SocketAccess = z.object({ kind: z.literal('socket'), address: z.string(), token: z.string() })
 
@@ -27,7 +29,7 @@ const RabbitmqAccess = z.object({
   ca: z.string().optional(),
 })
 
-/** What the control plane gave in trade. */
+/** What the control plane issues for the secret. */
 const Credentials = z.object({
   topic: z.string(),
   conductor: z.string(),
@@ -42,88 +44,106 @@ const Credentials = z.object({
 })
 export type Credentials = z.infer<typeof Credentials>
 
-/** The agent's own key and what it traded; kept in its folder, so that a restart needs no new secret. */
-const Kept = z.object({ privateKey: z.string(), credentials: Credentials.optional() })
+/** The agent's private key and its credentials: stored in its folder, so that a restart needs no new secret. */
+const PrivateState = z.object({ privateKey: z.string(), credentials: Credentials.optional() })
+type PrivateState = z.infer<typeof PrivateState>
 
-export interface Enrolment {
-  /** Trades at the first call, renews later; tries until it works or `signal` is aborted. */
-  renewed(signal: AbortSignal): Promise<Credentials>
-  current(): Credentials | undefined
+interface EnrolmentOptions {
+  /** The agent's folder. */
+  dir: string
+  config: AgentConfig
+  clock: Clock
+  log: Log
+  /** The public half of the database server's key, to be certified. */
+  tlsKey(): Promise<string>
 }
 
-const TRY_AGAIN_MS = { first: 100, most: 5_000 }
+const RETRY = { firstMs: 100, maxMs: 5_000 }
 const ANSWER_MS = 10_000
 
-/** `tlsKey`: the public half of the database server's key, to be certified. */
-export async function enrolment(
-  dir: string,
-  config: AgentConfig,
-  clock: Clock,
-  log: Log,
-  tlsKey: () => Promise<string>,
-): Promise<Enrolment> {
-  const path = join(dir, 'enrolment.json')
-  const stored = await readJson(path)
-  let kept = stored === undefined ? { privateKey: await newKey() } : Kept.parse(stored)
-  // The key is on the disk before the secret is traded with it: the trade can then be repeated.
-  const written = stored === undefined && writeAtomically(path, JSON.stringify(kept))
-  await Promise.all([written, tlsKey()])
-  const { instance, generation, secret } = config.userData
+/** The agent's trade of its one-time secret for credentials, and their renewal. */
+export class Enrolment {
+  readonly #options: EnrolmentOptions
+  readonly #path: string
+  #state: PrivateState
+  /** A renewal in progress: whoever asks meanwhile gets its result. */
+  #renewal: Promise<Credentials> | undefined
 
-  const request = async () => {
-    const key = await importPKCS8(kept.privateKey, 'EdDSA', { extractable: true })
-    if (!('credentials' in kept) || !kept.credentials) {
-      const { kty, crv, x } = await exportJWK(key)
-      return { instance, generation, secret, publicKey: { kty, crv, x }, tlsKey: await tlsKey() }
-    }
-    const at = Math.floor(clock.now() / 1000)
-    const proof = await new SignJWT({ tls: await tlsKey() })
-      .setProtectedHeader({ alg: 'EdDSA' })
-      .setIssuedAt(at)
-      .setAudience('enrol')
-      .setSubject(`guest:${instance}`)
-    return { instance, generation, proof: await proof.sign(key) }
+  private constructor(options: EnrolmentOptions, path: string, state: PrivateState) {
+    this.#options = options
+    this.#path = path
+    this.#state = state
   }
 
-  const trade = async () => {
-    const answer = await postJson(await endpoint(config), await request(), ANSWER_MS)
+  static async open(options: EnrolmentOptions): Promise<Enrolment> {
+    const path = join(options.dir, 'enrolment.json')
+    const stored = await readJson(path)
+    const state = stored === undefined ? { privateKey: await newPrivateKey() } : PrivateState.parse(stored)
+    // The key is on the disk before the secret is traded with it, so that the trade can be repeated.
+    const written = stored === undefined && replaceFile(path, JSON.stringify(state))
+    await Promise.all([written, options.tlsKey()])
+    return new Enrolment(options, path, state)
+  }
+
+  current(): Credentials | undefined {
+    return this.#state.credentials
+  }
+
+  /**
+   * Enrols at the first call, renews later. Tries until it works, or throws the last error once `signal` is aborted.
+   */
+  renew(signal: AbortSignal): Promise<Credentials> {
+    this.#renewal ??= this.#renewWithRetry(signal).finally(() => {
+      this.#renewal = undefined
+    })
+    return this.#renewal
+  }
+
+  async #renewWithRetry(signal: AbortSignal): Promise<Credentials> {
+    const { clock, log } = this.#options
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.#trade()
+      } catch (error) {
+        log.warn({ error: messageOf(error) }, 'enrolment failed')
+        if (signal.aborted) throw error
+      }
+      await clock.sleep(backOffMs(failures, RETRY), signal)
+    }
+  }
+
+  async #trade(): Promise<Credentials> {
+    const answer = await postJson(await enrolmentUrl(this.#options.config), await this.#request(), ANSWER_MS)
     const credentials = Credentials.parse(answer)
-    kept = { ...kept, credentials }
-    await writeAtomically(path, JSON.stringify(kept))
+    this.#state = { ...this.#state, credentials }
+    await replaceFile(this.#path, JSON.stringify(this.#state))
     return credentials
   }
 
-  async function tried(signal: AbortSignal): Promise<Credentials> {
-    for (let wait = TRY_AGAIN_MS.first; ; wait = Math.min(TRY_AGAIN_MS.most, wait * 2)) {
-      try {
-        return await trade()
-      } catch (error) {
-        log.warn({ error: reason(error) }, 'not enrolled yet')
-        if (signal.aborted) throw error
-      }
-      await clock.sleep(wait, signal)
+  /** The secret and the agent's new key at first; a proof by that key later. */
+  async #request() {
+    const { config, clock, tlsKey } = this.#options
+    const { instance, generation, secret } = config.userData
+    const key = await importPKCS8(this.#state.privateKey, 'EdDSA', { extractable: true })
+    if (!this.#state.credentials) {
+      const { kty, crv, x } = await exportJWK(key)
+      return { instance, generation, secret, publicKey: { kty, crv, x }, tlsKey: await tlsKey() }
     }
-  }
-
-  /** Who asks while a trade is on its way gets what it gives. */
-  let running: Promise<Credentials> | undefined
-  return {
-    current: () => ('credentials' in kept ? kept.credentials : undefined),
-    renewed(signal) {
-      running ??= tried(signal).finally(() => {
-        running = undefined
-      })
-      return running
-    },
+    const proof = new SignJWT({ tls: await tlsKey() })
+      .setProtectedHeader({ alg: 'EdDSA' })
+      .setIssuedAt(Math.floor(clock.now() / 1000))
+      .setAudience('enrol')
+      .setSubject(guestSubject(instance))
+    return { instance, generation, proof: await proof.sign(key) }
   }
 }
 
-async function newKey(): Promise<string> {
+async function newPrivateKey(): Promise<string> {
   const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
   return exportPKCS8(privateKey)
 }
 
-async function endpoint({ endpointFile, userData }: AgentConfig): Promise<string> {
-  const told = endpointFile && (await readFile(endpointFile, 'utf8').catch(() => undefined))
-  return told ? told.trim() : userData.enrolUrl
+async function enrolmentUrl({ endpointFile, userData }: AgentConfig): Promise<string> {
+  const current = endpointFile && (await readFile(endpointFile, 'utf8').catch(() => undefined))
+  return current ? current.trim() : userData.enrolUrl
 }

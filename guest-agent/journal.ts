@@ -1,63 +1,63 @@
 import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { writeAtomically } from '../lib/kit/files.ts'
+import { replaceFile } from '../lib/kit/os/files.ts'
 
 /** How a command ended. */
-export const Ended = z.object({
+export const CommandEnd = z.object({
   number: z.int(),
   result: z.unknown().optional(),
   failed: z.object({ code: z.int(), message: z.string() }).optional(),
 })
-export type Ended = z.infer<typeof Ended>
+export type CommandEnd = z.infer<typeof CommandEnd>
 
-/** Which commands were done, on the disk: what is written here is never done again. */
+/** The commands that were done, on the disk: what is recorded here is never done again. */
 export interface Journal {
-  /** The number of the last one. */
+  /** The number of the last command; 0 if there was none. */
   last(): number
-  find(number: number): Ended | undefined
-  /** Whether a command was begun that is not ended: it may have been done, or not, when the agent died. */
-  begun(number: number): boolean
-  /** On the disk when this resolves. */
+  find(number: number): CommandEnd | undefined
+  /** Whether a command was started and has no recorded end: it may have been done, or not, when the agent died. */
+  isUnfinished(number: number): boolean
+  /** Records that a command starts, before anything is done for it. On the disk when this resolves. */
   begin(number: number): Promise<void>
-  /** On the disk when this resolves. */
-  add(ended: Ended): Promise<void>
+  /** Records the end of a command. On the disk when this resolves. */
+  add(end: CommandEnd): Promise<void>
 }
 
-/** A command that is begun; written before anything is done for it. */
-const Begun = z.object({ begun: z.int() })
+/** A line for the start of a command. */
+const StartLine = z.object({ begun: z.int() })
 
-/** So many endings are kept for commands that are asked again. */
-const KEPT = 200
+/** How many ends are stored at least, for commands that are sent again. */
+const MIN_ENDS = 200
 
-export async function journal(path: string): Promise<Journal> {
-  // The last line may be a part: that command was not reported, and is done again.
-  const known = (await lines(path)).map(tryJson)
-  let endings = known.flatMap(line => parsed(Ended, line))
-  let latestBegun = known.flatMap(line => parsed(Begun, line)).at(-1)?.begun ?? 0
-  const last = () => endings.at(-1)?.number ?? 0
+export async function openJournal(path: string): Promise<Journal> {
+  // The last line may be torn: that command was not reported, and is done again.
+  const lines = (await readLines(path)).map(tryJson)
+  let ends = lines.flatMap(line => tryParse(CommandEnd, line))
+  let lastStarted = lines.flatMap(line => tryParse(StartLine, line)).at(-1)?.begun ?? 0
+  const last = () => ends.at(-1)?.number ?? 0
   return {
     last,
-    find: number => endings.find(ended => ended.number === number),
-    begun: number => number === latestBegun && number > last(),
+    find: number => ends.find(end => end.number === number),
+    isUnfinished: number => number === lastStarted && number > last(),
     async begin(number) {
       await append(path, { begun: number })
-      latestBegun = number
+      lastStarted = number
     },
-    async add(ended) {
-      if (endings.length >= 2 * KEPT) {
-        const kept = [...endings.slice(1 - KEPT), ended]
-        await writeAtomically(path, kept.map(one => `${JSON.stringify(one)}\n`).join(''))
-        endings = kept
-      } else {
-        await append(path, ended)
-        // Known only once it is on the disk: what could not be written (a full disk) is not ended.
-        endings.push(ended)
+    async add(end) {
+      if (ends.length < 2 * MIN_ENDS) {
+        await append(path, end)
+        // Only now: a command whose end could not be written (a full disk) has not ended.
+        ends.push(end)
+        return
       }
+      const recent = [...ends.slice(1 - MIN_ENDS), end]
+      await replaceFile(path, recent.map(line => `${JSON.stringify(line)}\n`).join(''))
+      ends = recent
     },
   }
 }
 
-/** A line of its own even after a torn one. */
+/** The line begins with a line break, so that it stands alone after a torn one. */
 async function append(path: string, line: object): Promise<void> {
   const file = await open(path, 'a', 0o600)
   try {
@@ -68,12 +68,12 @@ async function append(path: string, line: object): Promise<void> {
   }
 }
 
-function parsed<T>(schema: z.ZodType<T>, line: unknown): T[] {
+function tryParse<T>(schema: z.ZodType<T>, line: unknown): T[] {
   const { success, data } = schema.safeParse(line)
   return success ? [data] : []
 }
 
-const lines = async (path: string) =>
+const readLines = async (path: string) =>
   (await readFile(path, 'utf8').catch(() => '')).split('\n').filter(line => line !== '')
 
 function tryJson(text: string): unknown {

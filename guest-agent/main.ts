@@ -1,155 +1,157 @@
 import { readFileSync } from 'node:fs'
-import { lstat, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { guestSubject } from '../lib/contracts/conductor.ts'
-import type { Driver, Site } from '../lib/datastores/driver.ts'
+import type { Driver, DriverContext } from '../lib/datastores/driver.ts'
 import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
-import { reason } from '../lib/kit/errors.ts'
-import { writeAtomically } from '../lib/kit/files.ts'
-import { sealer } from '../lib/kit/seal.ts'
-import type { Queue } from '../lib/platform/queue/queue.ts'
-import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
+import type { Log } from '../lib/kit/clock.ts'
+import { sealer } from '../lib/kit/crypto/seal.ts'
+import { messageOf } from '../lib/kit/errors.ts'
+import { exists } from '../lib/kit/os/files.ts'
+import { systemClock as clock, systemRandom as random, systemLog } from '../lib/wiring/system.ts'
+import { ActiveCredentials } from './active-credentials.ts'
 import { Agent, LEASE_MS } from './agent.ts'
 import { keepCertificate } from './certificate.ts'
-import { compiling } from './compiling.ts'
 import { AgentConfig, AgentSite } from './config.ts'
-import { startedEarly } from './early-start.ts'
-import { enrolment } from './enrolment.ts'
-import { journal } from './journal.ts'
-import { Machine, type Stopped } from './machine.ts'
-import { queueOf } from './queues.ts'
+import { connectQueue } from './connect-queue.ts'
+import { Enrolment } from './enrolment.ts'
+import { type Journal, openJournal } from './journal.ts'
+import { Shutdown } from './shutdown.ts'
+import { startBeforeEnrolment } from './start-before-enrol.ts'
+import { stopMarkIn } from './stop-mark.ts'
+import { DatabaseSupervisor } from './supervisor.ts'
+import { optimizeBusyAgent } from './v8-flags.ts'
 
 /** `node guest-agent.mjs <folder>`: SIGTERM stops the database and ends. */
 const VERSION = '0.1.0'
-const DRIVERS: Record<string, (site: Site) => Driver> = { postgresql: site => postgresqlDriver(site) }
-const RENEW_BEFORE_MS = 600_000
-const KEYS = new Map<string, Uint8Array>()
-const VANISHED_MS = 1_000
-const LAST_WORD_MS = 1_500
-
-const { asked } = compiling()
-const dir = process.argv[2]
-// Started once so: what Node.js compiled is kept for the agents to come.
-if (dir === undefined) process.exit(0)
-const config = AgentConfig.parse(JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')))
-const { instance, generation } = config.userData
-const log = systemLog('guest-agent', config.logLevel).child({ instance })
-const clock = systemClock
-const makeDriver = DRIVERS[config.datastore.manager]
-if (!makeDriver) throw new Error(`no driver for ${config.datastore.manager}`)
-const stopping = new AbortController()
-let agent: Agent | undefined
-let queue: Queue | undefined
-const done = await journal(join(dir, 'journal'))
-const readSite = () => AgentSite.parse(JSON.parse(readFileSync(`${dir}.site.json`, 'utf8')))
-// The driver looks at it anew whenever it starts the server.
-const site = { ...readSite(), clock, random: systemRandom, log }
-const plain = makeDriver(site)
-const prepared = done.last() > 0 && !done.find(1)?.failed
-const driver = prepared ? plain : startedEarly(plain, clock, log)
-const machine = new Machine(driver, clock, log, () => void agent?.heartbeat(), stoppedIn(dir))
-const service = machine.service(async () => void Object.assign(site, readSite()))
-
-process.on('SIGTERM', () => void finish())
-process.on('SIGINT', () => void finish())
-void watchFolder(dir)
-
-// A database that was prepared before comes back whether or not the control plane is there.
-if (prepared) void machine.resume().catch(error => log.error({ error: reason(error) }, 'not resumed'))
-const enrolled = await enrolment(dir, config, clock, log, () => driver.tls_key())
-let credentials = enrolled.current() ?? (await enrolled.renewed(stopping.signal))
-
-const { served } = keepCertificate({
-  driver,
-  clock,
-  log,
-  signal: stopping.signal,
-  current: () => enrolled.current()?.tls,
-  renew: () => enrolled.renewed(stopping.signal),
-})
-
-/** Good for a while yet. */
-const renewed = async () => {
-  if (credentials.expires - clock.now() < RENEW_BEFORE_MS) credentials = await enrolled.renewed(stopping.signal)
-  return credentials
+const DRIVERS: Record<string, (context: DriverContext) => Driver> = {
+  postgresql: context => postgresqlDriver(context),
 }
-const current = () => credentials
-queue = await queueOf(current().access.kind, { current, renewed, clock, random: systemRandom, log })
-const key = async (_kid: string, _subject: string, _generation: number, direction: 'down' | 'up') =>
-  bytesOf(credentials.keys[direction])
+const FOLDER_CHECK_MS = 1_000
+const LAST_HEARTBEAT_MS = 1_500
 
-agent = new Agent({
-  subject: guestSubject(instance),
-  generation,
-  topic: credentials.topic,
-  conductor: credentials.conductor,
-  queue,
-  sealer: sealer({ kid: async () => credentials.kid, key }),
-  journal: done,
-  driver: { ...certified(driver), ...service },
-  clock,
-  random: systemRandom,
-  log,
-  version: VERSION,
-  ...(credentials.access.kind === 'sqs' && { leaseMs: LEASE_MS.sqs }),
-  health: () => machine.health,
-  asked,
-  succeeded: method => {
-    if (method === 'prepare') machine.serving()
-  },
-  failed: (method, message) => {
-    if (method === 'prepare') machine.set({ status: 'failed', message })
-  },
-})
-log.info({ pid: process.pid }, 'agent ready')
-await agent.run(stopping.signal)
+const readConfig = (dir: string) => AgentConfig.parse(JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')))
+const readSite = (dir: string) => AgentSite.parse(JSON.parse(readFileSync(`${dir}.site.json`, 'utf8')))
 
-/** The same bytes for the same text, for what is prepared for their use once. */
-function bytesOf(text: string): Uint8Array {
-  const known = KEYS.get(text) ?? new Uint8Array(Buffer.from(text, 'base64url'))
-  KEYS.set(text, known)
-  return known
+function createDriver(manager: string, context: DriverContext): Driver {
+  const create = DRIVERS[manager]
+  if (!create) throw new Error(`no driver for ${manager}`)
+  return create(context)
 }
 
-/** The driver; an instance is not said to be prepared before its clients can come by TLS. */
-function certified(plain: Driver): Driver {
+/** The first command prepares the database. */
+const isPrepared = (journal: Journal) => journal.last() > 0 && !journal.find(1)?.failed
+
+/** Clients must be able to use TLS before the instance counts as prepared. */
+function waitForCertificate(driver: Driver, served: Promise<void>): Driver {
   return {
-    ...plain,
+    ...driver,
     async prepare(input) {
-      await plain.prepare(input)
+      await driver.prepare(input)
       await served
     },
   }
 }
 
-async function finish(): Promise<void> {
-  if (stopping.signal.aborted) return
-  stopping.abort()
-  await machine.stop().catch(error => log.error({ error: reason(error) }, 'the database did not stop cleanly'))
-  // The last word; nobody may be there to hear it.
-  await Promise.race([agent?.heartbeat(), clock.sleep(LAST_WORD_MS)])
-  await queue?.close()
-  process.exit(0)
-}
-
-/** A file of that folder says that the database was stopped; a reboot removes it. */
-function stoppedIn(folder: string): Stopped {
-  const mark = join(folder, 'stopped')
-  return {
-    is: () =>
-      lstat(mark).then(
-        () => true,
-        () => false,
-      ),
-    set: stopped => (stopped ? writeAtomically(mark, '') : rm(mark, { force: true })),
+/** An agent whose folder was removed ends with its database. */
+async function endWithFolder(dir: string, shutdown: Shutdown): Promise<void> {
+  while (!shutdown.signal.aborted) {
+    await clock.sleep(FOLDER_CHECK_MS, shutdown.signal)
+    if (!(await exists(join(dir, 'config.json')))) await shutdown.run()
   }
 }
 
-/** Nothing may go on running whose folder was removed. */
-async function watchFolder(folder: string): Promise<void> {
-  while (!stopping.signal.aborted) {
-    await clock.sleep(VANISHED_MS, stopping.signal)
-    const there = await lstat(join(folder, 'config.json')).catch(() => undefined)
-    if (!there) await finish()
-  }
+/** What everything in this process is set up with. */
+interface Setup {
+  dir: string
+  config: AgentConfig
+  log: Log
+  shutdown: Shutdown
 }
+
+/** Starts what needs no control plane: the database, and its supervisor. */
+async function setUpDatabase({ dir, config, log, shutdown }: Setup) {
+  const journal = await openJournal(join(dir, 'journal'))
+  // The driver reads it whenever it starts the server; a change of the machine is assigned to it.
+  const context = { ...readSite(dir), clock, random, log }
+  const plainDriver = createDriver(config.datastore.manager, context)
+  const prepared = isPrepared(journal)
+  const driver = prepared ? plainDriver : startBeforeEnrolment(plainDriver, clock, log)
+  const supervisor = new DatabaseSupervisor({ driver, clock, log, stopMark: stopMarkIn(dir) })
+  const control = supervisor.control(async () => void Object.assign(context, readSite(dir)))
+  shutdown.add('stop the database', () => supervisor.stop())
+  // A prepared database comes back whether or not the control plane can be reached.
+  if (prepared) void supervisor.resume().catch(error => log.error({ error: messageOf(error) }, 'resume failed'))
+  return { journal, driver, supervisor, control }
+}
+
+/** Enrols, and connects to the queue. `served` resolves once the database has its certificate. */
+async function setUpConnection({ dir, config, log, shutdown: { signal } }: Setup, driver: Driver) {
+  const enrolment = await Enrolment.open({ dir, config, clock, log, tlsKey: () => driver.tls_key() })
+  const credentials = await ActiveCredentials.obtain(enrolment, clock, signal)
+  const { served } = keepCertificate({
+    driver,
+    clock,
+    log,
+    signal,
+    current: () => enrolment.current()?.tls,
+    renew: () => enrolment.renew(signal),
+  })
+  const queue = await connectQueue({
+    current: () => credentials.current,
+    fresh: () => credentials.fresh(),
+    clock,
+    random,
+    log,
+  })
+  return { credentials, served, queue }
+}
+
+async function run(setup: Setup, onQuery: () => void): Promise<void> {
+  const { config, log, shutdown } = setup
+  const { journal, driver, supervisor, control } = await setUpDatabase(setup)
+  const { credentials, served, queue } = await setUpConnection(setup, driver)
+  const { topic, conductor, access } = credentials.current
+  const agent = new Agent({
+    subject: guestSubject(config.userData.instance),
+    generation: config.userData.generation,
+    topic,
+    conductor,
+    queue,
+    sealer: sealer(credentials.sealKeys()),
+    journal,
+    driver: { ...waitForCertificate(driver, served), ...control },
+    clock,
+    random,
+    log,
+    version: VERSION,
+    ...(access.kind === 'sqs' && { leaseMs: LEASE_MS.sqs }),
+    health: () => supervisor.health,
+    onQuery,
+    onSuccess: method => {
+      if (method === 'prepare') supervisor.markHealthy()
+    },
+    onFailure: (method, message) => {
+      if (method === 'prepare') supervisor.setHealth({ status: 'failed', message })
+    },
+  })
+  supervisor.listen(() => void agent.heartbeat())
+  // The control plane may not be there to receive it.
+  shutdown.add('send the last heartbeat', () => Promise.race([agent.heartbeat(), clock.sleep(LAST_HEARTBEAT_MS)]))
+  shutdown.add('close the queue', () => queue.close())
+  log.info({ pid: process.pid }, 'agent ready')
+  await agent.run(shutdown.signal)
+}
+
+const { onQuery } = optimizeBusyAgent()
+const dir = process.argv[2]
+// Without a folder it only fills Node.js's compile cache for the agents to come.
+if (dir === undefined) process.exit(0)
+const config = readConfig(dir)
+const log = systemLog('guest-agent', config.logLevel).child({ instance: config.userData.instance })
+const shutdown = new Shutdown(log, () => process.exit(0))
+for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => void shutdown.run())
+void endWithFolder(dir, shutdown)
+await run({ dir, config, log, shutdown }, onQuery).catch(error => {
+  // A shutdown also ends an enrolment that is being tried, with its last error.
+  if (!shutdown.signal.aborted) throw error
+})

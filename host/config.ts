@@ -1,12 +1,12 @@
 import { z } from 'zod'
 
-/** How Node.js runs an agent; what it keeps compiled is good for the same flags only. */
+/** How Node.js runs an agent. Its compile cache is valid for the same flags only. */
 export const AGENT_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=1']
 
 /** What a host daemon is started with: `host.json`, readable by its user alone. */
 export const HostConfig = z.object({
   hostId: z.string(),
-  /** Everything of this daemon is below it. */
+  /** The folder that holds everything of this daemon. */
   dataDir: z.string(),
   queue: z.union([
     z.object({ path: z.string(), token: z.string() }),
@@ -22,20 +22,20 @@ export const HostConfig = z.object({
   conductor: z.string(),
   kid: z.string(),
   keys: z.object({ down: z.string(), up: z.string() }),
-  /** What instances run on: must be enterable and readable by every instance's uid. */
+  /** What instances run on. Every instance's uid must be able to read it. */
   runtime: z.object({
     node: z.string(),
     agent: z.string(),
-    /** The agent's program as Node.js keeps it once compiled. */
+    /** Node.js's compile cache of the agent's program. */
     cache: z.string().optional(),
-    /** By datastore manager and version. */
+    /** The engine's folder, by datastore manager and version. */
     engines: z.record(z.string(), z.record(z.string(), z.string())),
-    /** Likewise, where those come from that are put in place when first needed. */
+    /** Likewise, where an engine is copied from when it is first needed. */
     sources: z.record(z.string(), z.record(z.string(), z.object({ from: z.string(), stamp: z.string() }))).optional(),
   }),
-  /** Where the file with the address for enrolment is: it may change with a restart of the control plane. */
+  /** The file with the address for enrolment, which may change when the control plane restarts. */
   endpointFile: z.string(),
-  /** The default version, of which spare clusters are kept. */
+  /** The version of which spare clusters are kept ready, and how many. */
   spare: z.object({ manager: z.string(), version: z.string(), count: z.int().min(0) }),
   /** First of the uids that instances get, when the daemon runs as root; undefined = all run as the daemon's user. */
   firstUid: z.int().optional(),

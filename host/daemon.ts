@@ -1,15 +1,17 @@
-import type { ChildProcess } from 'node:child_process'
+import type { z } from 'zod'
 import type { HostMethods } from '../lib/contracts/host.ts'
-import { manifestOf } from '../lib/datastores/catalog.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
-import type { Handlers } from '../lib/kit/contract.ts'
-import { reason } from '../lib/kit/errors.ts'
-import { removeAll } from '../lib/kit/files.ts'
-import { alive } from '../lib/kit/process.ts'
-import type { Facts } from '../lib/platform/compute/compute.ts'
+import { messageOf } from '../lib/kit/errors.ts'
+import { removeAll } from '../lib/kit/os/files.ts'
+import type { Handlers } from '../lib/kit/rpc/contract.ts'
+import { manifestOf } from '../lib/model/catalog.ts'
+import type { MachineState } from '../lib/ports/compute.ts'
 import { type Endpoint, Endpoints } from './addresses.ts'
-import { agentIn, endServer, startAgent, stopServer, writeAgentFiles, writeSite } from './agents.ts'
+import { AgentKeeper, activeState } from './agent-keeper.ts'
+import { stopEverything, stopServer, writeAgentFiles, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
+import type { Ownership } from './data-dir.ts'
+import { InstanceQueues } from './instance-queues.ts'
 import { Spares } from './spares.ts'
 import {
   type HostState,
@@ -22,72 +24,84 @@ import {
   volumeDir,
 } from './state.ts'
 
-type Owned = { name: string; instance: string; project: string }
+/** A volume or a server, and whose it is. */
+export interface PartRef {
+  name: string
+  instance: string
+  project: string
+}
 
-export interface DaemonParts {
+interface DaemonParts {
   config: HostConfig
   clock: Clock
   random: Random
   log: Log
-  /** Tells the conductor. */
-  report(method: 'update_server' | 'update_volume', of: Owned, facts: Facts): Promise<void>
-  /** Whether this daemon is still the one of its data directory. */
-  standing(): Promise<'held' | 'replaced' | 'gone'>
-  /** This daemon has to end: by itself alone, or with all instances. */
-  over(how: 'close' | 'stop'): void
+  /** Reports to the conductor. */
+  report(method: 'update_server' | 'update_volume', part: PartRef, state: MachineState): Promise<void>
+  /** Whether this daemon still has its data directory. */
+  ownership(): Promise<Ownership>
+  /** This daemon has to end: alone, or with all instances. */
+  onEnd(how: 'close' | 'stop'): void
 }
 
+type Request<Method extends keyof HostMethods> = z.output<HostMethods[Method]['input']>
+
 /**
- * How often it is seen that this daemon still stands; and each how many times the agents are looked after that are not its
- * own children (those tell their end by themselves), and old names are forgotten.
+ * How often the data directory is checked; and every how many checks agents are looked for that are not children of
+ * this
+ * daemon, and old names are forgotten.
  */
 const WATCH_MS = 500
-const LOOK_EVERY = 4
+const ENSURE_EVERY = 4
 const FORGET_EVERY = 120
-/** A new instance comes up before the spare that it took is made again. */
+/** A new instance comes up before the spare that it took is replaced. */
 const REFILL_AFTER_MS = 1_500
-/** Names of deleted parts are remembered for longer than any wish for them is on its way. */
+/** Names of deleted parts are remembered for longer than any request for them can be on its way. */
 const DELETED_MS = 3_600_000
-/** How often an agent that keeps dying is started again before the server is given up. */
-const STARTS = { most: 5, withinMs: 60_000 }
 
-/** Runs the instances of one machine: an agent and a database each. What it is told may come repeated and in any order. */
+/** Runs the instances of one machine: an agent and a database each. Requests may come repeated and in any order. */
 export class Daemon {
   readonly #parts: DaemonParts
   readonly #state: HostState
   readonly #spares: Spares
-  /** What is being done for an instance; the next wish for it waits. */
-  readonly #busy = new Map<string, Promise<void>>()
-  /** Agents that this daemon started, and that have not ended, by server. */
-  readonly #children = new Map<string, ChildProcess>()
-  /** When agents were started lately, by server. */
-  readonly #starts = new Map<string, number[]>()
+  readonly #agents: AgentKeeper
+  readonly #queues = new InstanceQueues()
   readonly #ended = new AbortController()
   readonly #endpoints: Endpoints
 
   constructor(parts: DaemonParts) {
+    const { config, clock, log } = parts
     this.#parts = parts
-    this.#state = hostState(parts.config.dataDir)
+    this.#state = hostState(config.dataDir)
     this.#spares = new Spares(parts)
-    this.#endpoints = new Endpoints(parts.config.network)
+    this.#endpoints = new Endpoints(config.network)
+    this.#agents = new AgentKeeper({
+      config,
+      clock,
+      log,
+      state: this.#state,
+      queues: this.#queues,
+      ended: this.#ended.signal,
+      report: (server, state) => this.#report('update_server', server, state),
+    })
   }
 
-  /** Takes over what runs already, starts what should run, and looks after it until `close` or `stop`. */
+  /** Takes over what runs already, starts what should run, and keeps it running until `close` or `stop`. */
   async start(): Promise<void> {
     await this.#spares.sweep()
-    await Promise.all((await this.#state.servers.all()).map(server => this.#lookAfter(server)))
+    await Promise.all((await this.#state.servers.all()).map(server => this.#agents.ensure(server)))
     this.#spares.fill()
     void this.#watch()
   }
 
-  /** Lets go of everything; what runs goes on without this daemon. */
+  /** Ends this daemon alone; databases and agents go on without it. */
   async close(): Promise<void> {
     this.#ended.abort()
-    await Promise.all(this.#busy.values())
+    await this.#queues.idle()
     await this.#spares.close()
   }
 
-  /** Stops every database and agent, and then itself; they come back at the next start. */
+  /** Stops every database and agent, and then this daemon; they come back at the next start. */
   async stop(): Promise<void> {
     await this.close()
     const { config, clock, log } = this.#parts
@@ -95,218 +109,156 @@ export class Daemon {
     await Promise.all(
       servers.map(server =>
         stopServer(config, server, clock).catch(error =>
-          log.error({ server: server.name, error: reason(error) }, 'stop failed'),
+          log.error({ server: server.name, error: messageOf(error) }, 'stopping a server failed'),
         ),
       ),
     )
   }
 
   readonly handlers: Handlers<HostMethods, undefined> = {
-    create_volume: wish => this.#locked(wish.instance, () => this.#createVolume(wish)),
-    delete_volume: wish => this.#locked(wish.instance, () => this.#deleteVolume(wish)),
-    create_server: wish => this.#locked(wish.instance, () => this.#createServer(wish)),
-    delete_server: wish => this.#locked(wish.instance, () => this.#deleteServer(wish)),
-    resize_volume: wish => this.#locked(wish.instance, () => this.#resizeVolume(wish)),
-    change_server: wish => this.#locked(wish.instance, () => this.#changeServer(wish)),
-    reboot_server: wish => this.#locked(wish.instance, () => this.#rebootServer(wish)),
+    create_volume: request => this.#queues.run(request.instance, () => this.#createVolume(request)),
+    delete_volume: request => this.#queues.run(request.instance, () => this.#deleteVolume(request)),
+    create_server: request => this.#queues.run(request.instance, () => this.#createServer(request)),
+    delete_server: request => this.#queues.run(request.instance, () => this.#deleteServer(request)),
+    resize_volume: request => this.#queues.run(request.instance, () => this.#resizeVolume(request)),
+    change_server: request => this.#queues.run(request.instance, () => this.#changeServer(request)),
+    reboot_server: request => this.#queues.run(request.instance, () => this.#rebootServer(request)),
   }
 
-  async #createVolume(wish: Parameters<(typeof this.handlers)['create_volume']>[0]): Promise<void> {
-    const { config } = this.#parts
-    if (await this.#state.deleted.get(wish.name)) return this.#tell('update_volume', wish, { status: 'GONE' })
-    const known = await this.#state.volumes.get(wish.name)
-    if (!known) {
+  async #createVolume(request: Request<'create_volume'>): Promise<void> {
+    if (await this.#state.deleted.get(request.name)) return this.#report('update_volume', request, { status: 'GONE' })
+    const existing = await this.#state.volumes.get(request.name)
+    if (!existing) {
+      const { datastore, name } = request
       try {
-        const uid = await this.#spares.take(
-          wish.datastore.manager,
-          wish.datastore.version,
-          volumeDir(config.dataDir, wish.name),
-        )
-        await this.#state.volumes.put({ ...wish, ...(uid !== undefined && { uid }) })
+        const dir = volumeDir(this.#parts.config.dataDir, name)
+        const uid = await this.#spares.take(datastore.manager, datastore.version, dir)
+        await this.#state.volumes.put({ ...request, ...(uid !== undefined && { uid }) })
       } catch (error) {
-        return this.#tell('update_volume', wish, { status: 'ERROR', fault: reason(error) })
+        return this.#report('update_volume', request, { status: 'ERROR', fault: messageOf(error) })
       }
       this.#spares.fill(REFILL_AFTER_MS)
     }
-    await this.#tell('update_volume', wish, { status: 'ACTIVE', ...(known?.wish && { wish: known.wish }) })
+    const changeId = existing?.changeId
+    await this.#report('update_volume', request, { status: 'ACTIVE', ...(changeId && { changeId }) })
   }
 
-  async #deleteVolume(wish: Owned): Promise<void> {
-    await this.#bury(wish.name)
-    await removeAll(volumeDir(this.#parts.config.dataDir, wish.name))
-    await this.#state.volumes.remove(wish.name)
-    await this.#tell('update_volume', wish, { status: 'GONE' })
+  async #deleteVolume(request: Request<'delete_volume'>): Promise<void> {
+    await this.#markDeleted(request.name)
+    await removeAll(volumeDir(this.#parts.config.dataDir, request.name))
+    await this.#state.volumes.remove(request.name)
+    await this.#report('update_volume', request, { status: 'GONE' })
   }
 
-  async #resizeVolume(wish: Parameters<(typeof this.handlers)['resize_volume']>[0]): Promise<void> {
-    const volume = await this.#state.volumes.get(wish.name)
+  async #resizeVolume(request: Request<'resize_volume'>): Promise<void> {
+    const volume = await this.#state.volumes.get(request.name)
     if (!volume) return
-    const { sizeGb } = wish
-    if (volume.wish !== wish.wish) await this.#state.volumes.put({ ...volume, sizeGb, wish: wish.wish })
-    await this.#tell('update_volume', volume, { status: 'ACTIVE', wish: wish.wish })
+    const { sizeGb, changeId } = request
+    if (volume.changeId !== changeId) await this.#state.volumes.put({ ...volume, sizeGb, changeId })
+    await this.#report('update_volume', volume, { status: 'ACTIVE', changeId })
   }
 
-  async #changeServer(wish: Parameters<(typeof this.handlers)['change_server']>[0]): Promise<void> {
-    const server = await this.#state.servers.get(wish.name)
+  async #changeServer(request: Request<'change_server'>): Promise<void> {
+    const server = await this.#state.servers.get(request.name)
     if (!server) return
-    const { flavor = server.flavor, datastore = server.datastore } = wish
-    const changed = { ...server, flavor, datastore, wish: wish.wish }
+    const { flavor = server.flavor, datastore = server.datastore, changeId } = request
+    const changed = { ...server, flavor, datastore, changeId }
     try {
-      if (server.wish !== wish.wish) await writeSite(this.#parts.config, changed)
+      if (server.changeId !== changeId) await writeSite(this.#parts.config, changed)
       await this.#state.servers.put(changed)
-      await this.#tell('update_server', server, factsOf(changed))
+      await this.#report('update_server', server, activeState(changed))
     } catch (error) {
-      await this.#tell('update_server', server, { ...factsOf(changed), fault: reason(error) })
+      await this.#report('update_server', server, { ...activeState(changed), fault: messageOf(error) })
     }
   }
 
-  async #rebootServer(wish: Parameters<(typeof this.handlers)['reboot_server']>[0]): Promise<void> {
-    const server = await this.#state.servers.get(wish.name)
+  async #rebootServer(request: Request<'reboot_server'>): Promise<void> {
+    const server = await this.#state.servers.get(request.name)
     if (!server) return
-    if (server.wish !== wish.wish) {
+    const rebooted = { ...server, changeId: request.changeId }
+    if (server.changeId !== request.changeId) {
       await stopServer(this.#parts.config, server, this.#parts.clock)
-      this.#starts.delete(server.name)
+      this.#agents.forgetStarts(server.name)
       // A database that was stopped on purpose starts with its server.
       await removeAll(stoppedFile(this.#parts.config.dataDir, server.name))
-      await this.#run({ ...server, wish: wish.wish })
+      await this.#agents.start(rebooted)
     }
-    await this.#tell('update_server', server, factsOf({ ...server, wish: wish.wish }))
+    await this.#report('update_server', server, activeState(rebooted))
   }
 
-  async #createServer(wish: Parameters<(typeof this.handlers)['create_server']>[0]): Promise<void> {
-    if (await this.#state.deleted.get(wish.name)) return this.#tell('update_server', wish, { status: 'GONE' })
-    const known = await this.#state.servers.get(wish.name)
-    if (known) return this.#tell('update_server', known, factsOf(known))
-    const volume = await this.#state.volumes.get(wish.volume)
-    // The wish for its volume is still on its way: this one will come again.
+  async #createServer(request: Request<'create_server'>): Promise<void> {
+    if (await this.#state.deleted.get(request.name)) return this.#report('update_server', request, { status: 'GONE' })
+    const existing = await this.#state.servers.get(request.name)
+    if (existing) return this.#report('update_server', existing, activeState(existing))
+    const volume = await this.#state.volumes.get(request.volume)
+    // The request for its volume is still on its way: this one will come again.
     if (!volume) return
-    const { userData, ...spec } = wish
-    let unkept: Endpoint | undefined
+    const { userData, ...spec } = request
+    let reserved: Endpoint | undefined
     try {
-      const { port } = manifestOf(wish.datastore.manager)
-      unkept = await this.#endpoints.choose(port, () => this.#state.servers.all())
-      const server: ServerState = { ...spec, ...unkept, ...(volume.uid !== undefined && { uid: volume.uid }) }
-      // The agent's certificate is for this address: it has to be known before the agent asks.
-      await this.#tell('update_server', server, { ...factsOf(server), status: 'BUILD' })
+      const { port } = manifestOf(request.datastore.manager)
+      reserved = await this.#endpoints.choose(port, () => this.#state.servers.all())
+      const server: ServerState = { ...spec, ...reserved, ...(volume.uid !== undefined && { uid: volume.uid }) }
+      // The agent's certificate is for this address: the control plane has to know it before the agent asks.
+      await this.#report('update_server', server, { ...activeState(server), status: 'BUILD' })
       await writeAgentFiles(this.#parts.config, server, userData)
       await this.#state.servers.put(server)
-      unkept = undefined
-      await this.#run(server)
-      await this.#tell('update_server', server, factsOf(server))
+      reserved = undefined
+      await this.#agents.start(server)
+      await this.#report('update_server', server, activeState(server))
     } catch (error) {
-      // No delete would find it: the server is not known.
-      if (unkept) this.#endpoints.release(unkept)
-      await this.#tell('update_server', wish, { status: 'ERROR', fault: reason(error) })
+      // The server is not on record, so no delete would release its endpoint.
+      if (reserved) this.#endpoints.release(reserved)
+      await this.#report('update_server', request, { status: 'ERROR', fault: messageOf(error) })
     }
   }
 
-  async #deleteServer(wish: Owned): Promise<void> {
+  async #deleteServer(request: Request<'delete_server'>): Promise<void> {
     const { config, clock } = this.#parts
-    await this.#bury(wish.name)
-    const server = await this.#state.servers.get(wish.name)
-    if (server) await endServer(config, server, clock)
-    await removeAll(serverDir(config.dataDir, wish.name))
-    await removeAll(logFile(config.dataDir, wish.name))
-    await removeAll(siteFile(config.dataDir, wish.name))
-    await this.#state.servers.remove(wish.name)
+    await this.#markDeleted(request.name)
+    const server = await this.#state.servers.get(request.name)
+    if (server) await stopEverything(config, server, clock)
+    await removeAll(serverDir(config.dataDir, request.name))
+    await removeAll(logFile(config.dataDir, request.name))
+    await removeAll(siteFile(config.dataDir, request.name))
+    await this.#state.servers.remove(request.name)
     if (server) this.#endpoints.release(server)
-    this.#starts.delete(wish.name)
-    await this.#tell('update_server', wish, { status: 'GONE' })
+    this.#agents.forgetStarts(request.name)
+    await this.#report('update_server', request, { status: 'GONE' })
   }
 
-  /** Remembers, before anything is removed, that this name is never to be made again. */
-  #bury(name: string): Promise<void> {
+  /** Records, before anything is removed, that this name is never to be made again. */
+  #markDeleted(name: string): Promise<void> {
     return this.#state.deleted.put({ name, at: this.#parts.clock.now() })
   }
 
-  async #run(server: ServerState): Promise<void> {
-    await writeSite(this.#parts.config, server)
-    const { running, child } = await startAgent(this.#parts.config, server)
-    this.#children.set(server.name, child)
-    child.once('exit', () => {
-      if (this.#children.get(server.name) === child) this.#children.delete(server.name)
-      void this.#lookAfter(server)
-    })
-    await this.#state.servers.put({ ...server, agent: running })
-    this.#parts.log.info({ server: server.name, instance: server.instance, pid: running.pid }, 'agent started')
-  }
-
   async #watch(): Promise<void> {
-    const { clock, standing, over, log } = this.#parts
+    const { clock, ownership, onEnd, log } = this.#parts
     const { signal } = this.#ended
     for (let count = 1; !signal.aborted; count++) {
       await clock.sleep(WATCH_MS, signal)
-      const stands = await standing()
+      const current = await ownership()
       if (signal.aborted) return
-      if (stands !== 'held') {
-        log.error({ stands }, "the data directory is not this daemon's any more")
-        return over(stands === 'replaced' ? 'close' : 'stop')
+      if (current !== 'held') {
+        log.error({ ownership: current }, 'the data directory no longer belongs to this daemon')
+        return onEnd(current === 'replaced' ? 'close' : 'stop')
       }
-      if (count % LOOK_EVERY === 0) await this.#lookAfterAll()
-      if (count % FORGET_EVERY === 0) await this.#forget()
+      if (count % ENSURE_EVERY === 0) await this.#agents.ensureOrphans()
+      if (count % FORGET_EVERY === 0) await this.#forgetDeleted()
     }
   }
 
-  async #lookAfterAll(): Promise<void> {
-    for (const server of await this.#state.servers.all()) {
-      if (!this.#children.has(server.name) && !this.#busy.has(server.instance)) void this.#lookAfter(server)
-    }
-  }
-
-  /** Forgets the names of what was deleted long ago. */
-  async #forget(): Promise<void> {
+  /** Forgets the names of parts that were deleted long ago. */
+  async #forgetDeleted(): Promise<void> {
     const before = this.#parts.clock.now() - DELETED_MS
     for (const { name, at } of await this.#state.deleted.all()) if (at < before) await this.#state.deleted.remove(name)
   }
 
-  #lookAfter({ instance, name }: ServerState): Promise<void> {
-    return this.#locked(instance, () => this.#look(name)).catch(error =>
-      this.#parts.log.error({ server: name, error: reason(error) }, 'agent not started'),
-    )
-  }
-
-  /** Starts the server's agent if it does not live, as long as it does not keep dying. */
-  async #look(name: string): Promise<void> {
-    const server = await this.#state.servers.get(name)
-    if (!server || this.#ended.signal.aborted) return
-    if (server.agent && (await alive(server.agent))) return
-    // Started just before the daemon died, and not written down.
-    const agent = await agentIn(this.#parts.config, server)
-    if (agent) return this.#state.servers.put({ ...server, agent })
-    const now = this.#parts.clock.now()
-    const recent = (this.#starts.get(name) ?? []).filter(at => at > now - STARTS.withinMs)
-    if (recent.length >= STARTS.most) return
-    this.#starts.set(name, [...recent, now])
-    if (recent.length === STARTS.most - 1) {
-      this.#parts.log.error({ server: name }, 'the agent keeps ending')
-      await this.#tell('update_server', server, { status: 'ERROR', fault: 'The agent of the instance keeps ending.' })
-    } else {
-      await this.#run(server)
-      if (recent.length > 0) await this.#tell('update_server', server, factsOf(server))
-    }
-  }
-
-  async #tell(
+  async #report(
     method: 'update_server' | 'update_volume',
-    { name, instance, project }: Owned,
-    facts: Facts,
+    { name, instance, project }: PartRef,
+    state: MachineState,
   ): Promise<void> {
-    await this.#parts.report(method, { name, instance, project }, facts)
+    await this.#parts.report(method, { name, instance, project }, state)
   }
-
-  /** One thing at a time for an instance. */
-  #locked(instance: string, work: () => Promise<void>): Promise<void> {
-    const before = this.#busy.get(instance) ?? Promise.resolve()
-    const mine = before.catch(() => {}).then(work)
-    this.#busy.set(instance, mine)
-    const forget = () => {
-      if (this.#busy.get(instance) === mine) this.#busy.delete(instance)
-    }
-    mine.then(forget, forget)
-    return mine
-  }
-}
-
-function factsOf({ address, port, wish }: ServerState): Facts {
-  return { status: 'ACTIVE', addresses: [{ address, port, type: 'private' }], ...(wish !== undefined && { wish }) }
 }

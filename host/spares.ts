@@ -1,12 +1,14 @@
-import { chown, lstat, mkdir, readdir, rename } from 'node:fs/promises'
-import { join } from 'node:path'
-import { initCluster } from '../lib/datastores/postgresql/engine.ts'
+import { chown, lstat, readdir, rename } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { initCluster } from '../lib/datastores/postgresql/cluster/cluster.ts'
+import { SerialQueue } from '../lib/kit/async/serial.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
-import { reason } from '../lib/kit/errors.ts'
-import { readJson, removeAll, writeAtomically } from '../lib/kit/files.ts'
+import { messageOf } from '../lib/kit/errors.ts'
+import { exists, readJson, removeAll, replaceFile } from '../lib/kit/os/files.ts'
 import type { HostConfig } from './config.ts'
+import { makeFolder } from './data-dir.ts'
 import { engineFor } from './engines.ts'
-import { freeUid, takenUids } from './uids.ts'
+import { freeUid, usedUids } from './uids.ts'
 
 /** How often a cluster that an instance waits for is tried to be made. */
 const MAKE_TRIES = 3
@@ -14,7 +16,10 @@ const MAKE_TRIES = 3
 /** `nobody`: initdb refuses root, and uids without a passwd entry. */
 const NOBODY = 65_534
 
-export interface SparesParts {
+/** What an instance's uid goes through, but cannot list. */
+const PASSABLE = 0o711
+
+interface SparesParts {
   config: HostConfig
   clock: Clock
   random: Random
@@ -30,9 +35,9 @@ export class Spares {
   readonly #ended = new AbortController()
   #filling: Promise<void> | undefined
   /** Spares are taken, and uids given, one at a time: nobody gets another's. */
-  #turn: Promise<unknown> = Promise.resolve()
-  /** Uids of what is being made, which own nothing yet. */
-  readonly #given = new Set<number>()
+  readonly #queue = new SerialQueue()
+  /** Uids of clusters in the making, which own nothing yet. */
+  readonly #reservedUids = new Set<number>()
 
   constructor({ config, clock, random, log }: SparesParts) {
     this.#config = config
@@ -45,56 +50,55 @@ export class Spares {
     return join(this.#config.dataDir, 'spares')
   }
 
-  /** Moves a new volume to `dir`, from the spares or made now; answers who owns it. */
+  /**
+   * Moves a new volume to `dir`, from the spares or made now. Returns the uid that owns it; undefined = the daemon's
+   * own.
+   */
   async take(manager: string, version: string, dir: string): Promise<number | undefined> {
-    if (await exists(dir)) return this.#config.firstUid === undefined ? undefined : (await lstat(dir)).uid
-    const { spare } = this.#config
-    await mkdir(join(dir, '..'), { recursive: true, mode: 0o711 })
+    const { spare, dataDir, firstUid } = this.#config
+    if (await exists(dir)) return firstUid === undefined ? undefined : (await lstat(dir)).uid
+    await makeFolder(dataDir, [relative(dataDir, dirname(dir))], PASSABLE)
     const isSpare = spare.manager === manager && spare.version === version
-    const taken = isSpare ? await this.#inTurn(() => this.#moved(dir)) : undefined
-    const uid = taken ?? (await this.#patiently(manager, version, dir))
-    return this.#config.firstUid === undefined ? undefined : uid
+    const spareUid = isSpare ? await this.#queue.run(() => this.#moveSpare(dir)) : undefined
+    const uid = spareUid ?? (await this.#makeWithRetry(manager, version, dir))
+    return firstUid === undefined ? undefined : uid
   }
 
-  /** An initdb that something ended is tried again; one that cannot work fails the same way each time. */
-  async #patiently(manager: string, version: string, dir: string): Promise<number | undefined> {
+  /** Tries again if something killed initdb; one that cannot work fails the same way each time. */
+  async #makeWithRetry(manager: string, version: string, dir: string): Promise<number> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#make(manager, version, dir)
       } catch (error) {
         if (attempt >= MAKE_TRIES || this.#ended.signal.aborted) throw error
-        this.#log.warn({ attempt, error: reason(error) }, 'a cluster could not be made')
+        this.#log.warn({ attempt, error: messageOf(error) }, 'making a cluster failed')
         await removeAll(dir)
       }
     }
   }
 
-  /** Moves the oldest spare to `dir`; answers its owner, or undefined if there is none. */
-  async #moved(dir: string): Promise<number | undefined> {
-    const [name] = await this.#ready()
+  /** Moves a spare to `dir`. Returns its owner, or undefined if there is none. */
+  async #moveSpare(dir: string): Promise<number | undefined> {
+    const [name] = await this.#readySpares()
     if (name === undefined) return undefined
     await rename(join(this.#folder, name), dir)
     return (await lstat(dir)).uid
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work)
-    this.#turn = mine.catch(() => undefined)
-    return mine
-  }
-
-  /** Makes what is missing, one after the other, in the background; a new instance comes up first. */
+  /**
+   * Makes the missing spares in the background, one after the other, after a pause in which a new instance comes up.
+   */
   fill(afterMs = 0): void {
     this.#filling ??= this.#fill(afterMs)
       .catch(error => {
-        if (!this.#ended.signal.aborted) this.#log.error({ error: reason(error) }, 'no spare cluster could be made')
+        if (!this.#ended.signal.aborted) this.#log.error({ error: messageOf(error) }, 'making a spare cluster failed')
       })
       .finally(() => {
         this.#filling = undefined
       })
   }
 
-  /** Ends the filling. */
+  /** Stops the filling. */
   async close(): Promise<void> {
     this.#ended.abort()
     await this.#filling
@@ -104,68 +108,64 @@ export class Spares {
     const { manager, version, count } = this.#config.spare
     const { signal } = this.#ended
     await this.#clock.sleep(afterMs, signal)
-    while (!signal.aborted && (await this.#ready()).length < count) {
+    while (!signal.aborted && (await this.#readySpares()).length < count) {
       await this.#make(manager, version, join(this.#folder, `ready-${this.#random.uuid()}`), signal)
     }
   }
 
-  async #ready(): Promise<string[]> {
+  async #readySpares(): Promise<string[]> {
     return (await readdir(this.#folder).catch(() => [])).filter(name => name.startsWith('ready-')).sort()
   }
 
   /**
-   * Makes a cluster and moves it to `dir`; answers its owner. With a `signal` nobody waits for it: it takes what the
-   * processor has left. A failure leaves nothing; what the daemon's own death leaves half-made is swept by `sweep`.
+   * Makes a cluster and moves it to `dir`. Returns its owner. With a `signal` nobody waits for it: it takes what the
+   * processor has left. A failure leaves nothing; what the daemon's own death leaves half-made is removed by `sweep`.
    */
   async #make(manager: string, version: string, dir: string, signal?: AbortSignal): Promise<number> {
     const engine = await engineFor(this.#config, { manager, version })
-    const uid = await this.#inTurn(() => this.#nextUid())
-    const id = this.#random.uuid()
-    const draft = join(this.#folder, `draft-${id}`)
+    const uid = await this.#queue.run(() => this.#nextUid())
+    const draft = join(this.#folder, `draft-${this.#random.uuid()}`)
     try {
-      await mkdir(this.#folder, { recursive: true, mode: 0o711 })
+      await makeFolder(this.#config.dataDir, ['spares'], PASSABLE)
       const background = signal ? { signal, idle: true } : {}
       await initCluster({ engine, dir: draft, ...background, ...(uid !== undefined && { uid: NOBODY, gid: NOBODY }) })
       if (uid !== undefined) await chownTree(draft, uid)
       await rename(draft, dir)
       return (await lstat(dir)).uid
     } catch (error) {
-      // What cannot be removed now is left to `sweep`; the first reason is the one to tell.
+      // What cannot be removed now is left to `sweep`; the first error is the one to report.
       await removeAll(draft).catch(() => undefined)
       throw error
     } finally {
-      if (uid !== undefined) this.#given.delete(uid)
+      if (uid !== undefined) this.#reservedUids.delete(uid)
     }
   }
 
-  /** Removes what was being made when the daemon died. */
+  /** Removes what was in the making when the daemon died. */
   async sweep(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => [])
     await Promise.all(names.filter(name => name.startsWith('draft-')).map(name => removeAll(join(this.#folder, name))))
   }
 
-  /** A uid that nobody has; the last is kept on disk, so that one of a deleted instance comes again only a round later. */
+  /**
+   * A uid that nobody has. The last one is stored, so that the uid of a deleted instance comes again only a round
+   * later.
+   */
   async #nextUid(): Promise<number | undefined> {
     const { firstUid, dataDir } = this.#config
     if (firstUid === undefined) return undefined
-    const path = join(dataDir, 'state', 'uid.json')
+    const path = join(await makeFolder(dataDir, ['state']), 'uid.json')
     const last = Number((await readJson(path)) ?? firstUid - 1)
-    const making = [...this.#given]
-    const uid = freeUid(firstUid, last, new Set([...making, ...(await takenUids(dataDir))]))
-    await writeAtomically(path, String(uid))
-    this.#given.add(uid)
+    const reserved = [...this.#reservedUids]
+    const uid = freeUid(firstUid, last, new Set([...reserved, ...(await usedUids(dataDir))]))
+    await replaceFile(path, String(uid))
+    this.#reservedUids.add(uid)
     return uid
   }
 }
 
-const exists = (path: string) =>
-  lstat(path).then(
-    () => true,
-    () => false,
-  )
-
-/** Gives a tree to a uid and its group, links themselves included, never what they point to. */
-export async function chownTree(path: string, uid: number): Promise<void> {
+/** Gives the files and folders of a tree to a uid and its group. Links are left alone, and so is what they point to. */
+async function chownTree(path: string, uid: number): Promise<void> {
   const entries = await readdir(path, { withFileTypes: true })
   for (const entry of entries) {
     const inner = join(path, entry.name)

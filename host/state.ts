@@ -1,24 +1,25 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { readJson, removeAll, writeAtomically } from '../lib/kit/files.ts'
+import { readJson, removeAll, replaceFile } from '../lib/kit/os/files.ts'
+import { makeFolder } from './data-dir.ts'
 
-const Owned = { name: z.string(), instance: z.string(), project: z.string(), generation: z.int() }
+const partFields = { name: z.string(), instance: z.string(), project: z.string(), generation: z.int() }
 const Datastore = z.object({ manager: z.string(), version: z.string() })
 
-export const VolumeState = z.object({
-  ...Owned,
+const VolumeState = z.object({
+  ...partFields,
   sizeGb: z.number(),
   /** The last change of it. */
-  wish: z.string().optional(),
+  changeId: z.string().optional(),
   datastore: Datastore,
   /** Who owns its files; undefined = the daemon's own user. */
   uid: z.int().optional(),
 })
-export type VolumeState = z.infer<typeof VolumeState>
+type VolumeState = z.infer<typeof VolumeState>
 
 export const ServerState = z.object({
-  ...Owned,
+  ...partFields,
   volume: z.string(),
   flavor: z.object({ ramMb: z.number(), vcpus: z.number() }),
   datastore: Datastore,
@@ -26,23 +27,25 @@ export const ServerState = z.object({
   address: z.string(),
   port: z.int(),
   /** The last change of it. */
-  wish: z.string().optional(),
-  /** Its agent: a pid may be another process's later, so its start belongs to it. */
+  changeId: z.string().optional(),
+  /** Its agent's process. Another process may get the same pid later, so its start time belongs to it. */
   agent: z.object({ pid: z.int(), started: z.string() }).optional(),
 })
 export type ServerState = z.infer<typeof ServerState>
 
-const Tombstone = z.object({ name: z.string(), at: z.number() })
+/** A part that was deleted, and when (milliseconds since the epoch). */
+const DeletedPart = z.object({ name: z.string(), at: z.number() })
 
 /** The records of one kind, a file each, by name. */
-export interface Records<T> {
+interface Records<T> {
   get(name: string): Promise<T | undefined>
   put(record: T): Promise<void>
   remove(name: string): Promise<void>
   all(): Promise<T[]>
 }
 
-function records<T extends { name: string }>(folder: string, schema: z.ZodType<T>): Records<T> {
+function records<T extends { name: string }>(dataDir: string, kind: string, schema: z.ZodType<T>): Records<T> {
+  const folder = join(dataDir, 'state', kind)
   const path = (name: string) => join(folder, `${name}.json`)
   const get = async (name: string) => {
     const value = await readJson(path(name))
@@ -50,22 +53,25 @@ function records<T extends { name: string }>(folder: string, schema: z.ZodType<T
   }
   return {
     get,
-    put: record => writeAtomically(path(record.name), JSON.stringify(record)),
+    async put(record) {
+      await makeFolder(dataDir, ['state', kind])
+      await replaceFile(path(record.name), JSON.stringify(record))
+    },
     remove: name => removeAll(path(name)),
     async all() {
       const names = await readdir(folder).catch(() => [])
-      const found = await Promise.all(names.filter(name => name.endsWith('.json')).map(name => get(name.slice(0, -5))))
-      return found.filter(record => record !== undefined)
+      const stored = await Promise.all(names.filter(name => name.endsWith('.json')).map(name => get(name.slice(0, -5))))
+      return stored.filter(record => record !== undefined)
     },
   }
 }
 
-/** All that a daemon remembers: what it runs, and the names that it must never make again. */
+/** All that a daemon remembers: what it runs, and the names of deleted parts, which it must never make again. */
 export function hostState(dataDir: string) {
   return {
-    volumes: records<VolumeState>(join(dataDir, 'state', 'volumes'), VolumeState),
-    servers: records<ServerState>(join(dataDir, 'state', 'servers'), ServerState),
-    deleted: records<z.infer<typeof Tombstone>>(join(dataDir, 'state', 'deleted'), Tombstone),
+    volumes: records<VolumeState>(dataDir, 'volumes', VolumeState),
+    servers: records<ServerState>(dataDir, 'servers', ServerState),
+    deleted: records<z.infer<typeof DeletedPart>>(dataDir, 'deleted', DeletedPart),
   }
 }
 export type HostState = ReturnType<typeof hostState>
@@ -75,6 +81,6 @@ export const volumeDir = (dataDir: string, name: string) => join(dataDir, 'volum
 export const serverDir = (dataDir: string, name: string) => join(dataDir, 'servers', name)
 /** Beside the server's folder: in it, the instance's uid could put a link in its place. */
 export const siteFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.site.json`)
-/** What the agent leaves in its folder when its database is stopped on purpose. */
+/** The file that the agent leaves in its folder when its database is stopped on purpose. */
 export const stoppedFile = (dataDir: string, name: string) => join(serverDir(dataDir, name), 'stopped')
 export const logFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.log`)

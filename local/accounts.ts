@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { IdentityService } from '../lib/identity/account.ts'
-import { seedAccounts } from '../lib/platform/identity/accounts.ts'
-import { textOf } from './surroundings.ts'
+import { seedAccounts } from '../lib/platform/identity/builtin/accounts.ts'
+import type { IdentityService } from '../lib/ports/accounts.ts'
+import { readTextIfExists, writePrivate } from './data-dir.ts'
 
 /** The three accounts of a local cloud, and the files that hold their passwords. */
 const ACCOUNTS = [
@@ -12,28 +11,31 @@ const ACCOUNTS = [
   { file: 'openrc-alt', cloud: 'coffer-alt', user: 'alt', project: 'alt', roles: ['member'] },
 ]
 
-/** Makes the accounts at the first start, and writes `openrc`, `openrc-admin`, `openrc-alt` and `clouds.yaml`, for their owner only. Where several processes do so at a time, `newPassword` must give all the same. */
+/**
+ * Creates the accounts at the first start, and writes `openrc`, `openrc-admin`, `openrc-alt` and `clouds.yaml`, for
+ * their owner only. Where several processes may do so at once, `newPassword` must give each of them the same.
+ */
 export async function writeAccounts(
   dataDir: string,
   service: IdentityService,
   base: string,
   newPassword: (user: string) => Promise<string> = async () => randomBytes(18).toString('base64url'),
 ): Promise<void> {
-  const known = await Promise.all(
+  const accounts = await Promise.all(
     ACCOUNTS.map(async account => ({
       ...account,
       password: passwordIn(join(dataDir, account.file)) ?? (await newPassword(account.user)),
     })),
   )
-  const seeded = await seedAccounts(service.accounts, known)
+  const seeded = await seedAccounts(service.accounts, accounts)
   for (const [index, { user, created }] of seeded.entries()) {
-    const account = known[index]
-    // A lost file: the password in the new one has to be the account's.
+    const account = accounts[index]
+    // The account exists but its file was lost: it gets the password that the new file will hold.
     if (account && !created && passwordIn(join(dataDir, account.file)) === undefined)
       await service.accounts.setPassword(user.id, account.password)
   }
-  for (const account of known) writePrivate(join(dataDir, account.file), openrc(account, base))
-  writePrivate(join(dataDir, 'clouds.yaml'), cloudsYaml(known, base))
+  for (const account of accounts) writePrivate(join(dataDir, account.file), openrc(account, base))
+  writePrivate(join(dataDir, 'clouds.yaml'), cloudsYaml(accounts, base))
 }
 
 type Account = (typeof ACCOUNTS)[number] & { password: string }
@@ -74,9 +76,4 @@ function cloudsYaml(accounts: Account[], base: string): string {
   return `clouds:\n${clouds.join('')}`
 }
 
-const passwordIn = (path: string) => /^export OS_PASSWORD=(\S+)$/m.exec(textOf(path) ?? '')?.[1]
-
-function writePrivate(path: string, text: string): void {
-  writeFileSync(path, text, { mode: 0o600 })
-  chmodSync(path, 0o600)
-}
+const passwordIn = (path: string) => /^export OS_PASSWORD=(\S+)$/m.exec(readTextIfExists(path) ?? '')?.[1]

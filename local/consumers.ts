@@ -4,39 +4,66 @@ import { handler as periodic } from '../functions/periodic.ts'
 import { handler as taskmanager } from '../functions/taskmanager.ts'
 import { CONDUCTOR_TOPIC } from '../lib/contracts/conductor.ts'
 import { TASKMANAGER_TOPIC } from '../lib/contracts/taskmanager.ts'
-import { MOST_ATTEMPTS } from '../lib/kit/batch.ts'
-import { reason } from '../lib/kit/errors.ts'
+import { messageOf } from '../lib/kit/errors.ts'
+import { MAX_ATTEMPTS } from '../lib/kit/rpc/batch.ts'
 import type { Platform } from '../lib/platform/platform.ts'
-import type { Message } from '../lib/platform/queue/queue.ts'
-import { contextOf, sqsEvent } from './events.ts'
+import type { Message } from '../lib/ports/queue.ts'
+import { contextOf, sqsEvent } from './gateway/events.ts'
 
-type Consuming = Pick<Platform, 'queue' | 'clock' | 'log' | 'metrics'>
+type ConsumerPlatform = Pick<Platform, 'queue' | 'clock' | 'log' | 'metrics'>
 type Consumer = (event: SQSEvent, context: ReturnType<typeof contextOf>) => Promise<SQSBatchResponse>
 
 const TIMEOUT_MS = 60_000
-/** Messages handled at once by one function. */
+/** Messages that one function handles at once. */
 export const CONCURRENCY = 64
 const PERIOD_MS = 1_000
-/** How often expired records are deleted, so many at once; while there are more, the next go after a pause. */
-const SWEEP = { everyMs: 60_000, atOnce: 1_000, pauseMs: 100 }
+/**
+ * How often expired records are deleted, and how many at once. After a full batch the next follows after a short
+ * pause.
+ */
+const SWEEP = { everyMs: 60_000, batchSize: 1_000, pauseMs: 100 }
 
-/** What a process can do besides answering requests. */
-export const WORK = ['taskmanager', 'conductor', 'periodic'] as const
-export type Work = (typeof WORK)[number]
-type Swept = Platform & { store: { sweepExpired?(now: number, limit: number): number | Promise<number> } }
-
-/** Feeds the functions from the queue, as event source mappings and a schedule do on AWS, until `signal` is aborted. */
-export async function consume(platform: Swept, signal: AbortSignal, work: readonly Work[] = WORK): Promise<void> {
-  const of: Record<Work, () => Promise<void>> = {
-    taskmanager: () => pull(platform, TASKMANAGER_TOPIC, taskmanager, signal),
-    conductor: () => pull(platform, CONDUCTOR_TOPIC, conductor, signal),
-    periodic: async () => void (await Promise.all([tick(platform, signal), sweep(platform, signal)])),
-  }
-  await Promise.all(work.map(each => of[each]()))
+/** The components that a process may run besides the gateway. */
+export const COMPONENTS = ['taskmanager', 'conductor', 'periodic'] as const
+type Component = (typeof COMPONENTS)[number]
+type SweepablePlatform = Platform & {
+  store: { sweepExpired?(now: number, limit: number): number | Promise<number> }
 }
 
-/** Never more than CONCURRENCY at once, taken as places become free: what is not taken yet, the queue hands out in turns. */
-export async function pull(platform: Consuming, topic: string, handler: Consumer, signal: AbortSignal): Promise<void> {
+/** Starts `consume`; call the result to stop it and wait for the messages in hand. */
+export function startConsumers(platform: SweepablePlatform, components?: readonly Component[]): () => Promise<void> {
+  const stopping = new AbortController()
+  const consuming = consume(platform, stopping.signal, components)
+  return async () => {
+    stopping.abort()
+    await consuming
+  }
+}
+
+/** Feeds the functions from the queue, as event source mappings and a schedule do on AWS, until `signal` is aborted. */
+export async function consume(
+  platform: SweepablePlatform,
+  signal: AbortSignal,
+  components: readonly Component[] = COMPONENTS,
+): Promise<void> {
+  const run: Record<Component, () => Promise<unknown>> = {
+    taskmanager: () => consumeTopic(platform, TASKMANAGER_TOPIC, taskmanager, signal),
+    conductor: () => consumeTopic(platform, CONDUCTOR_TOPIC, conductor, signal),
+    periodic: () => Promise.all([tick, sweepJob(platform)].map(job => repeat(platform, job, signal))),
+  }
+  await Promise.all(components.map(component => run[component]()))
+}
+
+/**
+ * Handles a topic's messages, at most CONCURRENCY at once. Messages are received only as places become free: those
+ * still in the queue are handed out to projects in turns.
+ */
+export async function consumeTopic(
+  platform: ConsumerPlatform,
+  topic: string,
+  handler: Consumer,
+  signal: AbortSignal,
+): Promise<void> {
   const { queue, clock, log } = platform
   const running = new Set<Promise<void>>()
   while (!signal.aborted) {
@@ -45,53 +72,75 @@ export async function pull(platform: Consuming, topic: string, handler: Consumer
       const max = Math.min(10, CONCURRENCY - running.size)
       const messages = await queue.receive(topic, { max, waitMs: 20_000, signal })
       for (const message of messages) {
-        const work = one(platform, topic, handler, message).finally(() => running.delete(work))
+        const work = handleMessage(platform, topic, handler, message).finally(() => running.delete(work))
         running.add(work)
       }
     } catch (error) {
-      log.error({ topic, error: reason(error) }, 'queue failed')
+      log.error({ topic, error: messageOf(error) }, 'queue failed')
       await clock.sleep(500, signal)
     }
   }
   await Promise.all(running)
 }
 
-async function one(platform: Consuming, topic: string, handler: Consumer, message: Message): Promise<void> {
+async function handleMessage(
+  platform: ConsumerPlatform,
+  topic: string,
+  handler: Consumer,
+  message: Message,
+): Promise<void> {
   const { queue, log, metrics } = platform
   try {
     const { batchItemFailures } = await handler(sqsEvent(topic, [message]), contextOf(topic, TIMEOUT_MS))
     if (batchItemFailures.length === 0) return await queue.ack(topic, [message.receipt])
     metrics.count('coffer_messages_failed_total', { topic })
-    if (message.attempt < MOST_ATTEMPTS)
-      return await queue.release(topic, [message.receipt], 500 * 2 ** message.attempt)
+    if (message.attempt < MAX_ATTEMPTS) return await queue.release(topic, [message.receipt], 500 * 2 ** message.attempt)
     metrics.count('coffer_messages_dropped_total', { topic, why: 'given up' })
     log.error({ topic, message: message.id }, 'message given up')
-    await (queue.bury ?? queue.ack)(topic, [message.receipt])
+    await (queue.deadLetter ?? queue.ack)(topic, [message.receipt])
   } catch (error) {
-    log.error({ topic, error: reason(error) }, 'consumer failed')
+    log.error({ topic, error: messageOf(error) }, 'consumer failed')
   }
 }
 
-async function tick({ clock, log }: Swept, signal: AbortSignal): Promise<void> {
+/** Work done again and again. `run` may return a pause in milliseconds that differs from `everyMs`. */
+interface Job {
+  name: string
+  everyMs: number
+  run(): Promise<number | undefined>
+}
+
+async function repeat(
+  { clock, log }: ConsumerPlatform,
+  { name, everyMs, run }: Job,
+  signal: AbortSignal,
+): Promise<void> {
   while (!signal.aborted) {
+    let pauseMs: number | undefined
     try {
-      await periodic({} as Parameters<typeof periodic>[0], contextOf('periodic', TIMEOUT_MS))
+      pauseMs = await run()
     } catch (error) {
-      log.error({ error: reason(error) }, 'periodic failed')
+      log.error({ error: messageOf(error) }, `${name} failed`)
     }
-    await clock.sleep(PERIOD_MS, signal)
+    await clock.sleep(pauseMs ?? everyMs, signal)
   }
 }
 
-/** Deletes all that has expired; requests, and what is due, have their turn in between. */
-async function sweep({ clock, log, store }: Swept, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    let deleted = 0
-    try {
-      deleted = (await store.sweepExpired?.(clock.now(), SWEEP.atOnce)) ?? 0
-    } catch (error) {
-      log.error({ error: reason(error) }, 'sweep failed')
-    }
-    await clock.sleep(deleted < SWEEP.atOnce ? SWEEP.everyMs : SWEEP.pauseMs, signal)
-  }
+const tick: Job = {
+  name: 'periodic',
+  everyMs: PERIOD_MS,
+  async run() {
+    await periodic({} as Parameters<typeof periodic>[0], contextOf('periodic', TIMEOUT_MS))
+    return undefined
+  },
 }
+
+/** Deletes expired records in batches; requests and due records have their turn in between. */
+const sweepJob = ({ clock, store }: SweepablePlatform): Job => ({
+  name: 'sweep',
+  everyMs: SWEEP.everyMs,
+  async run() {
+    const deleted = (await store.sweepExpired?.(clock.now(), SWEEP.batchSize)) ?? 0
+    return deleted < SWEEP.batchSize ? undefined : SWEEP.pauseMs
+  },
+})

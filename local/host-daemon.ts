@@ -2,116 +2,132 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { AgentRuntime } from '../agent-bundle/runtime.ts'
 import type { HostConfig } from '../host/config.ts'
-import { postgresql } from '../lib/datastores/postgresql/manifest.ts'
+import { postgresqlManifest } from '../lib/datastores/postgresql/manifest.ts'
 import type { Log } from '../lib/kit/clock.ts'
-import { alive, runningAs } from '../lib/kit/process.ts'
+import { isAlive, processRef } from '../lib/kit/os/process.ts'
 import { HOST_ID } from '../lib/wiring/embedded.ts'
 import { systemClock } from '../lib/wiring/system.ts'
-import type { Runtime } from './runtime.ts'
-import { parse, textOf } from './surroundings.ts'
+import { parseProcessRef, readTextIfExists } from './data-dir.ts'
 
 const MAIN = join(import.meta.dirname, '..', 'host', 'main.ts')
-const SPARES = 2
 const HAND_OVER_MS = 20_000
 const STOP_MS = 60_000
-/** A daemon that keeps ending is started again at growing intervals. */
-const AGAIN_MS = { first: 200, most: 10_000 }
+/** Back-off between restarts of a daemon that keeps ending. */
+const RESTART_MS = { first: 200, max: 10_000 }
 
-/** The host daemon of the local cloud: taken over from a control plane that died, started, looked after, stopped. */
-export interface HostDaemon {
-  /** Stops the daemon with all instances. */
-  stop(): Promise<void>
+interface HostDaemonOptions {
+  dataDir: string
+  /** The daemon's topic, keys and queue credentials. */
+  hostAccess(): Promise<Pick<HostConfig, 'topic' | 'conductor' | 'queue' | 'kid' | 'keys'>>
+  runtime: AgentRuntime
+  /** How many initialised clusters of the default version it keeps for the next instances. */
+  spares: number
+  root: boolean
+  log: Log
 }
 
-export async function hostDaemon(
-  dataDir: string,
-  cloud: { hostAccess(): Promise<Pick<HostConfig, 'topic' | 'conductor' | 'queue' | 'kid' | 'keys'>> },
-  runtime: Runtime,
-  root: boolean,
-  log: Log,
-): Promise<HostDaemon> {
-  const configPath = join(dataDir, 'host.json')
-  const pidPath = join(dataDir, 'host.pid')
-  await endOlder(pidPath, log)
-  const config: HostConfig = {
-    hostId: HOST_ID,
-    dataDir,
-    ...(await cloud.hostAccess()),
-    runtime,
-    endpointFile: join(dataDir, 'endpoint'),
-    spare: { manager: postgresql.manager, version: postgresql.defaultVersion, count: SPARES },
-    ...(root && { firstUid: 200_000 + (hashOf(dataDir) % 20_000) * 50_000 }),
-    network: `127.${16 + (hashOf(dataDir) % 200)}`,
-    logLevel: 'info',
+/** Takes over from a daemon that a dead control plane left, and starts a new one. */
+export async function startHostDaemon(options: HostDaemonOptions): Promise<HostDaemon> {
+  const { dataDir, log } = options
+  await endPrevious(pidFileIn(dataDir), log)
+  const config: HostConfig = { ...hostConfig(options), ...(await options.hostAccess()) }
+  writeFileSync(configFileIn(dataDir), JSON.stringify(config), { mode: 0o600 })
+  return new HostDaemon(dataDir, await launch(dataDir), log)
+}
+
+/** The host daemon of a local cloud, restarted whenever it ends. */
+export class HostDaemon {
+  readonly #dataDir: string
+  readonly #log: Log
+  #child: ChildProcess
+  #stopping = false
+
+  constructor(dataDir: string, child: ChildProcess, log: Log) {
+    this.#dataDir = dataDir
+    this.#child = child
+    this.#log = log
+    void this.#restartWhenEnded()
   }
-  writeFileSync(configPath, JSON.stringify(config), { mode: 0o600 })
-  let child = await launch(dataDir, configPath, pidPath)
-  let stopping = false
-  const watch = async () => {
-    for (let wait = AGAIN_MS.first; ; wait = Math.min(AGAIN_MS.most, wait * 2)) {
-      await exited(child)
-      if (stopping) return
-      log.error({}, 'the host daemon ended; it is started again')
+
+  async #restartWhenEnded(): Promise<void> {
+    for (let wait = RESTART_MS.first; ; wait = Math.min(RESTART_MS.max, wait * 2)) {
+      await waitForExit(this.#child)
+      if (this.#stopping) return
+      this.#log.error({}, 'the host daemon ended; it is started again')
       await systemClock.sleep(wait)
-      if (stopping) return
+      if (this.#stopping) return
       try {
-        child = await launch(dataDir, configPath, pidPath)
+        this.#child = await launch(this.#dataDir)
       } catch (error) {
-        log.error({ error: String(error) }, 'the host daemon was not started')
+        this.#log.error({ error: String(error) }, 'the host daemon was not started')
       }
     }
   }
-  void watch()
-  return {
-    async stop() {
-      stopping = true
-      child.kill('SIGTERM')
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
-      await exited(child)
-      clearTimeout(timer)
-      // One that was killed has left its instances running.
-      if (child.exitCode !== 0) await exited(await launch(dataDir, configPath, pidPath, '--stop'))
-      rmSync(pidPath, { force: true })
-    },
+
+  /** Stops the daemon with all instances. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    const child = this.#child
+    child.kill('SIGTERM')
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+    await waitForExit(child)
+    clearTimeout(timer)
+    // A daemon that was killed has left its instances running.
+    if (child.exitCode !== 0) await waitForExit(await launch(this.#dataDir, '--stop'))
+    rmSync(pidFileIn(this.#dataDir), { force: true })
   }
 }
 
-/** A daemon that outlived its control plane hands over; its instances go on. */
-async function endOlder(pidPath: string, log: Log): Promise<void> {
-  const older = parse(textOf(pidPath))
-  if (!older || !(await alive(older))) return
-  log.info({ pid: older.pid }, 'taking over from an older host daemon')
-  process.kill(older.pid, 'SIGUSR2')
+const configFileIn = (dataDir: string) => join(dataDir, 'host.json')
+const pidFileIn = (dataDir: string) => join(dataDir, 'host.pid')
+
+function hostConfig({ dataDir, runtime, spares, root }: HostDaemonOptions) {
+  const hash = createHash('sha256').update(dataDir).digest().readUInt32BE(0)
+  return {
+    hostId: HOST_ID,
+    dataDir,
+    runtime,
+    endpointFile: join(dataDir, 'endpoint'),
+    spare: { manager: postgresqlManifest.manager, version: postgresqlManifest.defaultVersion, count: spares },
+    // Several clouds on one machine: their uids and addresses hardly ever overlap.
+    ...(root && { firstUid: 200_000 + (hash % 20_000) * 50_000 }),
+    network: `127.${16 + (hash % 200)}`,
+    logLevel: 'info',
+  }
+}
+
+/** A daemon that outlived its control plane hands over: it ends, and its instances go on. */
+async function endPrevious(pidFile: string, log: Log): Promise<void> {
+  const previous = parseProcessRef(readTextIfExists(pidFile))
+  if (!previous || !(await isAlive(previous))) return
+  log.info({ pid: previous.pid }, 'taking over from an older host daemon')
+  process.kill(previous.pid, 'SIGUSR2')
   const end = Date.now() + HAND_OVER_MS
-  while (await alive(older)) {
-    if (Date.now() > end) process.kill(older.pid, 'SIGKILL')
+  while (await isAlive(previous)) {
+    if (Date.now() > end) process.kill(previous.pid, 'SIGKILL')
     await systemClock.sleep(20)
   }
 }
 
-async function launch(dataDir: string, configPath: string, pidPath: string, ...more: string[]): Promise<ChildProcess> {
+async function launch(dataDir: string, ...flags: string[]): Promise<ChildProcess> {
   const out = openSync(join(dataDir, 'host.log'), 'a', 0o600)
   const env = {
     PATH: process.env['PATH'] ?? '/usr/bin:/bin',
     NODE_COMPILE_CACHE: join(dataDir, 'cache'),
     MALLOC_ARENA_MAX: '1',
   }
-  const child = spawn(process.execPath, ['--max-old-space-size=128', MAIN, configPath, ...more], {
-    detached: true,
-    stdio: ['ignore', out, out],
-    env,
-  })
+  const args = ['--max-old-space-size=128', MAIN, configFileIn(dataDir), ...flags]
+  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', out, out], env })
   closeSync(out)
-  const running = child.pid === undefined ? undefined : await runningAs(child.pid)
-  if (running) writeFileSync(pidPath, JSON.stringify(running), { mode: 0o600 })
+  const running = child.pid === undefined ? undefined : await processRef(child.pid)
+  if (running) writeFileSync(pidFileIn(dataDir), JSON.stringify(running), { mode: 0o600 })
   return child
 }
 
-const exited = (child: ChildProcess) =>
+const waitForExit = (child: ChildProcess) =>
   new Promise<void>(resolve => {
     if (child.exitCode !== null || child.signalCode !== null) resolve()
     else child.once('exit', () => resolve())
   })
-
-const hashOf = (text: string) => createHash('sha256').update(text).digest().readUInt32BE(0)

@@ -1,125 +1,97 @@
-import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ringAll } from '../functions/periodic.ts'
+import { type AgentRuntime, prepareRuntime } from '../agent-bundle/runtime.ts'
 import type { Log } from '../lib/kit/clock.ts'
-import { reason } from '../lib/kit/errors.ts'
-import { serveQueue } from '../lib/platform/queue/socket-server.ts'
-import { BadKeyFile } from '../lib/platform/secrets/keyfile.ts'
-import { NewerSchema } from '../lib/platform/store/sqlite.ts'
-import { wire } from '../lib/wiring/current.ts'
-import { embedded } from '../lib/wiring/embedded.ts'
+import { serveQueue } from '../lib/platform/queue/socket/server.ts'
+import { wakeAll } from '../lib/taskmanager/scheduler.ts'
+import { setPlatform } from '../lib/wiring/current.ts'
+import { type EmbeddedCloud, embeddedCloud } from '../lib/wiring/embedded.ts'
 import { systemClock, systemLog } from '../lib/wiring/system.ts'
 import { writeAccounts } from './accounts.ts'
-import { consume } from './consumers.ts'
-import { type Edge, edge } from './edge.ts'
-import { type Gateway, gateway } from './gateway.ts'
-import { hostDaemon } from './host-daemon.ts'
-import { type Options, readOptions, Unfit } from './options.ts'
-import { runtime } from './runtime.ts'
-import { onSignals } from './shutdown.ts'
-import { checkNode, codeOf, lock, prepareDataDir } from './surroundings.ts'
-import { told } from './told.ts'
+import { httpUrl, listen, listeningPort, localUrl } from './address.ts'
+import { startupBanner } from './banner.ts'
+import { startConsumers } from './consumers.ts'
+import { lock, prepareDataDir, writePublic } from './data-dir.ts'
+import { type Gateway, gateway } from './gateway/gateway.ts'
+import { gatewayLimits } from './gateway/limits.ts'
+import { startHostDaemon } from './host-daemon.ts'
+import { type Options, readOptions } from './options.ts'
+import { exitIfRemoved, runMain } from './run-main.ts'
+import type { Shutdown } from './shutdown.ts'
 
 /** `npm start`: the cloud on one machine. */
-const isRoot = process.getuid?.() === 0
-const VANISHED_MS = 1_000
-const shutdown = onSignals(error => fail(error))
+const root = process.getuid?.() === 0
 
-async function start(options: Options): Promise<void> {
-  const { dataDir, host, port, quiet } = options
+async function start(options: Options, shutdown: Shutdown): Promise<void> {
+  const { dataDir, host, quiet, spares } = options
   const log = systemLog('control', quiet ? 'warn' : 'info', quiet ? 2 : 1)
-  process.umask(0o022)
-  prepareDataDir(dataDir, isRoot)
-  const unlock = await lock(dataDir)
-  process.on('exit', unlock)
-  const machine = await runtime(dataDir, isRoot)
-  process.umask(0o077)
-  let served: Gateway | undefined
-  const url = () => `http://${address(host)}:${portOf(served, port)}`
-  const edges = edge(options.rate, systemClock)
-  const cloud = await embedded({
-    dataDir,
-    log,
-    enrolUrl: () => `${localUrl(host, portOf(served, port))}/enrol`,
-    publicUrl: process.env['PUBLIC_URL'],
-    rate: options.rate,
-    metrics: edges.registry,
-  })
-  wire(cloud.platform)
-  served = await listen(options, log, { ...edges, metrics: edges.metricsOf(cloud.platform) })
-  const endpoint = join(dataDir, 'endpoint')
-  writeFileSync(endpoint, cloud.platform.enrolUrl())
-  chmodSync(endpoint, 0o644)
-  const socket = await serveQueue(cloud.platform.queue, {
-    path: cloud.socket,
-    admit: cloud.admit,
-    clock: systemClock,
-    log,
-  })
-  // The certificate that clients of databases trust is no secret.
-  const ca = join(dataDir, 'ca.pem')
-  writeFileSync(ca, await cloud.platform.authority.bundle())
-  chmodSync(ca, 0o644)
-  if (cloud.platform.identityService)
-    await writeAccounts(dataDir, cloud.platform.identityService, localUrl(host, portOf(served, port)))
-  const daemon = await hostDaemon(dataDir, cloud, machine, isRoot, log)
-  const stopping = new AbortController()
-  const consuming = consume(cloud.platform, stopping.signal)
-  await ringAll(cloud.platform)
-
+  const runtime = await openDataDir(dataDir)
+  const { cloud, server, port } = await startGateway(options, log)
+  const { platform, socket: path, admit } = cloud
+  writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
+  const socket = await serveQueue(platform.queue, { path, admit, clock: systemClock, log })
+  await writeClientFiles(dataDir, cloud, localUrl(host, port))
+  const hostAccess = () => cloud.hostAccess()
+  const daemon = await startHostDaemon({ dataDir, hostAccess, runtime, spares, root, log })
+  const stopConsumers = startConsumers(platform)
+  await wakeAll(platform)
   shutdown.ready(async () => {
     log.info({}, 'stopping')
-    await served?.close()
+    await server.close()
     await daemon.stop()
-    stopping.abort()
-    await consuming
+    await stopConsumers()
     await socket.close()
-    await cloud.platform.queue.close()
-    await cloud.platform.store.close()
+    await platform.queue.close()
+    await platform.store.close()
   })
-  void watchLock(dataDir)
-  if (!quiet) process.stdout.write(told({ url: url(), dataDir, socket: cloud.socket, rate: options.rate }))
-  if (!isRoot && !quiet) console.log('note: without root all instances run as one user: no boundary between tenants')
-  console.log(`ready ${url()}`)
+  void exitIfRemoved(dataDir, shutdown)
+  announce(options, cloud, httpUrl(host, port))
 }
 
-async function listen({ host, port }: Options, log: Log, edges: Edge): Promise<Gateway> {
-  try {
-    return await gateway({ host, port, log, edge: edges })
-  } catch (error) {
-    const why = codeOf(error) === 'EADDRINUSE' ? 'is taken' : `cannot be used (${codeOf(error)})`
-    throw new Unfit(`port ${port} on ${host} ${why}; choose another with --port`)
-  }
+/** Locks the data directory until this process ends, and puts there what instances run on. */
+async function openDataDir(dataDir: string): Promise<AgentRuntime> {
+  process.umask(0o022)
+  prepareDataDir(dataDir, root)
+  process.on('exit', await lock(dataDir))
+  const runtime = await prepareRuntime(dataDir, root)
+  // From here on everything is for this user, unless it is written as public.
+  process.umask(0o077)
+  return runtime
 }
 
-function portOf(served: Gateway | undefined, asked: number): number {
-  const at = served?.server.address()
-  return typeof at === 'object' && at ? at.port : asked
+/** Wires the cloud and serves its API. The cloud asks for the gateway's port only after it listens. */
+async function startGateway(
+  { dataDir, host, port: requested, rate }: Options,
+  log: Log,
+): Promise<{ cloud: EmbeddedCloud; server: Gateway; port: number }> {
+  let server: Gateway | undefined
+  const port = () => listeningPort(server?.server, requested)
+  const { metricsOf, ...limits } = gatewayLimits(rate, systemClock)
+  const cloud = await embeddedCloud({
+    dataDir,
+    log,
+    enrolUrl: () => `${localUrl(host, port())}/enrol`,
+    publicUrl: process.env['PUBLIC_URL'],
+    rate,
+    metrics: limits.registry,
+  })
+  setPlatform(cloud.platform)
+  const edge = { ...limits, metrics: metricsOf(cloud.platform) }
+  server = await listen(host, requested, () => gateway({ host, port: requested, log, edge }))
+  return { cloud, server, port: port() }
 }
 
-const address = (host: string) => (host.includes(':') ? `[${host}]` : host)
-/** Where this machine itself reaches the gateway. */
-const localUrl = (host: string, port: number) =>
-  `http://${host === '0.0.0.0' || host === '::' ? '127.0.0.1' : address(host)}:${port}`
-
-/** Nobody can work in a data directory that was removed; agents and databases end by themselves. */
-async function watchLock(dataDir: string): Promise<void> {
-  while (!shutdown.asked) {
-    await systemClock.sleep(VANISHED_MS)
-    if (!existsSync(join(dataDir, 'lock'))) fail(new Unfit(`the data directory ${dataDir} was removed`))
-  }
+/** What clients need: the CA's certificate, which is public, and the accounts. */
+async function writeClientFiles(dataDir: string, { platform }: EmbeddedCloud, url: string): Promise<void> {
+  writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
+  if (platform.identityService) await writeAccounts(dataDir, platform.identityService, url)
 }
 
-/** One line, and a non-zero exit. */
-function fail(error: unknown): never {
-  const plain = error instanceof Unfit || error instanceof NewerSchema || error instanceof BadKeyFile
-  process.stderr.write(`coffer: ${reason(error)}\n${plain || !(error instanceof Error) ? '' : `${error.stack}\n`}`)
-  process.exit(1)
+function announce({ dataDir, quiet, rate }: Options, { socket }: EmbeddedCloud, url: string): void {
+  if (!quiet) process.stdout.write(startupBanner({ url, dataDir, socket, rate }))
+  if (!root && !quiet) console.log('note: without root all instances run as one user: no boundary between tenants')
+  console.log(`ready ${url}`)
 }
 
-try {
-  checkNode(process.versions.node)
-  await start(readOptions(process.argv.slice(2), isRoot, process.env['INIT_CWD'] ?? process.cwd()))
-} catch (error) {
-  fail(error)
-}
+await runMain(async shutdown => {
+  await start(readOptions(process.argv.slice(2), root, process.env['INIT_CWD'] ?? process.cwd()), shutdown)
+})

@@ -1,43 +1,49 @@
 import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
-/** What `npm start` was asked for. */
+/** The options of `npm start`. */
 export interface Options {
   port: number
   host: string
   dataDir: string
+  /** Requests a minute for each project and verb; 0 = no limit. */
   rate: number
+  /** How many initialised clusters of the default version are kept for the next creates. */
+  spares: number
   insecure: boolean
   quiet: boolean
 }
 
-/** A wish or a surrounding that cannot be: one line for the user, and a non-zero exit. */
-export class Unfit extends Error {
-  override name = 'Unfit'
+/** Invalid option or environment: print one line, exit non-zero. */
+export class StartupError extends Error {
+  override name = 'StartupError'
 }
 
-/** Where everything is kept unless told otherwise: as root, where the instances' own uids can reach it. */
+/** As root, a folder that the instances' own uids can reach. */
 const defaultDataDir = (root: boolean) => (root ? '/var/lib/coffer' : '.coffer')
 
-/** Reads the command line. Throws Unfit. */
+/** Reads the command line. Throws StartupError. */
 export function readOptions(args: string[], root: boolean, cwd: string): Options {
-  const { values } = parsed(args)
+  const { values } = parseOptions(args)
   const dataDir = values['data-dir'] ?? defaultDataDir(root)
   const options = {
     port: wholeNumber('port', values.port ?? '8779', 0, 65_535),
     host: values.host ?? '127.0.0.1',
     dataDir: isAbsolute(dataDir) ? dataDir : resolve(cwd, dataDir),
     rate: wholeNumber('rate', values.rate ?? '200', 0, 1_000_000_000),
+    spares: wholeNumber('spares', values.spares ?? '2', 0, 16),
     insecure: values.insecure ?? false,
     quiet: values.quiet ?? false,
   }
   if (!root && !options.insecure && !isLoopback(options.host)) {
-    throw new Unfit(`--host ${options.host} needs --insecure: without root, instances are no boundary between tenants`)
+    throw new StartupError(
+      `--host ${options.host} needs --insecure: without root, instances are no boundary between tenants`,
+    )
   }
   return options
 }
 
-function parsed(args: string[]) {
+function parseOptions(args: string[]) {
   try {
     return parseArgs({
       args,
@@ -46,20 +52,21 @@ function parsed(args: string[]) {
         host: { type: 'string' },
         'data-dir': { type: 'string' },
         rate: { type: 'string' },
+        spares: { type: 'string' },
         insecure: { type: 'boolean' },
         quiet: { type: 'boolean' },
       },
     })
   } catch (error) {
     const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n')
-    throw new Unfit(line)
+    throw new StartupError(line)
   }
 }
 
-function wholeNumber(name: string, text: string, least: number, most: number): number {
+function wholeNumber(name: string, text: string, min: number, max: number): number {
   const value = Number(text)
-  if (!/^[0-9]+$/.test(text) || value < least || value > most)
-    throw new Unfit(`--${name} takes a whole number from ${least} to ${most}, not '${text}'`)
+  if (!/^[0-9]+$/.test(text) || value < min || value > max)
+    throw new StartupError(`--${name} takes a whole number from ${min} to ${max}, not '${text}'`)
   return value
 }
 

@@ -1,114 +1,86 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { ringAll } from '../functions/periodic.ts'
+import { prepareRuntime } from '../agent-bundle/runtime.ts'
 import type { Log } from '../lib/kit/clock.ts'
-import { reason } from '../lib/kit/errors.ts'
-import { BadKeyFile } from '../lib/platform/secrets/keyfile.ts'
-import { NewerSchema } from '../lib/platform/store/store.ts'
-import { wire } from '../lib/wiring/current.ts'
-import { type Own, own } from '../lib/wiring/own.ts'
+import { wakeAll } from '../lib/taskmanager/scheduler.ts'
+import { setPlatform } from '../lib/wiring/current.ts'
+import { type SelfHosted, selfHosted } from '../lib/wiring/self-hosted.ts'
 import { systemClock, systemLog } from '../lib/wiring/system.ts'
 import { writeAccounts } from './accounts.ts'
-import { consume, WORK } from './consumers.ts'
-import { edge } from './edge.ts'
-import { gateway } from './gateway.ts'
-import { hostDaemon } from './host-daemon.ts'
-import { Unfit } from './options.ts'
-import { runtime } from './runtime.ts'
+import { httpUrl, listen, listeningPort } from './address.ts'
+import { COMPONENTS, startConsumers } from './consumers.ts'
+import { lock, prepareDataDir, writePublic } from './data-dir.ts'
+import { type Gateway, gateway } from './gateway/gateway.ts'
+import { gatewayLimits } from './gateway/limits.ts'
+import { type HostDaemon, startHostDaemon } from './host-daemon.ts'
+import { runMain } from './run-main.ts'
 import { readServeOptions, type ServeOptions, settingsOf } from './serve-options.ts'
-import { onSignals } from './shutdown.ts'
-import { checkNode, codeOf, lock, prepareDataDir } from './surroundings.ts'
+import type { Shutdown } from './shutdown.ts'
 
-/** `npm run serve -- --only gateway|taskmanager|conductor|periodic|host`: one process of a control plane on your own machines. */
-const isRoot = process.getuid?.() === 0
-const shutdown = onSignals(error => fail(error))
+/**
+ * `npm run serve -- --only gateway|taskmanager|conductor|periodic|host`: one process of a control plane on your own
+ * machines.
+ */
+const root = process.getuid?.() === 0
 
-/** What a part is ended with, in the order of ending. */
-type End = () => Promise<void>
-
-async function start(options: ServeOptions): Promise<void> {
-  const { only, quiet, rate } = options
+async function start(options: ServeOptions, shutdown: Shutdown): Promise<void> {
+  const { only, quiet, rate, dataDir, host, port } = options
   const log = systemLog(only.join(','), quiet ? 'warn' : 'info', quiet ? 2 : 1)
   process.umask(0o022)
-  const ends: End[] = []
-  if (only.includes('host')) await prepareHost(options)
-  else mkdirSync(options.dataDir, { recursive: true, mode: 0o711 })
-  const edges = edge(rate, systemClock)
-  const cloud = await own({ settings: settingsOf(process.env), log, rate, metrics: edges.registry })
-  wire(cloud.platform)
-  let told = only.join(',')
+  await openDataDir(options)
+  const { metricsOf, ...limits } = gatewayLimits(rate, systemClock)
+  const cloud = await selfHosted({ settings: settingsOf(process.env), log, rate, metrics: limits.registry })
+  setPlatform(cloud.platform)
+  let server: Gateway | undefined
   if (only.includes('gateway')) {
-    const { server, close } = await listening(options, log, { ...edges, metrics: edges.metricsOf(cloud.platform) })
-    const at = server.address()
-    told = `http://${options.host}:${typeof at === 'object' && at ? at.port : options.port}`
-    ends.push(close)
-    await writeFiles(options.dataDir, cloud)
+    const edge = { ...limits, metrics: metricsOf(cloud.platform) }
+    server = await listen(host, port, () => gateway({ host, port, log, edge }))
+    await writeClientFiles(dataDir, cloud)
   }
-  if (only.includes('host')) ends.push(await hosting(options, cloud, log))
-  ends.push(working(options, cloud))
+  const daemon = only.includes('host') ? await startHost(options, cloud, log) : undefined
+  const stopConsumers = startComponents(options, cloud)
   shutdown.ready(async () => {
     log.info({}, 'stopping')
-    for (const end of ends) await end()
+    await server?.close()
+    await daemon?.stop()
+    await stopConsumers()
     await cloud.close()
   })
-  console.log(`ready ${told}`)
+  console.log(`ready ${server ? httpUrl(host, listeningPort(server.server, port)) : only.join(',')}`)
 }
 
-async function listening({ host, port }: ServeOptions, log: Log, edges: Parameters<typeof gateway>[0]['edge']) {
-  try {
-    return await gateway({ host, port, log, edge: edges })
-  } catch (error) {
-    throw new Unfit(`port ${port} on ${host} cannot be used (${codeOf(error)}); choose another with --port`)
-  }
+/** A host's data directory is locked; other parts only write a few files to theirs, if any. */
+async function openDataDir({ only, dataDir }: ServeOptions): Promise<void> {
+  if (!only.includes('host')) return void mkdirSync(dataDir, { recursive: true, mode: 0o711 })
+  prepareDataDir(dataDir, root)
+  process.on('exit', await lock(dataDir))
 }
 
-/** Whoever writes them writes the same. */
-async function writeFiles(dataDir: string, { platform, firstPassword }: Own): Promise<void> {
-  const ca = join(dataDir, 'ca.pem')
-  writeFileSync(ca, await platform.authority.bundle())
-  chmodSync(ca, 0o644)
+/** What clients need: the CA's certificate and the accounts. Several gateways may write them, all the same. */
+async function writeClientFiles(dataDir: string, { platform, firstPassword }: SelfHosted): Promise<void> {
+  writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
   if (platform.identityService)
     await writeAccounts(dataDir, platform.identityService, platform.publicUrl ?? '', firstPassword)
 }
 
-/** Consumes for the other parts, if there are any, until it is ended. */
-function working({ only }: ServeOptions, { platform, boots }: Own): End {
-  const stopping = new AbortController()
-  const work = WORK.filter(part => only.includes(part))
-  // What a process that died had under way goes on as soon as it is known to be dead.
-  if (work.includes('periodic')) boots.onEnd(() => ringAll(platform))
-  const consuming = consume(platform, stopping.signal, work)
-  return async () => {
-    stopping.abort()
-    await consuming
-  }
+/** Starts the components that consume from the queue; call the result to stop them. */
+function startComponents({ only }: ServeOptions, { platform, processes }: SelfHosted): () => Promise<void> {
+  const components = COMPONENTS.filter(component => only.includes(component))
+  // Operations of a process that died go on as soon as it is known to be dead.
+  if (components.includes('periodic')) processes.onEnd(() => wakeAll(platform))
+  return startConsumers(platform, components)
 }
 
-async function prepareHost({ dataDir }: ServeOptions): Promise<void> {
-  prepareDataDir(dataDir, isRoot)
-  process.on('exit', await lock(dataDir))
-}
-
-async function hosting({ dataDir }: ServeOptions, cloud: Own, log: Log): Promise<End> {
-  const endpoint = join(dataDir, 'endpoint')
-  writeFileSync(endpoint, cloud.platform.enrolUrl())
-  chmodSync(endpoint, 0o644)
-  const daemon = await hostDaemon(dataDir, cloud, await runtime(dataDir, isRoot), isRoot, log)
-  // An upgrade: the daemon and its instances go on, and the next of us takes the daemon over.
+async function startHost({ dataDir, spares }: ServeOptions, cloud: SelfHosted, log: Log): Promise<HostDaemon> {
+  writePublic(join(dataDir, 'endpoint'), cloud.platform.enrolUrl())
+  const runtime = await prepareRuntime(dataDir, root)
+  const hostAccess = () => cloud.hostAccess()
+  const daemon = await startHostDaemon({ dataDir, hostAccess, runtime, spares, root, log })
+  // For an upgrade: only this process ends; the next one takes over the daemon and its instances.
   process.on('SIGUSR2', () => process.exit(0))
-  return daemon.stop
+  return daemon
 }
 
-/** One line, and a non-zero exit. */
-function fail(error: unknown): never {
-  const plain = error instanceof Unfit || error instanceof NewerSchema || error instanceof BadKeyFile
-  process.stderr.write(`coffer: ${reason(error)}\n${plain || !(error instanceof Error) ? '' : `${error.stack}\n`}`)
-  process.exit(1)
-}
-
-try {
-  checkNode(process.versions.node)
-  await start(readServeOptions(process.argv.slice(2), isRoot, process.env['INIT_CWD'] ?? process.cwd()))
-} catch (error) {
-  fail(error)
-}
+await runMain(async shutdown => {
+  await start(readServeOptions(process.argv.slice(2), root, process.env['INIT_CWD'] ?? process.cwd()), shutdown)
+})

@@ -1,30 +1,31 @@
-/** A clean end at the first signal; later ones change nothing. */
+/** An orderly end at the first SIGINT, SIGTERM or SIGHUP; later ones change nothing. */
 export interface Shutdown {
-  readonly asked: boolean
-  /** Everything is up: this is how it ends. A signal that came before is answered now. */
+  /** Whether a signal has come. */
+  readonly requested: boolean
+  /** Says how to stop, once everything has started. If a signal came before, the stop begins now. */
   ready(stop: () => Promise<void>): void
 }
 
-/** Listens from the first moment: what is half started is first started, and then stopped. */
-export function onSignals(failed: (error: unknown) => void): Shutdown {
-  let asked = false
+/** Handles signals from now on: what is still starting first finishes that, and then stops. */
+export function onSignals(onError: (error: unknown) => void): Shutdown {
+  let requested = false
   let stop: (() => Promise<void>) | undefined
-  const end = () => {
-    stop?.().then(() => process.exit(0), failed)
+  const stopAndExit = () => {
+    stop?.().then(() => process.exit(0), onError)
   }
-  const ask = () => {
-    if (asked) return
-    asked = true
-    end()
+  const onSignal = () => {
+    if (requested) return
+    requested = true
+    stopAndExit()
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, ask)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
   return {
-    get asked() {
-      return asked
+    get requested() {
+      return requested
     },
-    ready(how) {
-      stop = how
-      if (asked) end()
+    ready(handler) {
+      stop = handler
+      if (requested) stopAndExit()
     },
   }
 }

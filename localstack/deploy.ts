@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { Unfit } from '../local/options.ts'
+import { StartupError } from '../local/options.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
-/** `sls deploy --stage local`, as anybody would; answers the id of the REST API. Throws Unfit. */
+/** Runs `sls deploy --stage local`; returns the id of the REST API. Throws StartupError. */
 export async function deploy(env: Record<string, string>, quiet: boolean): Promise<string> {
   const sls = join(ROOT, 'node_modules', 'serverless', 'bin', 'serverless.js')
   const child = spawn(process.execPath, [sls, 'deploy', '--stage', 'local'], {
     cwd: ROOT,
     env: { ...process.env, NODE_OPTIONS: '', SLS_NOTIFICATIONS_MODE: 'off', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A signal to the group of this process is this one's to answer: what is half deployed is first deployed.
+    // Ctrl-C must not reach it: a deployment that has begun is finished first, and then all is stopped.
     detached: true,
   })
   let output = ''
@@ -23,6 +23,6 @@ export async function deploy(env: Record<string, string>, quiet: boolean): Promi
   }
   const code = await new Promise(resolve => child.once('close', resolve))
   const [, api] = /https:\/\/([a-z0-9]+)\.execute-api\./.exec(output) ?? []
-  if (code !== 0 || !api) throw new Unfit(`sls deploy failed:\n${output.slice(-2_000)}`)
+  if (code !== 0 || !api) throw new StartupError(`sls deploy failed:\n${output.slice(-2_000)}`)
   return api
 }

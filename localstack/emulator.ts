@@ -1,49 +1,53 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
-import { alive, runningAs } from '../lib/kit/process.ts'
-import type { AwsCredentials } from '../lib/platform/aws.ts'
+import { isAlive, processRef } from '../lib/kit/os/process.ts'
+import type { AwsCredentials } from '../lib/platform/aws/connection.ts'
 import { systemClock } from '../lib/wiring/system.ts'
-import { Unfit } from '../local/options.ts'
-import { parse, textOf } from '../local/surroundings.ts'
+import { parseProcessRef, readTextIfExists } from '../local/data-dir.ts'
+import { StartupError } from '../local/options.ts'
+import { installEnvironment } from './python.ts'
 
-/** An emulator of AWS on a free port of this machine: ministack, which needs no Docker. Its state ends with it. */
+/**
+ * ministack, an emulator of AWS that needs no Docker, on a free port of this machine. It loses its state when it
+ * ends.
+ */
 export interface Emulator {
   endpoint: string
   account: string
-  /** As the one who may do everything. */
+  /** Access as the account's owner, who may do everything. */
   connection: { region: string; endpoint: string; credentials: () => Promise<AwsCredentials> }
-  /** It has ended, by itself or as it was told to. */
+  /** Resolves when the emulator has ended, by itself or by `stop`. */
   ended: Promise<unknown>
   stop(): Promise<void>
 }
 
-/** Whom it takes for the account's owner. */
+/** Credentials that the emulator takes for the account's owner. */
 export const OPERATOR = { accessKeyId: 'test', secretAccessKey: 'test', sessionToken: '' }
 export const REGION = 'us-east-1'
 
-const ROOT = join(import.meta.dirname, '..')
-const VENV = join(ROOT, '.venv', 'aws')
-const REQUIREMENTS = join(ROOT, 'test', 'services', 'requirements-aws.txt')
 const READY_MS = 60_000
 
-/** Starts it in that folder, installing it first if need be; `auth`: it enforces IAM's policies. Throws Unfit. */
+/**
+ * Starts the emulator in that folder, and installs it if it is missing. With `auth` it enforces IAM policies. Throws
+ * StartupError.
+ */
 export async function emulator(folder: string, { auth }: { auth: boolean }): Promise<Emulator> {
-  install()
+  const program = join(installEnvironment('requirements-aws.txt', 'an emulator of AWS'), 'bin', 'ministack')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  await endOlder(folder)
+  await endPrevious(folder)
   const port = await freePort()
-  const child = launch(folder, port, auth)
+  const child = launch(program, { folder, port, auth })
   const ended = once(child, 'exit')
-  // Whatever ends this process, it is not left behind.
-  const end = () => void child.kill('SIGKILL')
-  process.on('exit', end)
-  const running = child.pid === undefined ? undefined : await runningAs(child.pid)
-  if (running) writeFileSync(pidOf(folder), JSON.stringify(running))
+  // However this process ends, the emulator must not outlive it.
+  const kill = () => void child.kill('SIGKILL')
+  process.on('exit', kill)
+  const running = child.pid === undefined ? undefined : await processRef(child.pid)
+  if (running) writeFileSync(pidFileIn(folder), JSON.stringify(running))
   const endpoint = `http://127.0.0.1:${port}`
-  await ready(endpoint, child)
+  await waitUntilReady(endpoint, child)
   const credentials = async () => ({ accessKeyId: OPERATOR.accessKeyId, secretAccessKey: OPERATOR.secretAccessKey })
   return {
     endpoint,
@@ -51,28 +55,31 @@ export async function emulator(folder: string, { auth }: { auth: boolean }): Pro
     connection: { region: REGION, endpoint, credentials },
     ended,
     async stop() {
-      process.off('exit', end)
+      process.off('exit', kill)
       child.kill('SIGTERM')
       await ended
-      rmSync(pidOf(folder), { force: true })
+      rmSync(pidFileIn(folder), { force: true })
     },
   }
 }
 
-const pidOf = (folder: string) => join(folder, 'emulator.pid')
+const pidFileIn = (folder: string) => join(folder, 'emulator.pid')
 
-/** One that outlived whoever started it, by `kill -9`. */
-async function endOlder(folder: string): Promise<void> {
-  const older = parse(textOf(pidOf(folder)))
-  if (!older || !(await alive(older))) return
-  process.kill(older.pid, 'SIGKILL')
-  while (await alive(older)) await systemClock.sleep(20)
+/** Ends an emulator whose starter was killed by SIGKILL. */
+async function endPrevious(folder: string): Promise<void> {
+  const previous = parseProcessRef(readTextIfExists(pidFileIn(folder)))
+  if (!previous || !(await isAlive(previous))) return
+  process.kill(previous.pid, 'SIGKILL')
+  while (await isAlive(previous)) await systemClock.sleep(20)
 }
 
-function launch(folder: string, port: number, auth: boolean): ChildProcess {
+function launch(
+  program: string,
+  { folder, port, auth }: { folder: string; port: number; auth: boolean },
+): ChildProcess {
   const out = openSync(join(folder, 'emulator.log'), 'a', 0o600)
   const env = {
-    // Functions run on the first Node.js of the path: this one.
+    // Functions run on the first Node.js in PATH: make it this one.
     PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? '/usr/bin:/bin'}`,
     HOME: folder,
     GATEWAY_PORT: String(port),
@@ -80,46 +87,35 @@ function launch(folder: string, port: number, auth: boolean): ChildProcess {
     MINISTACK_HOST: '127.0.0.1',
     AUTH: String(auth),
   }
-  const child = spawn(join(VENV, 'bin', 'ministack'), [], {
+  const child = spawn(program, [], {
     cwd: folder,
     env,
     stdio: ['ignore', out, out],
-    // A signal to the group of whoever started it is his to hand on.
+    // Ctrl-C must reach only the starter, which stops the emulator last.
     detached: true,
   })
   closeSync(out)
   return child
 }
 
-function install(): void {
-  if (existsSync(join(VENV, 'bin', 'ministack'))) return
-  for (const [program, args] of [
-    ['python3', ['-m', 'venv', VENV]],
-    [join(VENV, 'bin', 'pip'), ['install', '--quiet', '--no-deps', '--only-binary', ':all:', '-r', REQUIREMENTS]],
-  ] as const) {
-    const { status } = spawnSync(program, args, { stdio: ['ignore', 2, 2] })
-    if (status !== 0) throw new Unfit(`${program} ${args.join(' ')} failed: Python 3 with venv is needed`)
-  }
-}
-
-async function ready(endpoint: string, child: ChildProcess): Promise<void> {
+async function waitUntilReady(endpoint: string, child: ChildProcess): Promise<void> {
   const end = systemClock.now() + READY_MS
   while (child.exitCode === null && systemClock.now() < end) {
-    const answer = await fetch(`${endpoint}/_localstack/health`).catch(() => undefined)
-    if (answer?.ok) return
+    const response = await fetch(`${endpoint}/_localstack/health`).catch(() => undefined)
+    if (response?.ok) return
     await systemClock.sleep(100)
   }
   child.kill('SIGKILL')
-  throw new Unfit('the emulator did not start; see emulator.log in its folder')
+  throw new StartupError('the emulator did not start; see emulator.log in its folder')
 }
 
-/** A port of this machine that nobody has. */
+/** A free port of this machine. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   server.close()
   await once(server, 'close')
-  if (typeof address !== 'object' || !address) throw new Unfit('no free port')
+  if (typeof address !== 'object' || !address) throw new StartupError('no free port')
   return address.port
 }

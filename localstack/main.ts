@@ -1,91 +1,85 @@
-import { chmodSync, existsSync, writeFileSync } from 'node:fs'
-import type { Server } from 'node:http'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { reason } from '../lib/kit/errors.ts'
-import { makeMasterKey } from '../lib/platform/secrets/ssm-init.ts'
-import { type AwsSettings, awsHostAccess, awsPlatform, namesOf, AwsSettings as Settings } from '../lib/wiring/aws.ts'
-import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
+import { bundleAgentSqs } from '../agent-bundle/bundle.ts'
+import { type AgentRuntime, prepareRuntime } from '../agent-bundle/runtime.ts'
+import type { Log } from '../lib/kit/clock.ts'
+import { makeMasterKey } from '../lib/platform/secrets/ssm/init.ts'
+import { type AwsSettings, awsHostAccess, awsPlatform, AwsSettings as Settings, stageNames } from '../lib/wiring/aws.ts'
+import { systemLog, systemRandom } from '../lib/wiring/system.ts'
 import { writeAccounts } from '../local/accounts.ts'
-import { hostDaemon } from '../local/host-daemon.ts'
-import { readOptions, Unfit } from '../local/options.ts'
-import { bundleAgentSqs, type Runtime, runtime } from '../local/runtime.ts'
-import { onSignals } from '../local/shutdown.ts'
-import { checkNode, codeOf, lock, prepareDataDir } from '../local/surroundings.ts'
+import { listen, listeningPort, localUrl } from '../local/address.ts'
+import { lock, prepareDataDir, writePublic } from '../local/data-dir.ts'
+import { startHostDaemon } from '../local/host-daemon.ts'
+import { type Options, readOptions, StartupError } from '../local/options.ts'
+import { exitIfRemoved, exitWithError, runMain } from '../local/run-main.ts'
+import type { Shutdown } from '../local/shutdown.ts'
 import { deploy } from './deploy.ts'
 import { type Emulator, emulator, OPERATOR, REGION } from './emulator.ts'
 import { proxy } from './proxy.ts'
 import { sweep } from './sweep.ts'
 
 /**
- * `npm run localstack -- …`: the stack that `sls deploy --stage local` puts on an emulator of AWS, behind the address, with the
- * options, files and signals of `npm start`; its instances are real databases, run by a host daemon.
+ * `npm run localstack -- …`: deploys what `sls deploy --stage local` deploys to an emulator of AWS, and serves it at
+ * the address, with the options, files and signals of `npm start`. A host daemon runs the instances, which are real
+ * databases.
  */
-const VANISHED_MS = 1_000
-const isRoot = process.getuid?.() === 0
-const shutdown = onSignals(error => fail(error))
+const root = process.getuid?.() === 0
 
-async function start(): Promise<void> {
-  const options = readOptions(process.argv.slice(2), isRoot, process.env['INIT_CWD'] ?? process.cwd())
+async function start(options: Options, shutdown: Shutdown): Promise<void> {
   const { dataDir, host, port, quiet } = options
   const log = systemLog('localstack', quiet ? 'warn' : 'info', 2)
-  process.umask(0o022)
-  if (existsSync(join(dataDir, 'coffer.db'))) throw new Unfit(`${dataDir} is the data directory of 'npm start'`)
-  prepareDataDir(dataDir, isRoot)
-  process.on('exit', await lock(dataDir))
-  await sweep(dataDir)
-  const [aws, machine] = await Promise.all([emulator(join(dataDir, 'emulator'), { auth: true }), machineOf(dataDir)])
+  await openDataDir(dataDir)
+  const [aws, runtime] = await Promise.all([
+    emulator(join(dataDir, 'emulator'), { auth: true }),
+    prepareAwsRuntime(dataDir),
+  ])
   let target = ''
-  const served = await listen(host, port, () => target)
-  const url = `http://${reachable(host)}:${portOf(served, port)}`
-  const settings = settingsOf(aws, url, options.rate)
-  // The SDK's clients of this process come as the emulator's operator.
-  Object.assign(process.env, operatorOf(settings))
-  const parameter = settings.COFFER_MASTER_KEY
-  await makeMasterKey({ connection: aws.connection, parameter, random: systemRandom })
-  writeFileSync(join(dataDir, 'awsrc'), exported(operatorOf(settings)), { mode: 0o600 })
+  const server = await listen(host, port, () => proxy({ host, port, target: () => target }))
+  const settings = settingsOf(aws, localUrl(host, listeningPort(server, port)), options.rate)
+  await makeOperator(settings, aws, dataDir)
   const api = await deploy(operatorOf(settings), quiet)
   target = `${aws.endpoint}/restapis/${api}/local/_user_request_`
-  const end = await seeded(settings, { dataDir, machine, log })
+  const stopInstances = await startInstances(settings, options, runtime, log)
   shutdown.ready(async () => {
-    served.closeAllConnections()
-    served.close()
-    await end()
+    server.closeAllConnections()
+    server.close()
+    await stopInstances()
     await aws.stop()
   })
-  void aws.ended.then(() => shutdown.asked || fail(new Unfit('the emulator ended; see emulator.log')))
-  void watchLock(dataDir)
-  console.log(`ready ${url}`)
+  void aws.ended.then(
+    () => shutdown.requested || exitWithError(new StartupError('the emulator ended; see emulator.log')),
+  )
+  void exitIfRemoved(dataDir, shutdown)
+  console.log(`ready ${settings.COFFER_URL}`)
 }
 
-/** Node.js, agent and engines; what agents load where the bus is SQS stands beside their program. */
-async function machineOf(dataDir: string): Promise<Runtime> {
-  const machine = await runtime(dataDir, isRoot)
+/** Locks the data directory until this process ends, and removes the instances of an earlier stack. */
+async function openDataDir(dataDir: string): Promise<void> {
+  process.umask(0o022)
+  if (existsSync(join(dataDir, 'coffer.db'))) throw new StartupError(`${dataDir} is the data directory of 'npm start'`)
+  prepareDataDir(dataDir, root)
+  process.on('exit', await lock(dataDir))
+  await sweep(dataDir)
+}
+
+/** What instances run on, with the SQS client that agents load beside their program. */
+async function prepareAwsRuntime(dataDir: string): Promise<AgentRuntime> {
+  const runtime = await prepareRuntime(dataDir, root)
   await bundleAgentSqs(join(dataDir, 'runtime'))
-  return machine
+  return runtime
 }
 
-async function listen(host: string, port: number, target: () => string): Promise<Server> {
-  try {
-    return await proxy({ host, port, target })
-  } catch (error) {
-    throw new Unfit(`port ${port} on ${host} cannot be used (${codeOf(error)}); choose another with --port`)
-  }
-}
-
-function portOf(served: Server, asked: number): number {
-  const address = served.address()
-  return typeof address === 'object' && address ? address.port : asked
-}
-
-/** Where this machine itself, and with it every function and agent, reaches the proxy. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
+/** Makes this process, and whoever sources `awsrc`, the emulator's operator; creates the master key as that. */
+async function makeOperator(settings: AwsSettings, { connection }: Emulator, dataDir: string): Promise<void> {
+  const variables = operatorOf(settings)
+  Object.assign(process.env, variables)
+  await makeMasterKey({ connection, parameter: settings.COFFER_MASTER_KEY, random: systemRandom })
+  writeFileSync(join(dataDir, 'awsrc'), exportLines(variables), { mode: 0o600 })
 }
 
 const settingsOf = (aws: Emulator, url: string, rate: number) =>
   Settings.parse({
-    ...namesOf('local'),
+    ...stageNames('local'),
     COFFER_GUEST_ROLE: `arn:aws:iam::${aws.account}:role/unused`,
     COFFER_ACCOUNT: aws.account,
     COFFER_URL: url,
@@ -94,7 +88,7 @@ const settingsOf = (aws: Emulator, url: string, rate: number) =>
     AWS_ENDPOINT_URL: aws.endpoint,
   })
 
-/** What `sls`, `aws` and the SDK need to reach the emulator, and `sls deploy` to deploy the same again. */
+/** The environment in which `sls`, `aws` and the SDK reach the emulator, and `sls deploy` deploys the same again. */
 const operatorOf = ({ COFFER_URL, COFFER_RATE, AWS_ENDPOINT_URL = '' }: AwsSettings) => ({
   COFFER_URL,
   COFFER_RATE: String(COFFER_RATE),
@@ -104,30 +98,24 @@ const operatorOf = ({ COFFER_URL, COFFER_RATE, AWS_ENDPOINT_URL = '' }: AwsSetti
   AWS_SECRET_ACCESS_KEY: OPERATOR.secretAccessKey,
 })
 
-const exported = (variables: Record<string, string>) =>
+const exportLines = (variables: Record<string, string>) =>
   Object.entries(variables)
     .map(([name, value]) => `export ${name}=${value}\n`)
     .join('')
 
-/** Nobody can work in a data directory that was removed; agents and databases end by themselves. */
-async function watchLock(dataDir: string): Promise<void> {
-  while (!shutdown.asked) {
-    await systemClock.sleep(VANISHED_MS)
-    if (!existsSync(join(dataDir, 'lock'))) fail(new Unfit(`the data directory ${dataDir} was removed`))
-  }
-}
-
-/** Accounts, files, and the machine that runs the instances; answers how to end it. */
-async function seeded(
+/** Writes accounts and files, and starts the host daemon that runs the instances; call the result to stop it. */
+async function startInstances(
   settings: AwsSettings,
-  { dataDir, machine, log }: { dataDir: string; machine: Runtime; log: ReturnType<typeof systemLog> },
+  { dataDir, spares }: Options,
+  runtime: AgentRuntime,
+  log: Log,
 ): Promise<() => Promise<void>> {
   const platform = awsPlatform(settings)
   if (platform.identityService) await writeAccounts(dataDir, platform.identityService, settings.COFFER_URL)
-  writeReadable(join(dataDir, 'ca.pem'), await platform.authority.bundle())
-  writeReadable(join(dataDir, 'endpoint'), platform.enrolUrl())
+  writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
+  writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
   const hostAccess = () => awsHostAccess(platform, settings, OPERATOR)
-  const daemon = await hostDaemon(dataDir, { hostAccess }, machine, isRoot, log)
+  const daemon = await startHostDaemon({ dataDir, hostAccess, runtime, spares, root, log })
   return async () => {
     await daemon.stop()
     await platform.queue.close()
@@ -135,21 +123,6 @@ async function seeded(
   }
 }
 
-function writeReadable(path: string, text: string): void {
-  writeFileSync(path, text)
-  chmodSync(path, 0o644)
-}
-
-function fail(error: unknown): never {
-  process.stderr.write(
-    `coffer: ${reason(error)}\n${error instanceof Unfit || !(error instanceof Error) ? '' : `${error.stack}\n`}`,
-  )
-  process.exit(1)
-}
-
-try {
-  checkNode(process.versions.node)
-  await start()
-} catch (error) {
-  fail(error)
-}
+await runMain(async shutdown => {
+  await start(readOptions(process.argv.slice(2), root, process.env['INIT_CWD'] ?? process.cwd()), shutdown)
+})

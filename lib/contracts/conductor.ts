@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { cast, contract } from '../kit/contract.ts'
+import { cast, contract } from '../kit/rpc/contract.ts'
 
-/** Trove's words for what a database server is doing. */
+/** Trove's statuses of a database server. */
 export const ServiceStatus = z.enum([
   'new',
   'building',
@@ -14,49 +14,64 @@ export const ServiceStatus = z.enum([
 ])
 export type ServiceStatus = z.infer<typeof ServiceStatus>
 
-/** What a host tells of a server or a volume. */
-export const MachineFacts = z.object({
+/** The state of a server or a volume, as a host reports it. */
+export const MachineState = z.object({
   status: z.enum(['BUILD', 'ACTIVE', 'ERROR', 'SHUTDOWN', 'GONE']),
   addresses: z.array(z.object({ address: z.string(), port: z.int(), type: z.enum(['private', 'public']) })).optional(),
   fault: z.string().optional(),
-  /** The last change that was carried out, by the name its asker gave it. */
-  wish: z.string().optional(),
+  /** The id of the last change that was carried out, as its requester chose it. */
+  changeId: z.string().optional(),
 })
-export type MachineFacts = z.infer<typeof MachineFacts>
+export type MachineState = z.infer<typeof MachineState>
 
-const OfMachine = z.object({ name: z.string(), project: z.string(), instance: z.string(), facts: MachineFacts })
+const MachineStateReport = z.object({
+  name: z.string(),
+  project: z.string(),
+  instance: z.string(),
+  state: MachineState,
+})
 
-/** To the conductor: what agents and host daemons report, sealed. The control plane's only way in. */
+/**
+ * Sealed reports of agents and host daemons to the conductor. They are the only messages that the control plane accepts
+ * from machines.
+ */
 export const conductor = contract('conductor', {
-  /** The agent lives; its server's state; the last command it did; bytes used on its volume. */
+  /**
+   * The agent is alive. Reports its server's status, the number of its last command and the bytes used on its volume.
+   */
   heartbeat: cast(
     z.object({
       service_status: ServiceStatus,
       last: z.int().min(0),
-      used: z.number().optional(),
+      used_bytes: z.number().optional(),
       version: z.string(),
       message: z.string().optional(),
-      /** How soon it will be heard again, in milliseconds; left out: within a minute. */
+      /** Milliseconds within which the next heartbeat follows. Default: a minute. */
       lease: z.number().min(1_000).max(900_000).optional(),
     }),
   ),
-  /** A command was done. */
+  /** A command succeeded. */
   notify_end: cast(z.object({ number: z.int().min(1), result: z.unknown() })),
-  /** A command failed for good. */
+  /** A command failed and will not be retried. */
   notify_exc_info: cast(z.object({ number: z.int().min(1), code: z.int(), message: z.string() })),
-  /** From a host. */
-  update_server: cast(OfMachine),
-  update_volume: cast(OfMachine),
+  /** The state of a server changed. Sent by hosts. */
+  update_server: cast(MachineStateReport),
+  /** The state of a volume changed. Sent by hosts. */
+  update_volume: cast(MachineStateReport),
 })
 export type ConductorMethods = (typeof conductor)['methods']
 
-/** What a report to the conductor holds once opened; `sent` rises with every report of one machine. */
-export const Report = z.object({ method: z.string(), input: z.unknown(), sent: z.number() })
+/** The decrypted payload of a report. `sequence` increases with every report of one machine. */
+export const Report = z.object({ method: z.string(), input: z.unknown(), sequence: z.number() })
 export type Report = z.infer<typeof Report>
 
-/** Topics that every way to run has. */
+/** The topic of the conductor. */
 export const CONDUCTOR_TOPIC = 'conductor'
+/** The topic of an agent: each generation of its instance has its own. */
 export const guestTopic = (instance: string, generation: number) => `guest-${instance}-${generation}`
+/** The topic of a host daemon. */
 export const hostTopic = (host: string) => `host-${host}`
+/** The subject of an agent's sealed messages. */
 export const guestSubject = (instance: string) => `guest:${instance}`
+/** The subject of a host daemon's sealed messages. */
 export const hostSubject = (host: string) => `host:${host}`

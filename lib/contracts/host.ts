@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import { cast, contract } from '../kit/contract.ts'
-import { secret } from '../kit/secret.ts'
+import { secret } from '../kit/crypto/secret.ts'
+import { cast, contract } from '../kit/rpc/contract.ts'
 
-const Owned = z.object({
+const PartRef = z.object({
   name: z.string().regex(/^[a-z0-9-]{1,80}$/),
   instance: z.string(),
   project: z.string(),
@@ -12,29 +12,31 @@ const Flavor = z.object({ ramMb: z.number(), vcpus: z.number() })
 const Datastore = z.object({ manager: z.string(), version: z.string() })
 
 /**
- * To the daemon of a machine that runs instances, on its own queue, sealed. Each may come any number of times and in any
- * order; the daemon answers with update_server or update_volume, and never makes again what it was told to delete.
+ * Sealed messages to a host daemon, on its own topic. Each may arrive any number of times and in any order. The daemon
+ * reports with update_server or update_volume, and never creates a part again that it was told to delete.
  */
 export const host = contract('host', {
-  create_volume: cast(Owned.extend({ sizeGb: z.number(), datastore: Datastore })),
-  delete_volume: cast(Owned),
+  create_volume: cast(PartRef.extend({ sizeGb: z.number(), datastore: Datastore })),
+  delete_volume: cast(PartRef),
   create_server: cast(
-    Owned.extend({
+    PartRef.extend({
       volume: z.string(),
       flavor: Flavor,
       datastore: Datastore,
       userData: secret(z.string()),
     }),
   ),
-  delete_server: cast(Owned),
-  /** Volumes grow while they are used. */
-  resize_volume: cast(Owned.extend({ wish: z.string(), sizeGb: z.number() })),
-  /** What the server is from now on; its agent is told apart to take it on. */
-  change_server: cast(Owned.extend({ wish: z.string(), flavor: Flavor.optional(), datastore: Datastore.optional() })),
-  /** Database and agent stop, and start again. */
-  reboot_server: cast(Owned.extend({ wish: z.string() })),
+  delete_server: cast(PartRef),
+  /** Grows a volume while it is in use. */
+  resize_volume: cast(PartRef.extend({ changeId: z.string(), sizeGb: z.number() })),
+  /** Changes the flavor or engine of a server. Its agent gets a separate command to apply the change. */
+  change_server: cast(
+    PartRef.extend({ changeId: z.string(), flavor: Flavor.optional(), datastore: Datastore.optional() }),
+  ),
+  /** Stops and starts the database and the agent. */
+  reboot_server: cast(PartRef.extend({ changeId: z.string() })),
 })
 export type HostMethods = (typeof host)['methods']
 
-/** What a message to a host holds once opened. */
+/** The decrypted payload of a message to a host. */
 export const HostMessage = z.object({ method: z.string(), input: z.unknown() })

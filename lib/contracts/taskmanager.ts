@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { cast, contract } from '../kit/contract.ts'
+import { cast, contract } from '../kit/rpc/contract.ts'
 
-/** Which operation to take forward; what is to be done stands in the store. */
+/** The operation to run. What it does is in the store. */
 const Operation = z.object({ project: z.string(), instance_id: z.string(), operation_id: z.string() })
 
-/** To the taskmanager: ids only. A method takes the saga of its name forward. */
+/** Messages to the taskmanager, with ids only. Each method runs the saga of its name. */
 export const taskmanager = contract('taskmanager', {
   create_instance: cast(Operation),
   delete_instance: cast(Operation),
@@ -23,4 +23,5 @@ export type TaskmanagerMethods = (typeof taskmanager)['methods']
 export const Task = z.object({ method: z.string(), input: z.unknown(), requestId: z.string() })
 export type Task = z.infer<typeof Task>
 
+/** The topic of the taskmanager. */
 export const TASKMANAGER_TOPIC = 'taskmanager'

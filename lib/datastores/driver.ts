@@ -1,11 +1,31 @@
+import type { z } from 'zod'
+import type { DatabaseSpec } from '../contracts/guest/databases.ts'
+import type { Diagnostics as DiagnosticsSchema, GuestMethods } from '../contracts/guest/guest.ts'
+import type { SslOutcome, SslState, SslView } from '../contracts/guest/tls.ts'
+import type { UserSpec, UserView } from '../contracts/guest/users.ts'
 import type { Clock, Log, Random } from '../kit/clock.ts'
-import type { ProcessFigures } from '../kit/figures.ts'
 
-/** What a driver is given: where its instance lives on this machine and what it may use there. */
-export interface Site {
-  /** The volume's directory: the cluster's data and the driver's own small files (mode 0700, owned by the agent's uid). */
+export type { DatabaseSpec, SslOutcome, SslState, SslView, UserSpec, UserView }
+
+/** A request for a page of a listing; `marker` is a name, after which (in byte order of UTF-8) the page begins. */
+export type PageRequest = z.infer<GuestMethods['list_users']['input']>
+
+/** A page of a listing; `next` = the marker of the next page, if there is one. */
+export interface Page<T> {
+  items: T[]
+  next?: string
+}
+
+/** Statistics of the server's process, and the server's version; sizes in kB. */
+export type Diagnostics = z.infer<typeof DiagnosticsSchema>
+
+/** Where a driver's instance lives on this machine, and what it may use there. */
+export interface DriverContext {
+  /**
+   * The volume's directory: the cluster's data and the driver's own small files (mode 0700, owned by the agent's uid).
+   */
   volume: string
-  /** Where the server's programs are: `<engine>/bin/postgres` and so on. */
+  /** The folder of the server's programs: `<engine>/bin/postgres` and so on. */
   engine: string
   address: string
   port: number
@@ -15,64 +35,9 @@ export interface Site {
   log: Log
 }
 
-export interface DatabaseSpec {
-  name: string
-  character_set?: string | undefined
-  collate?: string | undefined
-}
-
-export interface UserSpec {
-  name: string
-  password: string
-  host?: string | undefined
-  databases: { name: string }[]
-}
-
-export interface UserView {
-  name: string
-  host: string
-  databases: { name: string }[]
-}
-
-/** A page of a listing; `next` = the marker that the next page begins after. */
-export interface Page<T> {
-  items: T[]
-  next?: string
-}
-
-export interface PageRequest {
-  limit: number
-  /** Only names that come after it, in the listing's order (by code units of UTF-8). */
-  marker?: string | undefined
-  /** The marker's own row too. */
-  include_marker?: boolean | undefined
-}
-
-/** What a server does about TLS: off (the mode is null), offered, or nothing else is taken. */
-export interface SslState {
-  status: 'on' | 'off'
-  mode: 'basic' | 'enforced' | null
-}
-
-/** Trove's words for what the server on a machine is doing. */
-export type ServiceStatus =
-  | 'new'
-  | 'building'
-  | 'running'
-  | 'healthy'
-  | 'shutdown'
-  | 'crashed'
-  | 'failed'
-  | 'restarting'
-
-/** What the system tells of the server's process, and the server's version; sizes in kB. */
-export interface Diagnostics extends ProcessFigures {
-  version: string
-}
-
-/** The caller's wish cannot be granted and never will be; `code` says how the API answers it. */
-export class Refused extends Error {
-  override name = 'Refused'
+/** The request cannot be fulfilled, and repeating it will not help. `code` is the API's status code. */
+export class RejectedByDatastore extends Error {
+  override name = 'RejectedByDatastore'
   readonly code: 400 | 404 | 409 | 422
   constructor(code: 400 | 404 | 409 | 422, message: string) {
     super(message)
@@ -82,28 +47,27 @@ export class Refused extends Error {
 
 /**
  * The verbs of one datastore on the machine of an instance. Each may be repeated with the same input (after a crash in
- * the middle) and then ends in the same state. Throws Refused for what cannot be; any other error is a fault.
+ * the middle) and then ends in the same state. Throws RejectedByDatastore for a request that cannot be fulfilled; any
+ * other error is a fault.
  */
 export interface Driver {
-  /** Writes the configuration for the flavor, starts the server (or adopts a running one) and makes what is asked for. */
+  /** Configures the server for its flavor, starts it (or adopts a running one), and creates the databases and users. */
   prepare(input: { databases: DatabaseSpec[]; users: UserSpec[]; networks?: string[] }): Promise<void>
   /** Starts the server, or adopts one of this volume that already runs; resolves once it accepts connections. */
   start(): Promise<void>
   /** Ends every session and stops the server cleanly; nothing happens if none runs. */
   stop(): Promise<void>
-  /** Whether the server process lives and answers; never throws. */
-  status(): Promise<ServiceStatus>
-  /** Resolves when the server process, running at the call, has ended by itself (checked cheaply). */
-  ended(signal: AbortSignal): Promise<void>
+  /** Resolves when the server process that runs at the call has ended, or `signal` is aborted. Cheap. */
+  exited(signal: AbortSignal): Promise<void>
 
   create_database(databases: DatabaseSpec[]): Promise<void>
-  /** Ends the database's sessions. Refused 404 if there is none. */
+  /** Ends the database's sessions. Rejected with 404 if there is none of that name. */
   delete_database(name: string): Promise<void>
   list_databases(page: PageRequest): Promise<Page<{ name: string }>>
 
-  /** Makes users (one that exists gets the password, host and grants given). */
+  /** Creates users; an existing one gets the given password, host and grants. */
   create_user(users: UserSpec[]): Promise<void>
-  /** Reassigns what the user owns. Refused 404 if there is none. */
+  /** Reassigns the user's objects. Rejected with 404 if there is no such user. */
   delete_user(name: string, host: string | undefined): Promise<void>
   /** Undefined if there is none; `host` undefined = any. */
   get_user(name: string, host: string | undefined): Promise<UserView | undefined>
@@ -116,42 +80,45 @@ export interface Driver {
   ): Promise<void>
   list_access(name: string, host: string | undefined): Promise<{ name: string }[]>
   grant_access(name: string, host: string | undefined, databases: string[]): Promise<void>
-  /** Refused 404 if the user has no grant on it. */
+  /** Rejected with 404 if the user has no grant on it. */
   revoke_access(name: string, host: string | undefined, database: string): Promise<void>
 
-  /** Admits users from these IPv4 networks only (none named: from everywhere), and ends the sessions of others. */
+  /** Admits users from these IPv4 networks only (none = from everywhere), and ends the sessions of others. */
   update_access(networks: string[]): Promise<void>
 
-  /** Bytes that the volume's files take, truly counted. */
+  /** Bytes that the volume's files take on the disk. Also keeps the server's log small. */
   used_bytes(): Promise<number>
-  /** Whether an error means that the server was not there, or went away in the middle. */
-  wasLost?(error: unknown): boolean
+  /** Whether an error means that the server was not there, or went away during the call. */
+  isConnectionLost?(error: unknown): boolean
 
-  /** Makes the manifest's root user, or gives it another password: a superuser that can log in. */
+  /** Creates the manifest's root user, a superuser that can log in, or changes its password. */
   enable_root_with_password(password: string): Promise<void>
-  /** Root cannot log in any more and its sessions end; what it owns stays. Nothing happens if there is none. */
+  /** Root can no longer log in and its sessions end; its objects stay. Nothing happens if there is none. */
   disable_root(): Promise<void>
   is_root_enabled(): Promise<boolean>
-  /** Of the server's process. Refused 422 if none runs, or if this system does not tell. */
+  /** Rejected with 422 if no server runs, or if this system has no such statistics. */
   diagnostics(): Promise<Diagnostics>
-  /** The public half (SPKI, DER, base64) of the volume's TLS key, which is made at the first call and never leaves it. */
+  /**
+   * The public half (SPKI, DER, base64) of the volume's TLS key, which is created at the first call and never leaves
+   * it.
+   */
   tls_key(): Promise<string>
-  /** Serves this certificate for that key (PEM, as `ca`) from the next connection on; sessions go on. */
+  /** Serves this certificate for that key (PEM, as `ca`) from the next connection on; open sessions go on. */
   use_certificate(tls: { certificate: string; ca: string }): Promise<void>
-  ssl_show(): Promise<SslState & { certificate?: string | undefined; ca?: string | undefined }>
-  /** Takes TLS into use in a mode, or out of use; `enforced` ends the sessions that came without. */
-  ssl_action(mode: SslState['mode'] | undefined): Promise<SslState & { restart_required: boolean }>
-  /** Goes back to before the last ssl_action; there is nothing to go back to twice. */
-  ssl_rollback(): Promise<SslState & { restart_required: boolean }>
+  ssl_show(): Promise<SslView>
+  /** Turns TLS on in a mode, or off; `enforced` ends sessions without TLS. */
+  ssl_action(mode: SslState['mode'] | undefined): Promise<SslOutcome>
+  /** Restores the state before the last ssl_action. Rejected with 400 if there was none since the last rollback. */
+  ssl_rollback(): Promise<SslOutcome>
 }
 
-/** What is done to the server itself on purpose; the agent adds it to a driver, for its watch has to know. */
-export interface Service {
+/** Control of the server itself. The agent adds it to a driver, because its supervisor has to know of it. */
+export interface ServerControl {
   restart(): Promise<void>
   stop_db(): Promise<void>
-  /** Takes on what the machine has become (flavor, engine), and restarts. Throws if the server does not start with it. */
+  /** Restarts with the machine's current flavor and engine. Throws if the server does not start with them. */
   start_db_with_conf_changes(): Promise<void>
   upgrade(): Promise<void>
-  /** Starts what is on the volume. */
+  /** Starts the server on the volume's existing data. */
   rebuild(): Promise<void>
 }

@@ -1,18 +1,19 @@
-import { updateAccess } from './access.ts'
-import { createInstance } from './create.ts'
-import { deleteInstance } from './delete.ts'
-import { instances } from './instance.ts'
-import { reboot } from './reboot.ts'
-import { rebuild } from './rebuild.ts'
-import { resizeFlavor } from './resize-flavor.ts'
-import { resizeVolume } from './resize-volume.ts'
-import { restart } from './restart.ts'
+import type { OperationSagas } from '../taskmanager/runner.ts'
 import { routes } from './routes.ts'
-import { stopDb } from './stop.ts'
-import { upgrade } from './upgrade.ts'
+import { updateAccess } from './verbs/access.ts'
+import { createInstance } from './verbs/create.ts'
+import { deleteInstance } from './verbs/delete.ts'
+import { reboot } from './verbs/reboot.ts'
+import { rebuild } from './verbs/rebuild.ts'
+import { resizeFlavor } from './verbs/resize-flavor.ts'
+import { resizeVolume } from './verbs/resize-volume.ts'
+import { restart } from './verbs/restart.ts'
+import { stopDb } from './verbs/stop.ts'
+import { upgrade } from './verbs/upgrade.ts'
 
-/** What functions/ need of instances: the routes, and the sagas by their taskmanager method. */
-export { instances, routes }
+export { routes }
+
+/** The saga of each method of the taskmanager. */
 export const sagas = {
   create_instance: createInstance,
   delete_instance: deleteInstance,
@@ -24,4 +25,4 @@ export const sagas = {
   upgrade,
   rebuild,
   update_access: updateAccess,
-}
+} satisfies OperationSagas

@@ -1,14 +1,14 @@
-import { ACCEPTED, bodied, ok, type Route, route } from '../kit/http/route.ts'
+import { ActionBody, actionSchema, dispatchAction } from '../kit/http/actions.ts'
+import { ACCEPTED, ok, type Route, route, routeWithBody } from '../kit/http/route.ts'
 import { PageQuery } from '../kit/http/schemas.ts'
 import type { Platform } from '../platform/platform.ts'
-import { ActionBody, act, actions, mgmtActions, shownActions } from './actions.ts'
-import { showConfiguration } from './configuration.ts'
-import { requestCreate } from './create.ts'
-import { CreateBody } from './create-body.ts'
-import { requestDelete } from './delete.ts'
+import { actions, mgmtActions } from './actions.ts'
 import { ConfigurationAnswer, InstanceAnswer, InstanceDetails, InstanceList } from './schemas.ts'
-import { listInstances, showInstance } from './show.ts'
-import { PatchBody, PutBody, updateInstance } from './update.ts'
+import { PatchBody, PutBody, requestUpdate } from './update.ts'
+import { CreateBody, requestCreate } from './verbs/create.ts'
+import { requestDelete } from './verbs/delete.ts'
+import { listInstances, showInstance } from './verbs/read.ts'
+import { showConfiguration } from './verbs/show-configuration.ts'
 import { detail, summary } from './view.ts'
 
 const EXAMPLES = {
@@ -30,7 +30,7 @@ const EXAMPLES = {
 
 export const routes: Route<Platform>[] = [
   route(
-    { method: 'GET', path: '/instances', summary: 'List instances', query: PageQuery, answers: ok(InstanceList) },
+    { method: 'GET', path: '/instances', summary: 'List instances', query: PageQuery, response: ok(InstanceList) },
     listInstances(summary),
   ),
   route(
@@ -39,80 +39,83 @@ export const routes: Route<Platform>[] = [
       path: '/instances/detail',
       summary: 'List instances with details',
       query: PageQuery,
-      answers: ok(InstanceDetails),
+      response: ok(InstanceDetails),
     },
     listInstances(detail),
   ),
-  bodied(
+  routeWithBody(
     {
       method: 'POST',
       path: '/instances',
       summary: 'Create an instance',
       body: CreateBody,
-      answers: ok(InstanceAnswer),
+      response: ok(InstanceAnswer),
       example: EXAMPLES.create,
     },
     requestCreate,
   ),
   route(
-    { method: 'GET', path: '/instances/{id}', summary: 'Show an instance', answers: ok(InstanceAnswer) },
+    { method: 'GET', path: '/instances/{id}', summary: 'Show an instance', response: ok(InstanceAnswer) },
     showInstance,
   ),
-  route({ method: 'DELETE', path: '/instances/{id}', summary: 'Delete an instance', answers: ACCEPTED }, requestDelete),
-  bodied(
+  route(
+    { method: 'DELETE', path: '/instances/{id}', summary: 'Delete an instance', response: ACCEPTED },
+    requestDelete,
+  ),
+  routeWithBody(
     {
       method: 'POST',
       path: '/instances/{id}/action',
       summary: 'Act on an instance',
-      shownBody: shownActions(actions),
-      answers: ACCEPTED,
+      documentedBody: actionSchema(actions),
+      response: ACCEPTED,
       example: EXAMPLES.act,
       body: ActionBody,
     },
-    act(actions),
+    dispatchAction(actions),
   ),
-  bodied(
+  routeWithBody(
     {
       method: 'POST',
       path: '/mgmt/instances/{id}/action',
       suffix: true,
       audience: 'admin',
       summary: 'Act on an instance, as its operator',
-      shownBody: shownActions(mgmtActions),
-      answers: ACCEPTED,
+      documentedBody: actionSchema(mgmtActions),
+      response: ACCEPTED,
       example: EXAMPLES.operate,
       body: ActionBody,
     },
-    act(mgmtActions),
+    dispatchAction(mgmtActions),
   ),
-  bodied(
+  routeWithBody(
     {
       method: 'PUT',
       path: '/instances/{id}',
       summary: 'Change name, version or access',
       body: PutBody,
-      answers: ACCEPTED,
+      response: ACCEPTED,
       example: EXAMPLES.put,
     },
-    updateInstance,
+    requestUpdate,
   ),
-  bodied(
+  routeWithBody(
     {
       method: 'PATCH',
       path: '/instances/{id}',
       summary: 'Change name or version',
       body: PatchBody,
-      answers: ACCEPTED,
+      response: ACCEPTED,
       example: EXAMPLES.rename,
     },
-    updateInstance,
+    requestUpdate,
   ),
   route(
     {
       method: 'GET',
       path: '/instances/{id}/configuration',
       summary: "Show the engine's default settings",
-      answers: ok(ConfigurationAnswer),
+      response: ok(ConfigurationAnswer),
     },
     showConfiguration,
   ),

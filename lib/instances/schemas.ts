@@ -1,21 +1,21 @@
 import { z } from 'zod'
 import { Id, Links, pageOfRows, Timestamp } from '../kit/http/schemas.ts'
-import { Access } from './create-body.ts'
+import { Access } from '../model/instance.ts'
 
 const Status = z
   .enum(['ACTIVE', 'BUILD', 'ERROR', 'REBOOT', 'RESIZE', 'SHUTDOWN', 'UPGRADE'])
-  .meta({ id: 'Status', description: 'What is being done with the instance, or how its machine is.' })
+  .meta({ id: 'Status', description: 'What an operation is doing with the instance, or the state of its machine.' })
 const OperatingStatus = z
   .enum(['', 'ACTIVE', 'BUILD', 'ERROR', 'FAILED', 'HEALTHY', 'NEW', 'RESTARTING', 'SHUTDOWN'])
   .meta({
     id: 'OperatingStatus',
-    description: 'How the database is, as its agent says; empty while something is done.',
+    description: 'The state of the database as its agent reports it; empty while an operation runs.',
   })
 
 const Address = z.strictObject({
   address: z.string(),
   type: z.enum(['private', 'public']),
-  port: z.int().optional().describe("Where it is not the datastore's own."),
+  port: z.int().optional().describe("If it is not the datastore's standard port."),
 })
 
 const summary = {
@@ -30,23 +30,23 @@ const summary = {
   region: z.string(),
   access: z.strictObject(Access.shape),
   ip: z.array(z.string()).optional(),
-  addresses: z.array(Address).optional().describe('Where the database is reached.'),
+  addresses: z.array(Address).optional().describe('Where the database can be reached.'),
   tenant_id: z.string().optional().describe('The project; for admins.'),
 }
 
 /** An instance as a list shows it. */
-export const InstanceSummary = z.strictObject(summary).meta({ id: 'InstanceSummary' })
+const InstanceSummary = z.strictObject(summary).meta({ id: 'InstanceSummary' })
 
-const use = { used: z.number().optional().describe('GB in use'), used_percent: z.number().optional() }
+const usage = { used: z.number().optional().describe('GB in use'), used_percent: z.number().optional() }
 
-/** What only the longer view has. */
+/** The fields of the longer view. */
 export const detailFields = {
   ...summary,
   created: Timestamp,
   updated: Timestamp,
   service_status_updated: Timestamp,
   datastore: summary.datastore.extend({ version_number: z.string() }),
-  volume: summary.volume.extend(use),
+  volume: summary.volume.extend(usage),
   fault: z
     .strictObject({
       message: z.string(),
@@ -54,15 +54,15 @@ export const detailFields = {
       details: z.string().nullable().describe('For admins.'),
     })
     .optional()
-    .describe('What went wrong last.'),
+    .describe('The last failure.'),
   locality: z.string().optional(),
-  server_id: z.string().optional().describe('For admins, as the next two.'),
+  server_id: z.string().optional().describe('For admins, like the next two.'),
   volume_id: z.string().optional(),
   encrypted_rpc_messaging: z.literal(true).optional(),
 }
 
 /** An instance as show, create and the detailed list show it. */
-export const InstanceDetail = z.strictObject(detailFields).meta({ id: 'Instance' })
+const InstanceDetail = z.strictObject(detailFields).meta({ id: 'Instance' })
 
 export const InstanceAnswer = z.strictObject({ instance: InstanceDetail })
 export const InstanceList = pageOfRows('instances', InstanceSummary)

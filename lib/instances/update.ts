@@ -1,17 +1,17 @@
 import { z } from 'zod'
 import { badRequest, notFound } from '../kit/errors.ts'
 import type { Call, Reply } from '../kit/http/route.ts'
-import { retrying } from '../kit/records.ts'
+import { Uuid } from '../kit/http/schemas.ts'
+import { withOptimisticRetry } from '../kit/records.ts'
+import { Access, findInstance, InstanceName, instances } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
-import { requestAccess } from './access.ts'
-import { Access, InstanceName, Uuid } from './create-body.ts'
-import { findInstance, instances } from './instance.ts'
-import { requestUpgrade } from './upgrade.ts'
+import { requestAccess } from './verbs/access.ts'
+import { requestUpgrade } from './verbs/upgrade.ts'
 
 const Changes = z.strictObject({
   name: InstanceName.optional(),
   configuration: Uuid.nullish(),
-  /** Any value means: detach from its source. */
+  /** Any value means: detach it from its source. */
   replica_of: z.unknown().optional(),
   datastore_version: z.string().min(1).max(255).optional(),
 })
@@ -19,13 +19,13 @@ const Changes = z.strictObject({
 /** What `PUT /instances/{id}` takes, and `PATCH`, which is deprecated. Unknown keys are refused, as in Trove. */
 export const PutBody = z.strictObject({ instance: Changes.extend({ access: Access.optional() }) })
 export const PatchBody = z.strictObject({ instance: Changes.extend({ slave_of: z.unknown().optional() }) })
-export type UpdateBody = z.infer<typeof PutBody> | z.infer<typeof PatchBody>
+type UpdateBody = z.infer<typeof PutBody> | z.infer<typeof PatchBody>
 
 /** A new name, and at most one more change; an empty one detaches the configuration. */
-export async function updateInstance(call: Call<UpdateBody, Platform>): Promise<Reply> {
+export async function requestUpdate(call: Call<UpdateBody, Platform>): Promise<Reply> {
   const { name, ...changes } = call.body.instance
-  const [key, ...more] = Object.keys(changes)
-  if (more.length > 0) throw badRequest(`Only one of ${[key, ...more].join(', ')} can be changed at a time.`)
+  const [key, ...others] = Object.keys(changes)
+  if (others.length > 0) throw badRequest(`Only one of ${[key, ...others].join(', ')} can be changed at a time.`)
   const { access } = { access: undefined, ...changes }
   if (access) return requestAccess({ ...call, body: { access, name } })
   const { datastore_version: version, configuration } = changes
@@ -39,7 +39,7 @@ export async function updateInstance(call: Call<UpdateBody, Platform>): Promise<
 
 async function rename(call: Call<unknown, Platform>, name: string): Promise<void> {
   const { deps } = call
-  await retrying(deps.store, async () => {
+  await withOptimisticRetry(deps.store, async () => {
     const item = await findInstance(deps, call, call.params['id'] ?? '')
     const changes = [instances.replace(item, { ...item.body, name, updated: deps.clock.now() })]
     return { changes, result: undefined }

@@ -1,4 +1,4 @@
-/** Time and timers, given by the wiring so that tests can run on a virtual clock. */
+/** Time and timers. Passed in, so that tests can run on a virtual clock. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
@@ -6,13 +6,13 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** Randomness, given by the wiring. */
+/** Randomness. Passed in, so that tests can repeat a run. */
 export interface Random {
   uuid(): string
   bytes(count: number): Uint8Array
 }
 
-/** The trace of one request or task, written with every log line. */
+/** Structured fields of a log line. */
 export interface LogFields {
   [name: string]: unknown
 }
@@ -23,5 +23,6 @@ export interface Log {
   info(fields: LogFields, message: string): void
   warn(fields: LogFields, message: string): void
   error(fields: LogFields, message: string): void
+  /** A logger that adds these fields to every line. */
   child(fields: LogFields): Log
 }

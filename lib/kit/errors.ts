@@ -1,52 +1,26 @@
-/** Trove's names of faults by status code. */
-export const NAMES: Record<number, string> = {
-  400: 'badRequest',
-  401: 'unauthorized',
-  403: 'forbidden',
-  404: 'itemNotFound',
-  406: 'notAcceptable',
-  409: 'conflict',
-  413: 'overLimit',
-  415: 'unsupportedMediaType',
-  422: 'unprocessableEntity',
-  429: 'overLimit',
-  500: 'instanceFault',
-  501: 'notImplemented',
-  503: 'serviceUnavailable',
-  504: 'gatewayTimeout',
-}
-
-/** A wish that is answered with an error: its status code and what the user shall read. */
+/** An API error: its status code, and the message for the user. */
 export class Fault extends Error {
   override name = 'Fault'
   readonly status: number
-  /** What the answer has besides its body. */
+  /** Headers of the answer, besides its body. */
   readonly headers: Record<string, string> = {}
   constructor(status: number, message: string) {
     super(message)
     this.status = status
   }
-  /** Trove's fault envelope: `{"itemNotFound":{"code":404,"message":"…"}}`. */
-  body(): Record<string, unknown> {
-    return { [NAMES[this.status] ?? 'serverError']: { code: this.status, message: this.message } }
-  }
 }
 
-/** Titles of what Trove's filters answer. */
-export const TITLES: Record<number, string> = {
-  400: 'Bad Request',
-  403: 'Forbidden',
-  408: 'Request Timeout',
-  413: 'Request Entity Too Large',
-  415: 'Unsupported Media Type',
-  431: 'Request Header Fields Too Large',
-}
+/** An error of a filter: the request did not get as far as a handler. Its answer may have a form of its own. */
+export class FilterFault extends Fault {}
 
-/** What Trove's filters answer before a controller is reached: the same codes in another shape. */
-export class FilterFault extends Fault {
-  override body(): Record<string, unknown> {
-    const title = TITLES[this.status] ?? 'Error'
-    return { message: `${title}<br /><br />\n${this.message}\n\n`, code: `${this.status} ${title}`, title }
+/** Too many requests: 413 by the limit of a project, 429 by a usage plan. The client may come again after `waitMs`. */
+export class RateLimited extends Fault {
+  readonly details: string
+  override readonly headers: Record<string, string>
+  constructor(status: 413 | 429, details: string, waitMs: number) {
+    super(status, 'This request was rate-limited.')
+    this.details = details
+    this.headers = { 'Retry-After': String(Math.ceil(waitMs / 1_000)) }
   }
 }
 
@@ -58,21 +32,21 @@ export const overLimit = (message: string) => new Fault(413, message)
 export const unprocessable = (message: string) => new Fault(422, message)
 export const notImplemented = (message: string) => new Fault(501, message)
 
-/** What a client sent, short enough to be told back. */
-export const cut = (text: string, length = 80) => (text.length > length ? `${text.slice(0, length)}…` : text)
+/** A text that a client sent, cut to a length that can be repeated in an answer. */
+export const truncate = (text: string, length = 80) => (text.length > length ? `${text.slice(0, length)}…` : text)
 
-/** A failure that no repetition will mend: a saga that meets one turns round. */
-export class Permanent extends Error {
-  override name = 'Permanent'
+/** A failure that no retry will repair: a saga that meets one starts its undo. */
+export class TerminalError extends Error {
+  override name = 'TerminalError'
 }
 
-/** What a saga works on is no more: it turns round, and nothing is left to be undone. */
-export class Gone extends Permanent {
-  override name = 'Gone'
+/** What a saga works on no longer exists: the saga starts its undo, and there is nothing left to undo. */
+export class SubjectGone extends TerminalError {
+  override name = 'SubjectGone'
 }
 
-/** The message of whatever was thrown, errors of another realm (a test runner's, a worker's) included. */
-export function reason(error: unknown): string {
+/** The message of whatever was thrown, also by another realm (a test runner's, a worker's). */
+export function messageOf(error: unknown): string {
   const message = typeof error === 'object' && error !== null && 'message' in error ? error.message : error
   return String(message)
 }
@@ -81,19 +55,4 @@ export function reason(error: unknown): string {
 export function codeOf(error: unknown): string | undefined {
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
   return typeof code === 'string' ? code : undefined
-}
-
-/** Too many requests: 413 by Trove's own limit, 429 by a usage plan; the client may come again after `waitMs`. */
-export class RateLimited extends Fault {
-  readonly #details: string
-  override readonly headers: Record<string, string>
-  constructor(status: 413 | 429, details: string, waitMs: number) {
-    super(status, 'This request was rate-limited.')
-    this.#details = details
-    this.headers = { 'Retry-After': String(Math.ceil(waitMs / 1_000)) }
-  }
-  override body(): Record<string, unknown> {
-    const { status: code, message } = this
-    return { overLimit: { code, message, details: this.#details, retryAfter: this.headers['Retry-After'] } }
-  }
 }

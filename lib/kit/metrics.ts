@@ -1,14 +1,18 @@
+/** The labels of a metric, by name. */
 export type Labels = Record<string, string | number>
 
-/** Where what happens is counted. Names and labels come from the code, never from a request as it is: each pair is kept. */
+/**
+ * Counts events and measures durations. Names and labels must come from the code, never unchecked from a request: every
+ * combination stays in memory.
+ */
 export interface Metrics {
   /** Adds to a counter. */
   count(name: string, labels?: Labels, by?: number): void
   /** Adds a duration, in seconds, to a histogram. */
   observe(name: string, labels: Labels, seconds: number): void
-  /** Something is alive: when it was heard of last, in milliseconds since the epoch. */
-  heard(id: string, at: number): void
+  /** Records that the component `id` was alive at `time`, in milliseconds since the epoch. */
+  recordHeartbeat(id: string, time: number): void
 }
 
-/** For where nobody asks. */
-export const uncounted: Metrics = { count() {}, observe() {}, heard() {} }
+/** Discards everything: for places that export no metrics. */
+export const noMetrics: Metrics = { count() {}, observe() {}, recordHeartbeat() {} }

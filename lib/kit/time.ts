@@ -9,13 +9,13 @@ export function timestampZ(ms: number): string {
 }
 
 function iso(ms: number): string {
-  return dateOf(ms).toISOString()
+  return toDate(ms).toISOString()
 }
 
 /** The instant as a Date, for libraries that take one. */
 // biome-ignore lint/style/noRestrictedGlobals: a Date of a given instant reads no clock
-export const dateOf = (ms: number) => new Date(ms)
+export const toDate = (ms: number) => new Date(ms)
 
 /** Milliseconds since the epoch of an instant in ISO 8601; NaN for what is none. */
 // biome-ignore lint/style/noRestrictedGlobals: parsing reads no clock
-export const instantOf = (text: string): number => Date.parse(text)
+export const parseInstant = (text: string): number => Date.parse(text)

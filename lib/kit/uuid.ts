@@ -1,2 +1,2 @@
-/** An id as we make them. What is none need not be looked up, and not every store would take it as a key. */
+/** The form of every id. Other strings need no lookup, and not every store would accept them as keys. */
 export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/

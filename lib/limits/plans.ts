@@ -1,58 +1,65 @@
 import { createHash } from 'node:crypto'
 
-/** A usage plan, as API Gateway has them: for each of its keys a token bucket, and perhaps a quota. */
+/** A usage plan, as in API Gateway: each of its keys has a token bucket and, if given, a quota. */
 export interface Plan {
   name: string
-  /** Requests a second for each key, and how many may come at once. */
+  /** Requests per second for each key, and how many may come in a burst. */
   rate: number
   burst: number
   quota?: { limit: number; period: 'DAY' | 'WEEK' | 'MONTH' }
-  /** Whoever has this role is on the plan. */
+  /** Callers with this role are on the plan. Missing: everyone is. */
   role?: string
 }
 
-/** How many keys of each plan are deployed: projects share them by hash, as there is a bound on keys. */
+/** How many keys each plan has. Projects share them by hash, because AWS limits the number of keys. */
 export const KEYS = 32
 
 /**
- * The tiers, the first that fits. All that is known of them is here; what is deployed is checked against it. A key's rate is
- * far above what Trove's own limit (200 a minute and verb) lets one project send: the plan protects the platform, not Trove's rules.
+ * The plans; the first one that fits a caller applies. Deployments are checked against this list. A key's rate is far
+ * above what Trove's own limit (200 per minute and verb) lets one project send: the plan protects the platform, it does
+ * not enforce Trove's rules.
  */
 export const PLANS: [Plan, ...Plan[]] = [
   { name: 'operator', rate: 200, burst: 400, role: 'admin' },
   { name: 'member', rate: 100, burst: 200 },
 ]
 
-/** A key's value. It is no secret: keys are taken from the authorizer alone, never from a client. At least 20 characters, as asked for. */
-export const keyOf = (plan: Pick<Plan, 'name'>, index: number, stage = 'local') =>
+/**
+ * The value of a key; API Gateway requires at least 20 characters. It is no secret: the authorizer names the key, not
+ * the client.
+ */
+export const planKey = (plan: Pick<Plan, 'name'>, index: number, stage = 'local') =>
   `coffer-${stage}-usage-plan-${plan.name}-${String(index).padStart(2, '0')}`
 
-/** The key that a project's requests are counted on. */
+/** The key that a project's requests count against. */
 export function usageKey(
   { project, roles }: { project: string; roles: string[] },
   plans: Plan[] = PLANS,
   stage = 'local',
 ): string {
   const plan = plans.find(({ role }) => role === undefined || roles.includes(role)) ?? PLANS[PLANS.length - 1]!
-  return keyOf(plan, indexOf(project), stage)
+  return planKey(plan, keyIndex(project), stage)
 }
 
-/** Projects whose key is remembered. */
-const MOST_KNOWN = 1_000
-const indexes = new Map<string, number>()
+const MAX_CACHED_PROJECTS = 1_000
+const indexCache = new Map<string, number>()
 
 /** Which of its plan's keys a project has. */
-function indexOf(project: string): number {
-  const known = indexes.get(project)
-  if (known !== undefined) return known
+function keyIndex(project: string): number {
+  const cached = indexCache.get(project)
+  if (cached !== undefined) return cached
   const index = createHash('sha256').update(project).digest().readUInt32BE(0) % KEYS
-  if (indexes.size >= MOST_KNOWN) indexes.clear()
-  indexes.set(project, index)
+  if (indexCache.size >= MAX_CACHED_PROJECTS) indexCache.clear()
+  indexCache.set(project, index)
   return index
 }
 
-/** The plans where another limit than Trove's 200 a minute, verb and project was chosen: never below eight times all four verbs of it. */
-export function plansAbove(perMinute: number): Plan[] {
-  const least = Math.ceil((8 * 4 * perMinute) / 60)
-  return PLANS.map(plan => ({ ...plan, rate: Math.max(plan.rate, least), burst: Math.max(plan.burst, 2 * least) }))
+/** The plans for another limit than Trove's 200 per minute and verb: at least eight times that of all four verbs. */
+export function plansForRate(perMinute: number): Plan[] {
+  const minRate = Math.ceil((8 * 4 * perMinute) / 60)
+  return PLANS.map(plan => ({
+    ...plan,
+    rate: Math.max(plan.rate, minRate),
+    burst: Math.max(plan.burst, 2 * minRate),
+  }))
 }

@@ -11,11 +11,11 @@ const Rate = z.strictObject({
   verb: z.enum(['POST', 'PUT', 'DELETE', 'GET']),
   uri: z.string(),
   regex: z.string(),
-  value: z.int().describe('Requests of the unit.'),
+  value: z.int().describe('Requests per unit.'),
   remaining: z.int(),
   unit: z.literal('MINUTE'),
   nextAvailable: z.iso.datetime(),
 })
 
-/** The quota's limits first, then those of requests. */
+/** The quota's limits first, then the rate limits. */
 export const LimitList = z.strictObject({ limits: z.array(z.union([Absolute, Rate])) })

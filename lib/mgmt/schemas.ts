@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Diagnostics, HardwareInfo } from '../contracts/guest.ts'
+import { Diagnostics, HardwareInfo } from '../contracts/guest/guest.ts'
 import { detailFields } from '../instances/schemas.ts'
 import { FlagQuery, Id, PageQuery, pageOfRows, Timestamp } from '../kit/http/schemas.ts'
 
@@ -13,7 +13,7 @@ const Server = z.strictObject({
 const managed = {
   ...detailFields,
   server: Server.nullable(),
-  service_status: z.string().describe("The agent's last word."),
+  service_status: z.string().describe("The database's status in the agent's last report."),
   deleted: z.boolean(),
   deleted_at: Timestamp.nullable(),
   task_description: z.string(),
@@ -42,8 +42,8 @@ const ManagedDetail = z
   })
   .meta({ id: 'ManagedInstanceDetail' })
 
-export const ManagedList = pageOfRows('instances', ManagedInstance)
-export const ManagedAnswer = z.strictObject({ instance: ManagedDetail })
+export const AnyInstanceList = pageOfRows('instances', ManagedInstance)
+export const AnyInstanceAnswer = z.strictObject({ instance: ManagedDetail })
 export const RootHistoryAnswer = z.strictObject({
   root_history: z.strictObject({
     id: Id,
@@ -52,10 +52,10 @@ export const RootHistoryAnswer = z.strictObject({
   }),
 })
 
-const deleted = FlagQuery.optional().describe('true: also one that was deleted in the last week.')
-export const ManagedQuery = z.object({ deleted })
-export const ManagedListQuery = PageQuery.extend({
-  deleted: FlagQuery.optional().describe('Only what is there (false), or what was deleted in the last week (true).'),
+const deleted = FlagQuery.optional().describe('true: also show an instance that was deleted in the last week.')
+export const AnyInstanceQuery = z.object({ deleted })
+export const AnyInstanceListQuery = PageQuery.extend({
+  deleted: FlagQuery.optional().describe('false: only existing instances; true: only those deleted in the last week.'),
   project_id: z.string().optional(),
 })
 export const HardwareAnswer = z.strictObject({ hwinfo: z.strictObject(HardwareInfo.shape) })

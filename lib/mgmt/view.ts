@@ -1,7 +1,7 @@
-import { type Instance, serverOf, serviceStatusOf, volumeOf } from '../instances/instance.ts'
 import { timestamp } from '../kit/time.ts'
-import type { RootHistory } from '../root/root.ts'
-import type { Managed } from './rows.ts'
+import { type Instance, serverOf, serviceStatusOf, volumeOf } from '../model/instance.ts'
+import type { RootHistory } from '../model/root-history.ts'
+import type { AnyInstance } from './rows.ts'
 
 const GIB = 1024 ** 3
 
@@ -23,11 +23,11 @@ const TASKS: Record<string, string> = {
   BUILDING_ERROR_TIMEOUT_GA: 'Build error: guestagent timeout.',
 }
 
-/** An instance as the management's list shows it: as everyone sees it (`shown`), and more. */
-export function managed<Shown extends object>(row: Managed, shown: Shown) {
+/** An instance in the list for admins: the view that members get, with the fields for admins. */
+export function adminSummary<View extends object>(row: AnyInstance, memberView: View) {
   const { task, deleted } = row
   return {
-    ...shown,
+    ...memberView,
     server: serverView(row),
     service_status: serviceStatusOf(row),
     deleted: deleted !== undefined,
@@ -36,38 +36,39 @@ export function managed<Shown extends object>(row: Managed, shown: Shown) {
   }
 }
 
-/** An instance as the management shows it alone. */
-export function managedDetail(row: Managed, seen: object, root: RootHistory | undefined) {
-  const shown = managed(row, seen)
-  const { service, server } = row
+/** One instance for admins. */
+export function adminDetail(row: AnyInstance, memberView: object, root: RootHistory | undefined) {
+  const view = adminSummary(row, memberView)
+  const { agentReport, server } = row
   const addresses = (server?.addresses ?? []).map(({ address: addr, type }) => ({ type, addr, version: 4 }))
   const networks = Object.groupBy(addresses, ({ type }) => type)
-  const nova = Object.entries(networks).map(([name, list]) => [name, list.map(({ type: _, ...one }) => one)])
+  // As Nova has them: addresses by network.
+  const byNetwork = Object.entries(networks).map(([name, list]) => [name, list.map(({ type: _, ...rest }) => rest)])
   return {
-    ...shown,
-    server: shown.server && { ...shown.server, addresses: Object.fromEntries(nova) },
+    ...view,
+    server: view.server && { ...view.server, addresses: Object.fromEntries(byNetwork) },
     volume: volumeView(row),
-    guest_status: { state_description: service?.status ?? 'new' },
+    guest_status: { state_description: agentReport?.status ?? 'new' },
     ...(root && { root_enabled: timestamp(root.enabled), root_enabled_by: root.user }),
   }
 }
 
-/** `host` is null: which machine it is on is the compute backend's to know. */
-function serverView(row: Managed) {
+/** `host` is null: only the compute backend knows on which host a server runs. */
+function serverView(row: AnyInstance) {
   const { project, server, deleted } = row
   if (!server || deleted !== undefined) return null
   const name = serverOf(row)
   return { id: name, name, status: server.status, tenant_id: project, host: null }
 }
 
-function volumeView(row: Managed) {
+function volumeView(row: AnyInstance) {
   const { created, volume, server, deleted } = row
-  const there = server !== undefined && deleted === undefined
+  const isAttached = server !== undefined && deleted === undefined
   return {
     id: volumeOf(row),
     size: volume.sizeGb,
-    status: there ? 'in-use' : deleted === undefined ? 'available' : 'deleted',
-    attachments: there ? [{ server_id: serverOf(row) }] : [],
+    status: isAttached ? 'in-use' : deleted === undefined ? 'available' : 'deleted',
+    attachments: isAttached ? [{ server_id: serverOf(row) }] : [],
     availability_zone: null,
     created_at: timestamp(created),
     used: volume.used === undefined ? null : Math.round((100 * volume.used) / GIB) / 100,
@@ -75,7 +76,7 @@ function volumeView(row: Managed) {
   }
 }
 
-/** `{"root_history":…}` in Trove's words. */
+/** `{"root_history":…}`, as Trove writes it. */
 export const rootHistoryView = ({ id }: Pick<Instance, 'id'>, root: RootHistory | undefined) => ({
   root_history: { id, enabled: root ? timestamp(root.enabled) : 'Never', user: root?.user ?? 'Nobody' },
 })

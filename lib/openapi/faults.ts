@@ -1,33 +1,33 @@
 import { z } from 'zod'
-import { NAMES, TITLES } from '../kit/errors.ts'
-import { type Route, wholePath } from '../kit/http/route.ts'
+import { fullPath, type Route } from '../kit/http/route.ts'
+import { FAULT_NAMES, FILTER_TITLES } from '../trove/faults.ts'
 
-/** What each refusal means. */
-export const REASONS: Record<number, string> = {
-  400: 'The request is malformed, or asks for what cannot be.',
-  401: 'No valid token, or not an administrator.',
-  403: "Not the token's project, or not allowed.",
-  404: 'There is no such thing, or no such path.',
-  408: 'The request did not come in time.',
-  409: 'It does not go together with what is being done.',
-  413: 'The body is too large, a quota would be exceeded, or (with Retry-After) too many requests came.',
-  415: 'The content type is not served.',
-  422: 'Not possible in the present state.',
+/** What each error status means. */
+export const STATUS_DESCRIPTIONS: Record<number, string> = {
+  400: 'The request is malformed or invalid.',
+  401: "There is no valid token, or it is not an administrator's.",
+  403: "The project is not the token's, or the request is not allowed.",
+  404: 'The resource or the path does not exist.',
+  408: 'The request did not arrive in time.',
+  409: 'Conflicts with a running operation.',
+  413: 'The body is too large, a quota would be exceeded, or (with Retry-After) there were too many requests.',
+  415: 'The content type is not supported.',
+  422: 'Not possible in the current state.',
   429: 'More requests than the usage plan allows.',
   431: 'The headers are larger than 16 KiB.',
-  500: 'A failure of the service, told by its request id.',
-  501: 'Known, but not offered.',
-  503: 'Too much is waiting already.',
+  500: 'The service failed; its log has the reason under the request id.',
+  501: 'Part of the API, but not implemented.',
+  503: 'Too much work is waiting already; try again later.',
   504: "The instance's agent did not answer in time, or the request took too long.",
 }
 
-/** Trove's fault envelope, its filters' form where there is one, and for 401 Keystone's. */
+/** An error's body: Trove's fault, the form of its filters if they use the status, and for 401 also Keystone's. */
 export function faultSchema(status: number): z.ZodType {
   const limited = status === 413 || status === 429
   const rate = limited ? { details: z.string().optional(), retryAfter: z.string().optional() } : {}
   const fault = z.strictObject({ code: z.literal(status), message: z.string(), ...rate })
-  const forms: z.ZodType[] = [z.strictObject({ [NAMES[status] ?? 'serverError']: fault })]
-  const title = TITLES[status]
+  const forms: z.ZodType[] = [z.strictObject({ [FAULT_NAMES[status] ?? 'serverError']: fault })]
+  const title = FILTER_TITLES[status]
   if (title !== undefined) {
     const code = z.literal(`${status} ${title}`)
     forms.push(z.strictObject({ message: z.string(), code, title: z.literal(title) }))
@@ -39,27 +39,27 @@ export function faultSchema(status: number): z.ZodType {
   return forms.length === 1 && forms[0] ? forms[0] : z.union(forms)
 }
 
-/** Anything may be refused with these, before it is looked at. */
+/** Every request may get these, whatever its route. */
 const ANYWHERE = [400, 408, 413, 415, 431, 500, 503, 504]
 const BEHIND_AUTHORIZER = [401, 429]
 const IN_PROJECT = [403, 404]
 
-/** Whether the authorizer is asked before a route is. */
-export const isAuthorized = (route: Pick<Route<never>, 'audience' | 'path'>) => wholePath(route).startsWith('/v1.0')
+/** Whether the authorizer checks the request before it reaches the route. */
+export const isAuthorized = (route: Pick<Route<never>, 'audience' | 'path'>) => fullPath(route).startsWith('/v1.0')
 
-/** The statuses that a route may be refused with. */
-export function refusalsOf(route: Route<never>): number[] {
-  const { method, path, audience, answers } = route
-  const ofInstance = path.includes('/instances/{id}')
+/** The error statuses that a route may answer. */
+export function errorStatuses(route: Route<never>): number[] {
+  const { method, path, audience, response } = route
+  const concernsInstance = path.includes('/instances/{id}')
   const changes = method !== 'GET'
   return [
     ...ANYWHERE,
     ...(isAuthorized(route) ? BEHIND_AUTHORIZER : []),
     ...(audience === 'anyone' ? [] : IN_PROJECT),
     ...(changes ? [409, 422] : []),
-    ...(ofInstance ? [409, 422] : []),
+    ...(concernsInstance ? [409, 422] : []),
     ...(method === 'POST' && path.includes('/instances') ? [501] : []),
-    ...(answers.status >= 400 ? [answers.status] : []),
+    ...(response.status >= 400 ? [response.status] : []),
   ]
     .filter((status, index, all) => all.indexOf(status) === index)
     .sort((a, b) => a - b)

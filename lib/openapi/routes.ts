@@ -1,23 +1,23 @@
 import { z } from 'zod'
 import { ok, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
-import { documentOf } from './document.ts'
+import { buildDocument } from './document.ts'
 
-/** `GET /openapi.json`. The document is made once, when it is first asked for; `servers` is the request's own base. */
-export const routes = (all: () => Route<Platform>[]): Route<Platform>[] => {
-  let rest: string | undefined
+/** `GET /openapi.json`. The document is built on the first request; `servers` is the base URL of each request. */
+export const routes = (allRoutes: () => Route<Platform>[]): Route<Platform>[] => {
+  let cached: string | undefined
   return [
     route(
       {
         method: 'GET',
         path: '/openapi.json',
         audience: 'anyone',
-        summary: 'This document',
-        answers: { ...ok(z.looseObject({ openapi: z.string() })), type: 'application/json' },
+        summary: 'Show this document',
+        response: { ...ok(z.looseObject({ openapi: z.string() })), type: 'application/json' },
       },
-      async ({ base }) => {
-        rest ??= JSON.stringify(documentOf(all())).slice(1)
-        const text = `{"servers":${JSON.stringify([{ url: base }])},${rest}`
+      async ({ baseUrl }) => {
+        cached ??= JSON.stringify(buildDocument(allRoutes())).slice(1)
+        const text = `{"servers":${JSON.stringify([{ url: baseUrl }])},${cached}`
         return { status: 200, text, headers: { 'Content-Type': 'application/json' } }
       },
     ),

@@ -1,69 +1,51 @@
-import type { IdentityService } from '../identity/account.ts'
-import type { Bells } from '../kit/bells.ts'
-import type { Authority } from '../kit/ca.ts'
+import type { Signals } from '../kit/async/signals.ts'
 import type { Clock, Log, Random } from '../kit/clock.ts'
-import type { Keys } from '../kit/keys.ts'
+import type { Keys } from '../kit/crypto/keys.ts'
+import type { Sealer } from '../kit/crypto/seal.ts'
+import type { Vault } from '../kit/crypto/vault.ts'
 import type { Metrics } from '../kit/metrics.ts'
-import type { Sealer } from '../kit/seal.ts'
-import type { Throttle } from '../kit/throttle/throttle.ts'
-import type { Vault } from '../kit/vault.ts'
-import type { Compute } from './compute/compute.ts'
-import type { Identity } from './identity/identity.ts'
-import type { Grant, Queue, SqsAccess } from './queue/queue.ts'
-import type { Store } from './store/store.ts'
+import type { Authority } from '../kit/tls/ca.ts'
+import type { IdentityService } from '../ports/accounts.ts'
+import type { Compute } from '../ports/compute.ts'
+import type { Identity } from '../ports/identity.ts'
+import type { Grant, Queue, QueueAccess } from '../ports/queue.ts'
+import type { Store } from '../ports/store.ts'
+import type { Throttle } from '../ports/throttle.ts'
 
-/** How an agent reaches the bus: which backend, where, with what credentials. */
-export type QueueAccess = SocketAccess | SqsAccess | RabbitmqAccess
-
-export interface SocketAccess {
-  kind: 'socket'
-  address: string
-  token: string
-}
-
-export interface RabbitmqAccess {
-  kind: 'rabbitmq'
-  url: string
-  username: string
-  password: string
-  ca?: string | undefined
-}
-
-/** Everything that differs between ways to run, as the wiring made it; handed to every verb. */
+/** The backends and services of the control plane, as the wiring assembled them; every operation gets it. */
 export interface Platform {
   store: Store
   queue: Queue
   compute: Compute
   identity: Identity
-  /** The parts of the builtin identity service, where it is served. */
+  /** The builtin identity service, if this deployment serves one. */
   identityService: IdentityService | undefined
   keys: Keys
-  /** The control plane's end of the sealed wires. */
+  /** Seals and opens messages as the control plane. */
   sealer: Sealer
   vault: Vault
-  bells: Bells
+  signals: Signals
   clock: Clock
   random: Random
   log: Log
-  /** Names this start of the control plane. */
-  boot: string
-  isLive(boot: string): boolean
-  /** Where agents enrol. */
+  /** Identifies this start of the control plane. */
+  processId: string
+  isProcessAlive(processId: string): boolean
+  /** The URL at which agents enrol. */
   enrolUrl(): string
-  /** Credentials for the bus, bounded to the grant. */
-  access(grant: Grant): Promise<QueueAccess>
-  /** Base of every link, or undefined to take the request's own scheme and host. */
+  /** Credentials for the queue that allow exactly what the grant says. */
+  queueCredentials(grant: Grant): Promise<QueueAccess>
+  /** The base of every link; undefined = the request's own scheme and host. */
   publicUrl: string | undefined
-  /** Certifies the TLS keys of instances. */
+  /** Issues the certificates of instances. */
   authority: Authority
-  /** The limit of requests for each project and verb. */
+  /** The rate limit of each project and verb. */
   throttle: Throttle
-  /** What happens, counted as it happens. */
   metrics: Metrics
-  /** The deployment's name, where there are several. */
+  /** The deployment's name, if there can be several. */
   stage?: string
-  /** Whether waits are ended by delayed messages: where `periodic` looks but once a minute. */
+  /** Whether delayed messages end waits, because `periodic` runs only once a minute. */
   delaysDoorbells?: boolean
-  /** While a request is handled: the platform as it is, for what has no effect, and whether its changes are only checked. */
+  /** While a request is handled: the store and queue without the unit of work, and whether changes are only checked. */
   unit?: { direct: Pick<Platform, 'store' | 'queue'>; dry: boolean }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { RESOURCES } from './quota.ts'
+import { RESOURCES } from '../model/quota.ts'
 
 const Resource = z.enum(RESOURCES)
 const limit = z
@@ -13,5 +13,5 @@ export const QuotaList = z.strictObject({
 })
 /** The limits that were set. */
 export const QuotaLimits = z.strictObject({ quotas: z.partialRecord(Resource, limit) })
-/** Limits to set; null leaves one as it is. */
+/** Limits to set; null keeps the current one. */
 export const QuotaChange = z.strictObject({ quotas: z.partialRecord(Resource, limit.nullable()) })

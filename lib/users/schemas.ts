@@ -1,15 +1,15 @@
 import { z } from 'zod'
-import { DatabaseView } from '../databases/schemas.ts'
+import { UserView } from '../contracts/guest/users.ts'
 import { pageOfRows } from '../kit/http/schemas.ts'
-import { UserView } from './user.ts'
+import { DatabaseView } from '../model/database.ts'
 
-const ShownUser = z
+const FullUser = z
   .strictObject({
     ...UserView.shape,
-    host: UserView.shape.host.describe('From where it may come; % is anywhere.'),
+    host: UserView.shape.host.describe('From where it may connect; % is anywhere.'),
     databases: z.array(DatabaseView).describe('What it has access to.'),
   })
   .meta({ id: 'User' })
-export const UserAnswer = z.strictObject({ user: ShownUser })
-export const UserPage = pageOfRows('users', ShownUser)
+export const UserAnswer = z.strictObject({ user: FullUser })
+export const UserPage = pageOfRows('users', FullUser)
 export const UserDatabases = z.strictObject({ databases: z.array(DatabaseView) })

@@ -1,14 +1,14 @@
-import { bells } from '../kit/bells.ts'
-import { authority } from '../kit/ca.ts'
+import { inProcessSignals } from '../kit/async/signals.ts'
 import type { Log } from '../kit/clock.ts'
-import type { Keys } from '../kit/keys.ts'
-import { derivedEnd, sealer } from '../kit/seal.ts'
-import { vault } from '../kit/vault.ts'
-import { hostCompute } from '../platform/compute/host.ts'
-import { builtinIdentity } from '../platform/identity/builtin.ts'
-import type { Queue } from '../platform/queue/queue.ts'
-import type { Secrets } from '../platform/secrets/secrets.ts'
-import type { Store } from '../platform/store/store.ts'
+import type { Keys } from '../kit/crypto/keys.ts'
+import { derivedSealKeys, sealer } from '../kit/crypto/seal.ts'
+import { vault } from '../kit/crypto/vault.ts'
+import { authority } from '../kit/tls/ca.ts'
+import { hostCompute } from '../platform/compute/host/compute.ts'
+import { builtinIdentity } from '../platform/identity/builtin/identity.ts'
+import type { Queue } from '../ports/queue.ts'
+import type { Secrets } from '../ports/secrets.ts'
+import type { Store } from '../ports/store.ts'
 import { systemClock as clock, systemRandom as random } from './system.ts'
 
 interface Backends<S extends Store, Q extends Queue> {
@@ -20,20 +20,27 @@ interface Backends<S extends Store, Q extends Queue> {
   log: Log
 }
 
-/** What every way to run has in common of a platform, made from its backends. */
-export function common<S extends Store, Q extends Queue>({ store, queue, secrets, keys, hostId, log }: Backends<S, Q>) {
-  const seals = sealer(derivedEnd(keys))
+/** The parts of a platform that do not depend on where it runs, built from its backends. */
+export function sharedParts<S extends Store, Q extends Queue>({
+  store,
+  queue,
+  secrets,
+  keys,
+  hostId,
+  log,
+}: Backends<S, Q>) {
+  const messageSealer = sealer(derivedSealKeys(keys))
   const identity = builtinIdentity({ store, secrets, clock, random })
   return {
     store,
     queue,
-    compute: hostCompute({ hostId, queue, store, sealer: seals, clock, random }),
+    compute: hostCompute({ hostId, queue, store, sealer: messageSealer, clock, random }),
     identity,
     identityService: identity,
     keys,
-    sealer: seals,
+    sealer: messageSealer,
     vault: vault(keys),
-    bells: bells(clock),
+    signals: inProcessSignals(clock),
     clock,
     random,
     log,

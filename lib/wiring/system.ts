@@ -2,23 +2,23 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import type { Clock, Log, Random } from '../kit/clock.ts'
 
-/** The machine's own clock. */
+/** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>
     new Promise(resolve => {
       if (signal?.aborted) return resolve()
-      const done = () => {
+      const finish = () => {
         clearTimeout(timer)
-        signal?.removeEventListener('abort', done)
+        signal?.removeEventListener('abort', finish)
         resolve()
       }
-      const timer = setTimeout(done, ms)
-      signal?.addEventListener('abort', done)
+      const timer = setTimeout(finish, ms)
+      signal?.addEventListener('abort', finish)
     }),
 }
 
-/** The machine's own randomness. */
+/** The machine's source of randomness. */
 export const systemRandom: Random = {
   uuid: () => randomUUID(),
   bytes: count => new Uint8Array(randomBytes(count)),
@@ -33,13 +33,13 @@ export function systemLog(component: string, level: string, fd = 1): Log {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
     },
-    inTurns(fd),
+    bufferedPerTurn(fd),
   )
-  return wrap(log)
+  return logOf(log)
 }
 
-/** Writes what a turn of the loop logged by one call at its end: a call for each line was a seventh of the CPU of a request. */
-function inTurns(fd: number): { write(line: string): void } {
+/** Writes the log of one event-loop turn with one call at its end: a call for each line took a seventh of a request's CPU time. */
+function bufferedPerTurn(fd: number): { write(line: string): void } {
   const out = pino.destination({ fd, sync: true })
   let lines = ''
   const flush = () => {
@@ -56,12 +56,12 @@ function inTurns(fd: number): { write(line: string): void } {
   }
 }
 
-function wrap(log: pino.Logger): Log {
+function logOf(log: pino.Logger): Log {
   return {
     debug: (fields, message) => log.debug(fields, message),
     info: (fields, message) => log.info(fields, message),
     warn: (fields, message) => log.warn(fields, message),
     error: (fields, message) => log.error(fields, message),
-    child: fields => wrap(log.child(fields)),
+    child: fields => logOf(log.child(fields)),
   }
 }

@@ -1,25 +1,32 @@
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 
 const ROOT = join(import.meta.dirname, '..', '..')
+const LADDER: string[][] = createRequire(import.meta.url)('../../scripts/ladder.cjs')
+const FOLDERS = ['lib', 'functions', 'guest-agent', 'agent-bundle', 'host', 'local', 'localstack']
 
-/** A file that breaks the rule, and what it imports. */
+/** For each rule a file that breaks it, and what that imports. */
 const PLANTED: Record<string, [from: string, to: string]> = {
+  ...Object.fromEntries(LADDER.flatMap((rung, height) => rung.map(folder => upwards(folder, height)))),
+  'lib-folders-are-on-the-ladder': ['lib/misc/helpers.ts', 'lib/kit/errors.ts'],
   'no-cycles': ['lib/kit/a.ts', 'lib/kit/b.ts'],
   'no-orphans': ['lib/kit/lonely.ts', ''],
-  'lib-stays-inside': ['lib/instances/instance.ts', 'functions/api.ts'],
-  'kit-knows-no-databases': ['lib/kit/c.ts', 'lib/users/user.ts'],
-  'contracts-know-models-only': ['lib/contracts/guest.ts', 'lib/instances/view.ts'],
-  'nouns-know-models-of-nouns': ['lib/users/create.ts', 'lib/instances/view.ts'],
-  'verbs-never-import-verbs': ['lib/instances/create.ts', 'lib/instances/delete.ts'],
-  'index-is-for-functions': ['lib/instances/show.ts', 'lib/instances/index.ts'],
-  'backends-are-wired': ['lib/guests/guest.ts', 'lib/platform/store/sqlite.ts'],
-  'aws-in-platform': ['lib/guests/enrol.ts', 'node_modules/@aws-sdk/client-sqs/index.js'],
+  'verbs-never-import-verbs': ['lib/instances/verbs/upgrade.ts', 'lib/instances/verbs/rebuild.ts'],
+  'steps-know-no-verbs': ['lib/instances/steps/operation.ts', 'lib/instances/verbs/create.ts'],
+  'backends-are-wired': ['lib/agents/agent.ts', 'lib/platform/store/sqlite/store.ts'],
+  'aws-in-platform': ['lib/conductor/enrol.ts', 'node_modules/@aws-sdk/client-sqs/index.js'],
   'control-plane-loads-no-driver': ['functions/api.ts', 'lib/datastores/postgresql/driver.ts'],
-  'agent-sees-little': ['guest-agent/agent.ts', 'lib/instances/instance.ts'],
+  'agent-sees-little': ['guest-agent/agent.ts', 'lib/model/instance.ts'],
+}
+
+/** A file of the folder that imports one of the next rung, or of a folder beside it. */
+function upwards(folder: string, height: number): [string, [string, string]] {
+  const [target = 'test'] = [...(LADDER[height + 1] ?? []), ...(LADDER[height] ?? [])].filter(name => name !== folder)
+  return [`ladder-${folder.replace('/', '-')}`, [`${folder}/planted.ts`, `${target}/wiring.ts`]]
 }
 
 describe('import boundaries', () => {
@@ -40,26 +47,32 @@ describe('import boundaries', () => {
         [...targets.map((to, index) => line(file, to, index)), 'export const here = 1'].join('\n'),
       )
     }
-    for (const file of ['.dependency-cruiser.cjs', 'tsconfig.json', 'package.json'])
+    mkdirSync(join(tree, 'scripts'), { recursive: true })
+    for (const file of ['.dependency-cruiser.cjs', 'scripts/ladder.cjs', 'tsconfig.json', 'package.json']) {
       copyFileSync(join(ROOT, file), join(tree, file))
+    }
     symlinkSync(join(ROOT, 'node_modules', 'dependency-cruiser'), join(tree, 'node_modules', 'dependency-cruiser'))
     const depcruise = join(ROOT, 'node_modules', 'dependency-cruiser', 'bin', 'dependency-cruiser.mjs')
-    const run = spawnSync(
-      process.execPath,
-      [depcruise, '--config', '.dependency-cruiser.cjs', 'lib', 'functions', 'guest-agent'],
-      {
-        cwd: tree,
-        encoding: 'utf8',
-        env: { ...process.env, NODE_OPTIONS: '' },
-      },
-    )
+    const run = spawnSync(process.execPath, [depcruise, '--config', '.dependency-cruiser.cjs', ...FOLDERS], {
+      cwd: tree,
+      encoding: 'utf8',
+      env: { ...process.env, NODE_OPTIONS: '' },
+    })
     output = run.stdout + run.stderr
   }, 60_000)
   afterAll(() => rmSync(tree, { recursive: true, force: true }))
 
-  it.each(Object.keys(PLANTED))('%s: a planted violation is refused', rule => {
+  // Nothing stands above the top rung, and nothing beside it.
+  const top = `ladder-${LADDER.at(-1)?.[0]}`
+
+  it.each(Object.keys(PLANTED).filter(rule => rule !== top))('refuses a planted violation of %s', rule => {
     const [from] = PLANTED[rule] ?? ['']
     expect(output).toContain(`error ${rule}: ${from}`)
+  })
+
+  it('has a rule for every folder of lib/', () => {
+    const folders = readdirSync(join(ROOT, 'lib')).map(name => `lib/${name}`)
+    expect(folders.filter(folder => !LADDER.flat().includes(folder))).toEqual([])
   })
 })
 

@@ -1,40 +1,40 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { type Message, NoSuchTopic, type Queue } from '../../lib/platform/queue/queue.ts'
+import { type Message, NoSuchTopic, type Queue } from '../../lib/ports/queue.ts'
 
 /** One backend set up for one test. */
 export interface QueueSetup {
   /** The queue under test. */
   queue: Queue
-  /** Declares a topic under a new name; by whatever way this backend declares. */
+  /** Declares a topic under a new name. */
   topic(): Promise<string>
   /** Declares a topic that may exist. */
   declare(topic: string): Promise<void>
   remove(topic: string): Promise<void>
-  /** Lets `ms` pass on the backend's clock, after all that was asked before has reached the backend. */
+  /** Lets `ms` pass on the backend's clock, after all earlier calls have reached the backend. */
   advance(ms: number): Promise<void>
-  /** Ends all; the queue may be closed already. */
+  /** Cleans up; the queue may be closed already. */
   close(): Promise<void>
 }
 
-/** In what backends may differ. */
+/** How backends may differ. */
 export interface QueueTraits {
-  /** `extend` does something. */
+  /** `extend` has an effect. */
   extend: boolean
   /** Groups take turns. */
   fair: boolean
-  /** A message's group comes with it; a name: that one comes with each, whatever its sender said. */
+  /** Messages are delivered with their group; a name = with this group, whatever the sender said. */
   groups: boolean | string
-  /** It tells how much waits. */
+  /** It implements `backlog`. */
   backlog: boolean
   /** How long a test may take, in milliseconds. */
   timeout: number
 }
 
-const USUAL: QueueTraits = { extend: true, fair: true, groups: true, backlog: false, timeout: 10_000 }
+const DEFAULT_TRAITS: QueueTraits = { extend: true, fair: true, groups: true, backlog: false, timeout: 10_000 }
 
 /** The suite of every queue. */
 export function queueCases(name: string, make: () => Promise<QueueSetup>, traits: Partial<QueueTraits> = {}): void {
-  const { extend, fair, groups, backlog, timeout } = { ...USUAL, ...traits }
+  const { extend, fair, groups, backlog, timeout } = { ...DEFAULT_TRAITS, ...traits }
   let setup: QueueSetup
   let queue: Queue
   let topic: string
@@ -53,14 +53,14 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
     return (await receive(1))[0]!
   }
 
-  /** What is there to be had at once. */
+  /** The messages that are ready now. */
   const peek = (from = topic) => queue.receive(from, { max: 10, waitMs: 0 })
 
-  /** Waits for messages, and tells whether the wait is over. */
+  /** Starts to wait for messages; `isOver` says whether the wait has ended. */
   function waiting(waitMs: number, signal?: AbortSignal) {
-    const wait = { over: false, messages: queue.receive(topic, { max: 10, waitMs, ...(signal && { signal }) }) }
+    const wait = { isOver: false, messages: queue.receive(topic, { max: 10, waitMs, ...(signal && { signal }) }) }
     const end = () => {
-      wait.over = true
+      wait.isOver = true
     }
     wait.messages.then(end, end)
     return wait
@@ -75,7 +75,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
     afterEach(() => setup.close(), timeout)
 
     describe('sending and receiving', () => {
-      test('a message arrives as it was sent', async () => {
+      test('delivers a message as it was sent', async () => {
         const body = '{"text":"Zürich 🏦 \\u0000 \u0001 line\\n"}\n\ttab'
         await queue.send(topic, [{ body, group: 'demo' }])
         const message = await receiveOne()
@@ -88,12 +88,12 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         })
       })
 
-      test('a message without a group comes without one', async () => {
+      test('delivers a message without a group without one', async () => {
         await queue.send(topic, [{ body: 'x' }])
         expect((await receiveOne()).group).toBe(typeof groups === 'string' ? groups : undefined)
       })
 
-      test('a batch of any size arrives whole, and no receive gives more than asked', async () => {
+      test('delivers a batch of any size completely, and never more messages than requested', async () => {
         const bodies = Array.from({ length: 25 }, (_, number) => `message ${number}`)
         await queue.send(
           topic,
@@ -109,7 +109,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         await expect(queue.send(topic, [])).resolves.toBeUndefined()
       })
 
-      test('a body has at most 256 KiB of UTF-8', async () => {
+      test('refuses a body of more than 256 KiB of UTF-8', async () => {
         const body = 'ü'.repeat(128 * 1024)
         await queue.send(topic, [{ body }, { body }])
         expect((await receive(2)).map(message => message.body === body)).toEqual([true, true])
@@ -117,14 +117,14 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         expect(await peek()).toEqual([])
       })
 
-      test('topics do not mix', async () => {
+      test('delivers a message to its own topic only', async () => {
         const other = await setup.topic()
         await queue.send(other, [{ body: 'for the other' }])
         expect(await peek()).toEqual([])
         expect(await receive(1, other)).toMatchObject([{ body: 'for the other' }])
       })
 
-      test('a delayed message comes when its delay is over', async () => {
+      test('delivers a delayed message after its delay', async () => {
         await queue.send(topic, [{ body: 'later', delayMs: 3_000 }, { body: 'now' }])
         expect(await receiveOne()).toMatchObject({ body: 'now' })
         const { messages } = waiting(10_000)
@@ -136,26 +136,26 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
     })
 
     describe('waiting', () => {
-      test('a waiting receiver gets what comes, each message going to one', async () => {
+      test('hands each message to one of the waiting receivers', async () => {
         const waits = [1, 2].map(() => queue.receive(topic, { max: 1, waitMs: 20_000 }))
         await queue.send(topic, [{ body: 'a' }, { body: 'b' }])
         const messages = (await Promise.all(waits)).flat()
         expect(messages.map(({ body }) => body).sort()).toEqual(['a', 'b'])
       })
 
-      test('a wait without messages ends when its time is over', async () => {
+      test('ends a wait without messages when its time is over', async () => {
         const wait = waiting(2_000)
         await setup.advance(1_000)
-        expect(wait.over).toBe(false)
+        expect(wait.isOver).toBe(false)
         await setup.advance(1_100)
         expect(await wait.messages).toEqual([])
       })
 
-      test('no wait, no messages', async () => {
+      test('returns at once without messages if it does not wait', async () => {
         expect(await peek()).toEqual([])
       })
 
-      test('an aborted wait ends with no messages and takes none', async () => {
+      test('ends an aborted wait without messages, and takes none from the queue', async () => {
         const abort = new AbortController()
         const { messages } = waiting(20_000, abort.signal)
         await setup.advance(10)
@@ -166,7 +166,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         expect(await receiveOne()).toMatchObject({ body: 'x' })
       })
 
-      test('close ends every wait with no messages', async () => {
+      test('ends every wait without messages on close', async () => {
         const waits = [waiting(20_000), waiting(20_000)]
         await setup.advance(10)
         await queue.close()
@@ -174,27 +174,27 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
       })
     })
 
-    describe('delivering again', () => {
-      test('what is not acked within 30 s comes again, with a new receipt', async () => {
+    describe('redelivery', () => {
+      test('redelivers a message that is not acked within 30 s, with a new receipt', async () => {
         await queue.send(topic, [{ body: 'acked' }, { body: 'kept' }])
-        const before = await receive(2)
-        const kept = before.find(({ body }) => body === 'kept')!
+        const first = await receive(2)
+        const unacked = first.find(({ body }) => body === 'kept')!
         await queue.ack(
           topic,
-          before.filter(message => message !== kept).map(({ receipt }) => receipt),
+          first.filter(message => message !== unacked).map(({ receipt }) => receipt),
         )
         await setup.advance(28_000)
         expect(await peek()).toEqual([])
         await setup.advance(3_000)
         const again = await receiveOne()
-        expect(again).toMatchObject({ id: kept.id, body: 'kept', attempt: 2 })
-        expect(again.receipt).not.toBe(kept.receipt)
-        await queue.ack(topic, [kept.receipt]) // not this delivery's: must not count
+        expect(again).toMatchObject({ id: unacked.id, body: 'kept', attempt: 2 })
+        expect(again.receipt).not.toBe(unacked.receipt)
+        await queue.ack(topic, [unacked.receipt]) // an earlier delivery's receipt must have no effect
         await queue.release(topic, [again.receipt])
-        expect(await receiveOne()).toMatchObject({ id: kept.id, attempt: 3 })
+        expect(await receiveOne()).toMatchObject({ id: unacked.id, attempt: 3 })
       })
 
-      test('unknown receipts are ignored', async () => {
+      test('ignores unknown receipts', async () => {
         await queue.send(topic, [{ body: 'x' }])
         const { receipt } = await receiveOne()
         await queue.ack(topic, ['unknown', receipt, receipt])
@@ -203,7 +203,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         expect(await peek()).toEqual([])
       })
 
-      test('a released message comes again at once, or after a delay', async () => {
+      test('redelivers a released message at once, or after a delay', async () => {
         await queue.send(topic, [{ body: 'x' }])
         await queue.release(topic, [(await receiveOne()).receipt])
         const second = await receiveOne()
@@ -215,7 +215,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         expect(await receiveOne()).toMatchObject({ id: second.id, attempt: 3 })
       })
 
-      test('a released message goes to who waits', async () => {
+      test('hands a released message to a waiting receiver', async () => {
         await queue.send(topic, [{ body: 'x' }])
         const { receipt } = await receiveOne()
         const { messages } = waiting(20_000)
@@ -224,7 +224,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         expect(await messages).toMatchObject([{ body: 'x', attempt: 2 }])
       })
 
-      test('extend is at least harmless', async () => {
+      test('accepts an ack after extend', async () => {
         await queue.send(topic, [{ body: 'x' }])
         const { receipt } = await receiveOne()
         await queue.extend(topic, receipt, 60_000)
@@ -233,7 +233,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
       })
 
       if (extend)
-        test('an extended delivery stays hidden from now on for as long as asked', async () => {
+        test('hides an extended delivery for the requested time from now on', async () => {
           await queue.send(topic, [{ body: 'long' }, { body: 'short' }])
           const messages = await receive(2)
           const receipt = (body: string) => messages.find(message => message.body === body)!.receipt
@@ -252,7 +252,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
     })
 
     if (fair)
-      test('one group does not delay another', async () => {
+      test('takes turns between groups, so that none delays another', async () => {
         const many = Array.from({ length: 300 }, () => ({ body: 'many', group: 'a' }))
         await queue.send(topic, many)
         await queue.send(topic, [{ body: 'few', group: 'b' }, { body: 'few', group: 'c' }, { body: 'few' }])
@@ -261,7 +261,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
       })
 
     if (backlog)
-      test('it tells how many messages wait', async () => {
+      test('reports how many messages wait', async () => {
         expect(await queue.backlog?.(topic)).toBe(0)
         await queue.send(topic, [{ body: 'a' }, { body: 'b' }, { body: 'later', delayMs: 60_000 }])
         expect(await queue.backlog?.(topic)).toBe(2)
@@ -271,7 +271,7 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
       })
 
     describe('topics', () => {
-      test('a topic that is not declared takes and gives nothing', async () => {
+      test('refuses to send to or receive from an undeclared topic', async () => {
         const other = await setup.topic()
         await setup.remove(other)
         await setup.remove(other)
@@ -279,13 +279,13 @@ export function queueCases(name: string, make: () => Promise<QueueSetup>, traits
         await expect(peek(other)).rejects.toThrow(NoSuchTopic)
       })
 
-      test('declaring a topic again leaves its messages', async () => {
+      test('keeps the messages of a topic that is declared again', async () => {
         await queue.send(topic, [{ body: 'x' }])
         await setup.declare(topic)
         expect(await receiveOne()).toMatchObject({ body: 'x' })
       })
 
-      test('removing a topic ends the waits there', async () => {
+      test('ends the waits for a topic that is removed', async () => {
         const waits = [waiting(20_000), waiting(20_000)]
         await setup.advance(10)
         await setup.remove(topic)

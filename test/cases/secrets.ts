@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import type { Secrets } from '../../lib/platform/secrets/secrets.ts'
+import type { Secrets } from '../../lib/ports/secrets.ts'
 
-/** What every backend of Secrets keeps; `reopen` is another process on the same keys. */
+/** The suite of every backend of Secrets; `reopen` is another process with the same keys. */
 export function secretsCases(name: string, make: () => Promise<{ secrets: Secrets; reopen: () => Secrets }>): void {
   describe(`secrets: ${name}`, () => {
     it('has a current key of 32 bytes that is the same each time', async () => {
@@ -12,7 +12,7 @@ export function secretsCases(name: string, make: () => Promise<{ secrets: Secret
       expect(await secrets.current()).toEqual(key)
     })
 
-    it('finds the current key by its id and no other', async () => {
+    it('finds the current key by its id, and no other', async () => {
       const { secrets } = await make()
       const key = await secrets.current()
       expect(await secrets.byId(key.id)).toEqual(key)
@@ -20,18 +20,18 @@ export function secretsCases(name: string, make: () => Promise<{ secrets: Secret
       expect(await secrets.byId('__proto__')).toBeUndefined()
     })
 
-    it('keeps its keys', async () => {
+    it('gives the same key after a restart', async () => {
       const { secrets, reopen } = await make()
       expect(await reopen().current()).toEqual(await secrets.current())
     })
 
-    it('gives all who come first at once the same key', async () => {
+    it('gives all callers that come first at the same time the same key', async () => {
       const { secrets, reopen } = await make()
       const keys = await Promise.all([secrets, reopen(), reopen(), reopen()].map(each => each.current()))
       for (const key of keys) expect(key).toEqual(keys[0])
     })
 
-    it('is not spoilt by a caller that writes on a key', async () => {
+    it('does not change its keys when a caller changes the bytes of one', async () => {
       const { secrets } = await make()
       const key = await secrets.current()
       const before = key.bytes.slice()

@@ -3,16 +3,16 @@ import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { z } from 'zod'
 import { conductor } from '../../lib/contracts/conductor.ts'
-import { guest } from '../../lib/contracts/guest.ts'
+import { guest } from '../../lib/contracts/guest/guest.ts'
 import { host } from '../../lib/contracts/host.ts'
 import { taskmanager } from '../../lib/contracts/taskmanager.ts'
-import type { Contract } from '../../lib/kit/contract.ts'
+import type { Contract } from '../../lib/kit/rpc/contract.ts'
 import { breaks, type Printed } from './compatible.ts'
 
 const FOLDER = join(import.meta.dirname, '..', 'golden', 'contracts')
 const CONTRACTS: Contract[] = [taskmanager, conductor, guest, host]
 
-function printed({ methods }: Contract): Printed {
+function toPrinted({ methods }: Contract): Printed {
   const schema = (type: z.ZodType, io: 'input' | 'output') => JSON.parse(JSON.stringify(z.toJSONSchema(type, { io })))
   return Object.fromEntries(
     Object.entries(methods).map(([name, method]) => [
@@ -28,11 +28,11 @@ function printed({ methods }: Contract): Printed {
 
 describe('contracts', () => {
   it.each(CONTRACTS.map(wire => [wire.name, wire] as const))(
-    '%s stays readable for agents deployed before',
+    '%s stays readable for agents that are already deployed',
     (name, wire) => {
       const path = join(FOLDER, `${name}.json`)
-      const now = printed(wire)
-      // A new contract, or a compatible change on purpose: UPDATE_GOLDEN=1 writes it down.
+      const now = toPrinted(wire)
+      // UPDATE_GOLDEN=1 accepts a new contract or an intended compatible change.
       if (process.env['UPDATE_GOLDEN'] || !existsSync(path)) writeFileSync(path, `${JSON.stringify(now, null, 2)}\n`)
       const golden = JSON.parse(readFileSync(path, 'utf8')) as Printed
       expect(breaks(golden, now)).toEqual([])
@@ -40,8 +40,8 @@ describe('contracts', () => {
     },
   )
 
-  it('a removed method, a removed field and a new required field break it', () => {
-    const before = printed(guest)
+  it('break when a method or a field is removed, or a required field is added', () => {
+    const before = toPrinted(guest)
     const changed = structuredClone(before)
     delete changed['rpc_ping']
     delete changed['delete_user']?.input.properties?.['name']

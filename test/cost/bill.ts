@@ -17,7 +17,7 @@ const CALLS = {
 type Name = keyof typeof CALLS
 const NAMES = Object.keys(CALLS).filter((name): name is Name => name in CALLS)
 
-/** How long an invocation is charged for, in milliseconds: assumed, as nothing here can measure it. */
+/** Assumed duration of an invocation in milliseconds, as nothing here can measure it. */
 export const DURATION_MS: Record<Name, number> = {
   authorizer: 20,
   api: 50,
@@ -26,34 +26,34 @@ export const DURATION_MS: Record<Name, number> = {
   conductor: 50,
   periodic: 50,
 }
-/** What an invocation writes to its log, in bytes: Lambda's own three lines and one or two of ours; assumed. */
+/** Assumed log of an invocation in bytes: three lines of Lambda and one or two of the function. */
 export const LOG_BYTES = 1_000
-/** Polls at a time with which Lambda waits at an empty queue, by its documentation ("Using Lambda with Amazon SQS"). */
+/** Lambda's concurrent polls of an empty queue, by its documentation ("Using Lambda with Amazon SQS"). */
 export const POLLERS = 5
-/** The longest poll of SQS, in seconds; agents and Lambda wait so long. */
+/** SQS's longest poll in seconds, which agents and Lambda use. */
 export const POLL_S = 20
 
-/** What the deployment says, as far as it costs. */
+/** What the deployment's costs depend on. */
 export interface Deployment {
   alarms: number
   queues: number
-  looksAMonth: number
+  checksAMonth: number
   memoryMb: Record<Name, number>
 }
 
 export function deployment(): Deployment {
   const template = read('serverless.yml')
-  const usual = Number(/^ {2}memorySize: (\d+)$/m.exec(template)?.[1])
+  const defaultMb = Number(/^ {2}memorySize: (\d+)$/m.exec(template)?.[1])
   const minutes = Number(/schedule: rate\((\d+) minutes?\)/.exec(template)?.[1])
   const [, functions = ''] = template.split(/^functions:$/m)
   const memoryOf = (name: string) => {
     const [, part = ''] = new RegExp(`^ {2}${name}:\\n((?: {4}.*\\n)+)`, 'm').exec(functions) ?? []
-    return Number(/^ {4}memorySize: (\d+)$/m.exec(part)?.[1] ?? usual)
+    return Number(/^ {4}memorySize: (\d+)$/m.exec(part)?.[1] ?? defaultMb)
   }
   return {
     alarms: [...read('deploy/alarms.yml').matchAll(/Type: AWS::CloudWatch::Alarm/g)].length,
     queues: [...template.matchAll(/^ {6}- sqs:$/gm)].length,
-    looksAMonth: MONTH_S / 60 / minutes,
+    checksAMonth: MONTH_S / 60 / minutes,
     memoryMb: {
       authorizer: memoryOf('authorizer'),
       api: memoryOf('api'),
@@ -65,25 +65,25 @@ export function deployment(): Deployment {
   }
 }
 
-/** Dollars, by the service that asks for them. */
+/** Dollars by service. */
 export type Bill = Record<string, number>
 
-/** What `times` of these units cost. */
+/** The cost of these units, `times` over. */
 export function billOf(units: Figures, { memoryMb }: Deployment, times = 1): Bill {
-  const of = (unit: Unit) => (units[unit] ?? 0) * times
+  const count = (unit: Unit) => (units[unit] ?? 0) * times
   const calls = NAMES.map(name => ({
-    calls: of(CALLS[name]),
+    calls: count(CALLS[name]),
     gb: memoryMb[name] / 1_024,
     s: DURATION_MS[name] / 1_000,
   }))
   const sum = (part: (call: (typeof calls)[number]) => number) => calls.reduce((all, call) => all + part(call), 0)
   return {
-    'API Gateway': of('apiRequests') * PRICES.apiRequest.per,
+    'API Gateway': count('apiRequests') * PRICES.apiRequest.per,
     'Lambda requests': sum(call => call.calls) * PRICES.lambdaRequest.per,
     'Lambda GB-seconds': sum(call => call.calls * call.gb * call.s) * PRICES.lambdaGbSecond.per,
-    'DynamoDB reads': of('readUnits') * PRICES.readUnit.per,
-    'DynamoDB writes': of('writeUnits') * PRICES.writeUnit.per,
-    SQS: of('sqsRequests') * PRICES.sqsRequest.per,
+    'DynamoDB reads': count('readUnits') * PRICES.readUnit.per,
+    'DynamoDB writes': count('writeUnits') * PRICES.writeUnit.per,
+    SQS: count('sqsRequests') * PRICES.sqsRequest.per,
     'CloudWatch Logs': (sum(call => call.calls) * LOG_BYTES * PRICES.logGb.per) / 1_000_000_000,
   }
 }
@@ -91,5 +91,5 @@ export function billOf(units: Figures, { memoryMb }: Deployment, times = 1): Bil
 export const total = (...bills: Bill[]): number =>
   bills.flatMap(bill => Object.values(bill)).reduce((sum, dollars) => sum + dollars, 0)
 
-/** A month's empty receives of one that polls all the time. */
+/** The empty receives in a month of one consumer that polls all the time. */
 export const pollsAMonth = MONTH_S / POLL_S

@@ -1,4 +1,4 @@
-/** What AWS charges by number. */
+/** The units that AWS charges for. */
 export type Unit =
   | 'sqsRequests'
   | 'readUnits'
@@ -13,7 +13,7 @@ export type Unit =
 
 export type Figures = Partial<Record<Unit, number>>
 
-/** Counts units while somebody measures. */
+/** Counts units while a measurement runs. */
 export class Counts {
   #figures: Figures | undefined
 
@@ -22,7 +22,7 @@ export class Counts {
   }
 
   /** The units that the work takes. */
-  async of(work: () => Promise<unknown>): Promise<Figures> {
+  async during(work: () => Promise<unknown>): Promise<Figures> {
     const figures: Figures = {}
     this.#figures = figures
     try {
@@ -33,12 +33,12 @@ export class Counts {
     return figures
   }
 
-  /** What a test looks at itself is not counted. */
-  async apart<T>(look: () => Promise<T>): Promise<T> {
+  /** Runs work of the test itself, which is not counted. */
+  async uncounted<T>(work: () => Promise<T>): Promise<T> {
     const figures = this.#figures
     this.#figures = undefined
     try {
-      return await look()
+      return await work()
     } finally {
       this.#figures = figures
     }

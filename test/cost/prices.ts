@@ -1,6 +1,6 @@
 /**
- * List prices of us-east-1 in dollars, without free tiers and discounts, as they stood in 2025. Each with the page of AWS that
- * says it: look there before relying on a figure, and change it here.
+ * List prices of us-east-1 in dollars in 2025, without free tiers and discounts, each with the AWS page it comes from.
+ * Check that page before relying on a figure, and update it here.
  */
 export const AS_OF = '2025'
 

@@ -2,38 +2,38 @@ import { generateKeyPair, SignJWT } from 'jose'
 import { handler as api } from '../../functions/api.ts'
 import { handler as authorizer } from '../../functions/authorizer.ts'
 import { handler as periodic } from '../../functions/periodic.ts'
+import { enrolSecret } from '../../lib/agents/enrol-secret.ts'
+import { enrol } from '../../lib/conductor/enrol.ts'
 import { CONDUCTOR_TOPIC, guestSubject } from '../../lib/contracts/conductor.ts'
 import { TASKMANAGER_TOPIC } from '../../lib/contracts/taskmanager.ts'
-import { enrol } from '../../lib/guests/enrol.ts'
-import { enrolSecret } from '../../lib/guests/guest.ts'
-import { type Instance, instances, statusOf } from '../../lib/instances/instance.ts'
 import type { ApiEvent } from '../../lib/kit/http/pipeline.ts'
-import { storedThrottle } from '../../lib/kit/throttle/stored.ts'
-import { builtinIdentity } from '../../lib/platform/identity/builtin.ts'
+import { type Instance, instances, statusOf } from '../../lib/model/instance.ts'
+import { builtinIdentity } from '../../lib/platform/identity/builtin/identity.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
-import type { EmbeddedQueue } from '../../lib/platform/queue/embedded.ts'
-import { batches, packed } from '../../lib/platform/queue/sqs-body.ts'
-import { dynamodbStore } from '../../lib/platform/store/dynamodb.ts'
-import { wire } from '../../lib/wiring/current.ts'
-import { authorizerEvent, contextOf, type Incoming, proxyEvent } from '../../local/events.ts'
+import type { EmbeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
+import { batches, encodeSqsBody } from '../../lib/platform/queue/sqs/body.ts'
+import { dynamodbStore } from '../../lib/platform/store/dynamodb/store.ts'
+import { storedThrottle } from '../../lib/platform/throttle/stored/throttle.ts'
+import { setPlatform } from '../../lib/wiring/current.ts'
+import { authorizerEvent, contextOf, type Incoming, proxyEvent } from '../../local/gateway/events.ts'
 import { seededRandom } from '../kit/random.ts'
 import { World } from '../sim/world.ts'
 import type { Counts, Figures } from './counts.ts'
 
 const CHUNK_BYTES = 64 * 1024
-/** A doorbell may come so late: SQS delays by fifteen minutes at most. */
-const LATE_MS = 960_000
+/** The longest delay of a doorbell: SQS delays by fifteen minutes at most. */
+const MAX_DELAY_MS = 960_000
 const PROJECT = 'demo'
 const RATE = 200
-/** What Lambda takes from queues for us, each message in an invocation of its own where few come. */
+/** The functions that Lambda calls for a queue, once for each message as long as there are few. */
 const CALLS = { [TASKMANAGER_TOPIC]: 'taskmanagerCalls', [CONDUCTOR_TOPIC]: 'conductorCalls' } as const
 
 const master = async () => ({ id: 'k1', bytes: seededRandom(7).bytes(32) })
 const chunks = (bytes: number) => Math.max(1, Math.ceil(bytes / CHUNK_BYTES))
 const bytesOf = (messages: { body: string }[]) =>
-  messages.reduce((sum, { body }) => sum + Buffer.byteLength(packed(body)), 0)
+  messages.reduce((sum, { body }) => sum + Buffer.byteLength(encodeSqsBody(body)), 0)
 
-/** The queue with SQS's way of counting: a batch is one request, and so is each 64 KB of one. Empty receives go by time: see `idle`. */
+/** Counts as SQS does: a batch is one request for each 64 KB. Empty receives depend on time only: see `idleGuest`. */
 function countingQueue(inner: EmbeddedQueue, counts: Counts): EmbeddedQueue {
   const acked = new Set<string>()
   return {
@@ -47,12 +47,12 @@ function countingQueue(inner: EmbeddedQueue, counts: Counts): EmbeddedQueue {
       await inner.remove(topic)
     },
     async send(topic, messages) {
-      for (const part of batches(messages, ({ body }) => Buffer.byteLength(packed(body))))
+      for (const part of batches(messages, ({ body }) => Buffer.byteLength(encodeSqsBody(body))))
         counts.add('sqsRequests', chunks(bytesOf(part)))
       await inner.send(topic, messages)
     },
-    async receive(topic, wanted) {
-      const messages = await inner.receive(topic, wanted)
+    async receive(topic, options) {
+      const messages = await inner.receive(topic, options)
       const call = topic === TASKMANAGER_TOPIC || topic === CONDUCTOR_TOPIC ? CALLS[topic] : undefined
       if (call) {
         if (messages.length > 0) counts.add(call, messages.length)
@@ -70,7 +70,7 @@ function countingQueue(inner: EmbeddedQueue, counts: Counts): EmbeddedQueue {
   }
 }
 
-/** The control plane as it is wired for AWS, on backends that count, with simulated guests. */
+/** The control plane as it is wired for AWS, on counting backends, with simulated guests. */
 export class CostWorld {
   readonly counts: Counts
   readonly #world: World
@@ -89,17 +89,17 @@ export class CostWorld {
       throttle: storedThrottle(store, clock, RATE),
       identity,
       identityService: identity,
-      // The address of the agent's own queue is asked for; AssumeRole is free.
-      access: async grant => {
+      // One request for the address of the agent's queue; AssumeRole is free.
+      queueCredentials: async grant => {
         counts.add('sqsRequests')
-        return platform.access(grant)
+        return platform.queueCredentials(grant)
       },
     }
-    wire(this.#platform)
-    // Reports of agents at rest are measured apart.
+    setPlatform(this.#platform)
+    // Reports of idle agents are measured separately.
     world.machine.heartbeats = async () => {}
-    const take = world.machine.take.bind(world.machine)
-    world.machine.take = async message => {
+    const take = world.machine.handleMessage.bind(world.machine)
+    world.machine.handleMessage = async message => {
       await this.#enrolAll()
       await take(message)
     }
@@ -110,7 +110,7 @@ export class CostWorld {
     const world = new World(1, {
       delaysDoorbells: true,
       periodic: false,
-      apart: true,
+      separateProcesses: true,
       queue: inner => countingQueue(inner, counts),
       store: clock => ({
         ...dynamodbStore({
@@ -133,23 +133,23 @@ export class CostWorld {
     if (!identity) throw new Error('no identity')
     const { id, name, epoch } = await identity.accounts.createUser({ name: 'ann', password: 'secret1' })
     const project = { id: PROJECT, name: PROJECT }
-    const said = { user: { id, name }, project, roles: ['member'], methods: ['password'], epoch }
-    this.#token = (await identity.tokens.issue(said)).token
+    const claims = { user: { id, name }, project, roles: ['member'], methods: ['password'], epoch }
+    this.#token = (await identity.tokens.issue(claims)).token
   }
 
   close(): Promise<void> {
     return this.#world.store.close()
   }
 
-  /** An API request as API Gateway sees one, whose authorizer's answer was not kept. */
+  /** An API request through API Gateway, whose authorizer's result is not cached. */
   request(method: string, path: string, body?: object): Promise<Figures> {
-    return this.counts.of(async () => {
-      const { statusCode } = await this.#asked(method, path, body)
-      if (statusCode >= 300) throw new Error(`${method} ${path} was answered ${statusCode}`)
+    return this.counts.during(async () => {
+      const { statusCode } = await this.#send(method, path, body)
+      if (statusCode >= 300) throw new Error(`${method} ${path} failed with ${statusCode}`)
     })
   }
 
-  async #asked(method: string, path: string, body?: object) {
+  async #send(method: string, path: string, body?: object) {
     const { counts } = this
     const incoming: Incoming = {
       method,
@@ -164,47 +164,47 @@ export class CostWorld {
     counts.add('apiCalls')
     const { context } = await authorizer(authorizerEvent(incoming), contextOf('authorizer', 29_000))
     let done = false
-    const answer = api(proxyEvent(incoming, { ...context }) as ApiEvent<Platform>, contextOf('api', 29_000)).finally(
+    const response = api(proxyEvent(incoming, { ...context }) as ApiEvent<Platform>, contextOf('api', 29_000)).finally(
       () => {
         done = true
       },
     )
-    // A question to an agent is answered while the request waits.
+    // An agent answers queries while the request waits.
     await this.#world.until('answer', async () => done)
-    return answer
+    return response
   }
 
-  /** A create from its request until nothing more comes of it, with the agent's enrolment. */
+  /** A create from its request until no message is left, with the agent's enrolment. */
   create(name: string): Promise<Figures> {
-    return this.counts.of(async () => {
-      await this.#asked('POST', '/instances', { instance: bodyOf(name) })
-      await this.#settled()
-      const instance = await this.counts.apart(() => this.instance(name))
+    return this.counts.during(async () => {
+      await this.#send('POST', '/instances', { instance: bodyOf(name) })
+      await this.#settle()
+      const instance = await this.counts.uncounted(() => this.instance(name))
       if (!instance || statusOf(instance) !== 'ACTIVE') throw new Error(`${name} is not ACTIVE`)
     })
   }
 
   delete(name: string): Promise<Figures> {
-    return this.counts.of(async () => {
-      const instance = await this.counts.apart(() => this.instance(name))
-      await this.#asked('DELETE', `/instances/${instance?.id}`)
-      await this.#settled()
-      if (await this.counts.apart(() => this.instance(name))) throw new Error(`${name} is still there`)
+    return this.counts.during(async () => {
+      const instance = await this.counts.uncounted(() => this.instance(name))
+      await this.#send('DELETE', `/instances/${instance?.id}`)
+      await this.#settle()
+      if (await this.counts.uncounted(() => this.instance(name))) throw new Error(`${name} is still there`)
     })
   }
 
-  /** One report of an agent at rest. */
+  /** One report of an idle agent. */
   report(): Promise<Figures> {
-    return this.counts.of(async () => {
+    return this.counts.during(async () => {
       const [guest] = this.#world.machine.servers.values()
       await guest?.agent.heartbeat()
-      await this.#settled()
+      await this.#settle()
     })
   }
 
-  /** One look of `periodic` with nothing due. */
-  look(): Promise<Figures> {
-    return this.counts.of(async () => {
+  /** One run of `periodic` with nothing due. */
+  check(): Promise<Figures> {
+    return this.counts.during(async () => {
       this.counts.add('periodicCalls')
       await periodic(Object.create(null), contextOf('periodic', 60_000))
     })
@@ -214,11 +214,11 @@ export class CostWorld {
 
   readonly #enrolled = new Set<string>()
 
-  /** An agent enrols before it reports for the first time. */
+  /** Agents enrol before they report for the first time. */
   async #enrolAll(): Promise<void> {
     const { publicKey } = await this.#keys
     const { x = '' } = await crypto.subtle.exportKey('jwk', publicKey)
-    for (const { id, generation } of await this.counts.apart(() => this.#instances())) {
+    for (const { id, generation } of await this.counts.uncounted(() => this.#instances())) {
       if (this.#enrolled.has(id)) continue
       this.#enrolled.add(id)
       const secret = await enrolSecret(this.#platform.keys, id, generation)
@@ -228,9 +228,9 @@ export class CostWorld {
     }
   }
 
-  /** An agent's new credentials, as once in fifty minutes. */
+  /** The renewal of an agent's credentials, as every fifty minutes. */
   renewal(instance: Instance): Promise<Figures> {
-    return this.counts.of(async () => {
+    return this.counts.during(async () => {
       const { privateKey } = await this.#keys
       const proof = await new SignJWT({})
         .setProtectedHeader({ alg: 'EdDSA' })
@@ -249,7 +249,7 @@ export class CostWorld {
   }
 
   async instance(name: string): Promise<Instance | undefined> {
-    return (await this.#instances()).find(each => each.name === name)
+    return (await this.#instances()).find(instance => instance.name === name)
   }
 
   async #instances(): Promise<Instance[]> {
@@ -257,9 +257,9 @@ export class CostWorld {
     return items.map(({ body }) => body)
   }
 
-  /** All that comes of it has come, delayed doorbells too. */
-  #settled(): Promise<void> {
-    const end = this.#world.clock.now() + LATE_MS
+  /** Waits until all messages have been handled, delayed doorbells too. */
+  #settle(): Promise<void> {
+    const end = this.#world.clock.now() + MAX_DELAY_MS
     return this.#world.until('end', async () => this.#world.clock.now() >= end)
   }
 }

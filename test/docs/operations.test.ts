@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { routes } from '../../functions/api.ts'
 import { sagas } from '../../lib/instances/index.ts'
-import { operatingStatusOf, statusOf } from '../../lib/instances/instance.ts'
+import { operatingStatusOf, statusOf } from '../../lib/model/instance.ts'
 import { OperationAnswer } from '../../lib/operations/schemas.ts'
-import { facts, servers, services, tasks } from '../instances/facts.ts'
+import { facts, servers, services, tasks } from '../model/status-facts.ts'
 
 const PAGE = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'operations.md'), 'utf8')
 
@@ -33,50 +33,53 @@ const everyInstance = tasks.flatMap(task =>
 )
 
 describe('docs/operations.md', () => {
-  it('explains every status word that an instance can show, and no other', () => {
+  it('explains every status that an instance can have, and no other', () => {
     const explained = firstCells('status, operating_status').map(cell => cell.split(', ', 1)[0] ?? '')
     expect(sorted(explained)).toEqual(sorted(everyInstance.map(statusOf)))
   })
 
-  it('explains every operating status of an active one, and no other', () => {
-    const told = firstCells('status, operating_status').filter(cell => cell.startsWith('ACTIVE, '))
-    const explained = told.flatMap(cell => cell.slice('ACTIVE, '.length).split(' or '))
+  it('explains every operating status of an ACTIVE instance, and no other', () => {
+    const cells = firstCells('status, operating_status').filter(cell => cell.startsWith('ACTIVE, '))
+    const explained = cells.flatMap(cell => cell.slice('ACTIVE, '.length).split(' or '))
     const active = everyInstance.filter(instance => statusOf(instance) === 'ACTIVE')
-    const shown = active.map(instance => operatingStatusOf(instance, 1_000) || '""')
-    expect(sorted(explained)).toEqual(sorted(shown))
+    const operatingStatuses = active.map(instance => operatingStatusOf(instance, 1_000) || '""')
+    expect(sorted(explained)).toEqual(sorted(operatingStatuses))
   })
 
   it('explains every status of an operation', () => {
     expect(firstCells('its status')).toEqual(OperationAnswer.shape.operation.shape.status.options)
   })
 
-  it('lists the steps of every operation, in their order', () => {
+  it('lists the steps of every operation in their order', () => {
     const explained = tableOf('operation').map(([name = '', , steps]) => [name, listed(steps)])
-    const known = Object.values(sagas).map(({ name, steps }): [string, string[]] => [name, steps.map(one => one.name)])
-    expect(Object.fromEntries(explained)).toEqual(Object.fromEntries(known))
+    const actual = Object.values(sagas).map(({ name, steps }): [string, string[]] => [
+      name,
+      steps.map(step => step.name),
+    ])
+    expect(Object.fromEntries(explained)).toEqual(Object.fromEntries(actual))
   })
 
-  it('says what each step waits for, once', () => {
+  it('explains once what each step waits for', () => {
     const explained = firstCells('stands at').flatMap(listed)
-    const known = sorted(Object.values(sagas).flatMap(({ steps }) => steps.map(({ name }) => name)))
-    expect(explained.sort()).toEqual(known)
+    const actual = sorted(Object.values(sagas).flatMap(({ steps }) => steps.map(({ name }) => name)))
+    expect(explained.sort()).toEqual(actual)
   })
 
-  describe('steers by requests', () => {
-    const asked = tableOf('when').flatMap(([, requests = '']) => [
+  describe('has requests', () => {
+    const examples = tableOf('when').flatMap(([, requests = '']) => [
       ...requests.matchAll(/`([A-Z]+) …(\/[^`]+)`(?: `([^`]+)`)?/g),
     ])
-    const requests = asked.map(([, method = '', path = '', body]) => ({ method, path, body }))
+    const requests = examples.map(([, method = '', path = '', body]) => ({ method, path, body }))
 
-    it.each(requests)('that the API takes: $method $path $body', ({ method, path, body }) => {
-      const route = routes.find(one => one.method === method && one.path === path)
-      const schema = route?.shownBody ?? route?.body
+    it.each(requests)('valid for the API: $method $path $body', ({ method, path, body }) => {
+      const route = routes.find(candidate => candidate.method === method && candidate.path === path)
+      const schema = route?.documentedBody ?? route?.body
       expect(route).toBeDefined()
       expect(schema?.safeParse(JSON.parse(body ?? 'null')).success).toBe(body === undefined ? undefined : true)
     })
 
     it.each(['cancel', 'retry', 'restart', 'reboot', 'rebuild', 'stop', 'reset_status', 'force_delete', 'DELETE'])(
-      'by which one can %s',
+      'one of which is for %s',
       what => {
         expect(requests.some(({ method, body }) => method === what || body?.includes(`"${what}":`))).toBe(true)
       },

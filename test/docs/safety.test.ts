@@ -84,7 +84,7 @@ describe('docs/safety.md', () => {
   it.each([
     ['Attacks', ATTACKS],
     ['Faults', FAULTS],
-  ])('has a row for each of the %s, and each on its list', (heading, list) => {
+  ])('has a row for each of the %s and no other', (heading, list) => {
     expect(
       rowsBelow(heading)
         .map(({ about }) => about)
@@ -92,7 +92,7 @@ describe('docs/safety.md', () => {
     ).toEqual(list.toSorted())
   })
 
-  it('names tests that are there', () => {
+  it('names only tests that exist', () => {
     const missing = rows.flatMap(({ about, tests }) =>
       tests.filter(({ file, name }) => !namesIn(file).includes(name)).map(test => ({ about, ...test })),
     )

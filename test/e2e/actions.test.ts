@@ -1,45 +1,32 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { beforeAll, describe, expect, it } from '@jest/globals'
 import pg from 'pg'
 import { endpointOf, faultOf, query, refusal } from './api-helpers.ts'
-import { type Answer, active, type Coffer, createInstance, type Session, startCoffer, until, wipe } from './coffer.ts'
+import { ANN, CART, sharedCloud } from './cloud.ts'
+import { type Answer, createInstance, until, waitUntilActive } from './coffer.ts'
+import { withHostPaused } from './fault-injection.ts'
+import { withDatabaseFrozen } from './freeze-database.ts'
 
-jest.setTimeout(60_000)
-
-const ANN = { user: 'ann', password: 'pw1', database: 'cart' }
-
-let coffer: Coffer
-let demo: Session
-let admin: Session
+const { coffer, demo, admin } = sharedCloud()
 let shop: Answer['body']
 let at: string
 beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-  admin = await coffer.login('openrc-admin')
-  shop = await createInstance(demo, {
-    databases: [{ name: 'cart' }],
-    users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
-  })
+  shop = await createInstance(demo, CART)
   at = `/instances/${shop.id}`
-  await query(shop, ANN, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)')
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
+  await query(shop, ANN, 'CREATE TABLE items (id int); INSERT INTO items VALUES (7)')
 })
 
 const act = (body: unknown) => demo.call('POST', `${at}/action`, body)
 const actAsAdmin = (body: unknown) => admin.call('POST', `/mgmt/instances/${shop.id}/action`, body)
 const show = async () => (await demo.call('GET', at)).body.instance
-const kept = async () => (await query(shop, ANN, 'SELECT id FROM kept'))[0]
+const rows = async () => await query(shop, ANN, 'SELECT id FROM items')
 const startedAt = async () => (await query(shop, ANN, 'SELECT pg_postmaster_start_time()::text AS at'))[0]?.['at']
 const setting = async (name: string) => (await query(shop, ANN, `SHOW ${name}`))[0]?.[name]
 
-/** What was accepted has come to its end, and the instance serves. */
-async function done(asked: Promise<Answer>): Promise<Answer['body']> {
-  const answer = await asked
+/** Expects the request to be accepted, and returns the instance once the operation is done and it serves. */
+async function accepted(request: Promise<Answer>): Promise<Answer['body']> {
+  const answer = await request
   expect([answer.status, answer.text]).toEqual([202, ''])
-  return active(demo, shop.id)
+  return waitUntilActive(demo, shop.id)
 }
 
 /** The latest operation's outcome. */
@@ -49,36 +36,40 @@ async function lastOperation() {
 }
 
 describe('restart', () => {
-  it('starts the database again, and keeps what is in it', async () => {
+  it('restarts the database, and keeps its data', async () => {
     const before = await startedAt()
-    expect((await act({ restart: {} })).status).toBe(202)
-    expect((await show()).status).toBe('REBOOT')
-    await active(demo, shop.id)
+    await withDatabaseFrozen(coffer, shop, async () => {
+      expect((await act({ restart: {} })).status).toBe(202)
+      expect((await show()).status).toBe('REBOOT')
+    })
+    await waitUntilActive(demo, shop.id)
     expect(await startedAt()).not.toBe(before)
-    expect(await kept()).toEqual({ id: 7 })
+    expect(await rows()).toEqual([{ id: 7 }])
     expect(await lastOperation()).toMatchObject({ name: 'restart', status: 'DONE', percent: 100 })
   })
 
-  it('takes null, as openstacksdk sends it, and nothing else', async () => {
-    await done(act({ restart: null }))
+  it('accepts null, which openstacksdk sends, and refuses everything else', async () => {
+    await accepted(act({ restart: null }))
     for (const body of [{ restart: 1 }, { restart: { hard: true } }, { restart: [] }]) {
       expect(faultOf(await act(body)).code).toBe(400)
     }
   })
 
   it('is refused while another action runs', async () => {
-    expect((await act({ restart: {} })).status).toBe(202)
-    for (const body of [{ restart: {} }, { resize: { volume: { size: 5 } } }, { resize: { flavorRef: 2 } }]) {
-      expect(await refusal(act(body))).toBe(
-        `422 Instance ${shop.id} is not currently available for an action to be performed (task status was REBOOTING).`,
-      )
-    }
-    await active(demo, shop.id)
+    await withDatabaseFrozen(coffer, shop, async () => {
+      expect((await act({ restart: {} })).status).toBe(202)
+      for (const body of [{ restart: {} }, { resize: { volume: { size: 5 } } }, { resize: { flavorRef: 2 } }]) {
+        expect(await refusal(act(body))).toBe(
+          `422 Instance ${shop.id} is not currently available for an action to be performed (task status was REBOOTING).`,
+        )
+      }
+    })
+    await waitUntilActive(demo, shop.id)
   })
 })
 
 describe('resize of the volume', () => {
-  it('is up only, within the limits, and shown at once when it is done', async () => {
+  it('grows it within the limits, while sessions go on', async () => {
     expect(faultOf(await act({ resize: { volume: { size: 1 } } })).code).toBe(400)
     expect(faultOf(await act({ resize: { volume: { size: 11 } } })).code).toBe(413)
     for (const size of ['x', 0, -1, 1.5, null, '2 GB']) {
@@ -86,25 +77,24 @@ describe('resize of the volume', () => {
     }
     const client = new pg.Client({ ...endpointOf(shop), ...ANN })
     await client.connect()
-    const { volume } = await done(act({ resize: { volume: { size: '2' } } }))
+    const { volume } = await accepted(act({ resize: { volume: { size: '2' } } }))
     expect(volume.size).toBe(2)
-    // Live: sessions go on.
     expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
     await client.end()
-    expect((await done(act({ resize: { volume: 3 } }))).volume.size).toBe(3)
+    expect((await accepted(act({ resize: { volume: 3 } }))).volume.size).toBe(3)
   })
 })
 
 describe('resize to another flavor', () => {
   it('gives the database settings of the new flavor', async () => {
     const before = Number(await setting('max_connections'))
-    const { flavor } = await done(act({ resize: { flavorRef: '3' } }))
+    const { flavor } = await accepted(act({ resize: { flavorRef: '3' } }))
     expect(flavor.id).toBe('3')
     expect(Number(await setting('max_connections'))).toBe(before * 4)
-    expect(await kept()).toEqual({ id: 7 })
+    expect(await rows()).toEqual([{ id: 7 }])
   })
 
-  it('is refused for the same and for an unknown one', async () => {
+  it('is refused for the same flavor, an unknown one, and together with a volume', async () => {
     expect(faultOf(await act({ resize: { flavorRef: 3 } })).code).toBe(400)
     expect(faultOf(await act({ resize: { flavorRef: 'nothing' } })).code).toBe(400)
     expect(faultOf(await act({ resize: { flavorRef: 1, volume: { size: 4 } } })).code).toBe(400)
@@ -115,40 +105,39 @@ describe('resize to another flavor', () => {
 describe('access', () => {
   const put = (instance: unknown) => demo.call('PUT', at, { instance })
 
-  it('is held by the server: nobody from elsewhere, and no session that is there already', async () => {
+  it('is enforced by the database: other networks are refused, and their sessions end', async () => {
     const client = new pg.Client({ ...endpointOf(shop), ...ANN })
     const ended = new Promise(resolve => client.on('error', resolve))
     await client.connect()
-    const closed = await done(put({ access: { is_public: true, allowed_cidrs: ['10.0.0.0/8', '192.0.2.7'] } }))
+    const closed = await accepted(put({ access: { is_public: true, allowed_cidrs: ['10.0.0.0/8', '192.0.2.7'] } }))
     expect(closed.access).toEqual({ is_public: true, allowed_cidrs: ['10.0.0.0/8', '192.0.2.7'] })
     expect(closed.addresses.map(({ type }: { type: string }) => type)).toEqual(['private', 'public'])
     await expect(query(shop, ANN, 'SELECT 1')).rejects.toThrow(/pg_hba/)
     await ended
-    // Its agent is not from elsewhere.
+    // Its agent still connects.
     expect((await demo.call('GET', `${at}/users`)).body.users).toHaveLength(1)
 
-    const open = await done(put({ access: { is_public: false, allowed_cidrs: ['127.0.0.0/8'] } }))
+    const open = await accepted(put({ access: { is_public: false, allowed_cidrs: ['127.0.0.0/8'] } }))
     expect(open.addresses.map(({ type }: { type: string }) => type)).toEqual(['private'])
-    expect(await kept()).toEqual({ id: 7 })
+    expect(await rows()).toEqual([{ id: 7 }])
   })
 
-  it('keeps over restarts, and is told at the create', async () => {
-    await done(put({ access: { allowed_cidrs: ['10.0.0.0/8'] } }))
-    await done(act({ restart: {} }))
+  it('survives restarts, and can be set when an instance is created', async () => {
+    await accepted(put({ access: { allowed_cidrs: ['10.0.0.0/8'] } }))
+    await accepted(act({ restart: {} }))
     await expect(query(shop, ANN, 'SELECT 1')).rejects.toThrow(/pg_hba/)
-    await done(put({ access: { allowed_cidrs: [] } }))
-    expect(await kept()).toEqual({ id: 7 })
+    await accepted(put({ access: { allowed_cidrs: [] } }))
+    expect(await rows()).toEqual([{ id: 7 }])
 
     const closed = await createInstance(demo, {
-      databases: [{ name: 'cart' }],
-      users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
+      ...CART,
       access: { is_public: true, allowed_cidrs: ['192.0.2.0/24'] },
     })
     await expect(query(closed, ANN, 'SELECT 1')).rejects.toThrow(/pg_hba/)
     expect((await demo.call('DELETE', `/instances/${closed.id}`)).status).toBe(202)
   })
 
-  it('that cannot be is refused', async () => {
+  it('is refused with invalid networks', async () => {
     for (const access of [
       { allowed_cidrs: ['::1/128'] },
       { allowed_cidrs: ['10.0.0.0/33'] },
@@ -163,14 +152,14 @@ describe('access', () => {
 })
 
 describe('PUT and PATCH', () => {
-  it('rename', async () => {
+  it('rename an instance', async () => {
     expect((await demo.call('PUT', at, { instance: { name: 'renamed' } })).status).toBe(202)
     expect((await show()).name).toBe('renamed')
     expect((await demo.call('PATCH', at, { instance: { name: 'shop' } })).status).toBe(202)
     expect((await show()).name).toBe('shop')
   })
 
-  it('refuse what they do not know, two changes at once, and what is not there', async () => {
+  it('refuse unknown keys, two changes at once, and resources that do not exist', async () => {
     const missing = '00000000-0000-4000-8000-000000000000'
     const refused: [string, unknown, number][] = [
       ['PUT', { instance: { nothing: 1 } }, 400],
@@ -193,24 +182,25 @@ describe('PUT and PATCH', () => {
 })
 
 describe('upgrade', () => {
-  it('changes the engine under the data, within the major version and never back', async () => {
-    const old = await createInstance(demo, {
+  it('changes the engine and keeps the data, within the major version and never back', async () => {
+    const instance = await createInstance(demo, {
       datastore: { type: 'postgresql', version: '18.3' },
-      databases: [{ name: 'cart' }],
-      users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
+      ...CART,
     })
-    const version = async () => (await query(old, ANN, 'SHOW server_version'))[0]?.['server_version']
-    await query(old, ANN, 'CREATE TABLE kept (id int); INSERT INTO kept VALUES (8)')
+    const version = async () => (await query(instance, ANN, 'SHOW server_version'))[0]?.['server_version']
+    await query(instance, ANN, 'CREATE TABLE items (id int); INSERT INTO items VALUES (8)')
     expect(await version()).toBe('18.3')
-    const path = `/instances/${old.id}`
+    const path = `/instances/${instance.id}`
     const refused = await demo.call('PATCH', path, { instance: { datastore_version: '17' } })
     expect(faultOf(refused)).toMatchObject({ code: 400, message: expect.stringContaining('major version') })
-    expect((await demo.call('PATCH', path, { instance: { datastore_version: '18' } })).status).toBe(202)
-    expect((await demo.call('GET', path)).body.instance.status).toBe('UPGRADE')
-    const upgraded = await active(demo, old.id)
+    await withDatabaseFrozen(coffer, instance, async () => {
+      expect((await demo.call('PATCH', path, { instance: { datastore_version: '18' } })).status).toBe(202)
+      expect((await demo.call('GET', path)).body.instance.status).toBe('UPGRADE')
+    })
+    const upgraded = await waitUntilActive(demo, instance.id)
     expect(upgraded.datastore).toMatchObject({ version: '18', version_number: '18.4' })
     expect(await version()).toBe('18.4')
-    expect(await query(old, ANN, 'SELECT id FROM kept')).toEqual([{ id: 8 }])
+    expect(await query(instance, ANN, 'SELECT id FROM items')).toEqual([{ id: 8 }])
     expect(faultOf(await demo.call('PUT', path, { instance: { datastore_version: '18.3' } })).code).toBe(400)
     expect((await demo.call('DELETE', path)).status).toBe(202)
   })
@@ -221,34 +211,37 @@ describe('management', () => {
     const before = await startedAt()
     await actAsAdmin({ reboot: {} })
     await until('reboot', async () => (await lastOperation()).status === 'DONE')
-    await active(demo, shop.id)
+    await waitUntilActive(demo, shop.id)
     expect(await startedAt()).not.toBe(before)
-    expect(await kept()).toEqual({ id: 7 })
+    expect(await rows()).toEqual([{ id: 7 }])
   })
 
-  it('stops the database, which a restart starts again', async () => {
+  it('stops the database, and a restart starts it', async () => {
     expect((await actAsAdmin({ stop: {} })).status).toBe(202)
     await until('stop', async () => (await show()).operating_status === 'SHUTDOWN')
     expect((await show()).status).toBe('ACTIVE')
     await expect(query(shop, ANN, 'SELECT 1')).rejects.toThrow(/ECONNREFUSED/)
     expect(faultOf(await demo.call('GET', `${at}/users`)).code).toBe(422)
-    await done(act({ restart: {} }))
-    expect(await kept()).toEqual({ id: 7 })
+    await accepted(act({ restart: {} }))
+    expect(await rows()).toEqual([{ id: 7 }])
   })
 
   it('rebuilds the server, and keeps the volume', async () => {
-    const own = (await admin.call('GET', at)).body.instance
-    expect((await actAsAdmin({ rebuild: { image_id: '00000000-0000-4000-8000-000000000000' } })).status).toBe(202)
-    expect((await show()).status).toBe('BUILD')
-    shop = await active(demo, shop.id)
-    expect(await kept()).toEqual({ id: 7 })
+    const before = (await admin.call('GET', at)).body.instance
+    await withHostPaused(coffer, async () => {
+      const image = { image_id: '00000000-0000-4000-8000-000000000000' }
+      expect((await actAsAdmin({ rebuild: image })).status).toBe(202)
+      expect((await show()).status).toBe('BUILD')
+    })
+    shop = await waitUntilActive(demo, shop.id)
+    expect(await rows()).toEqual([{ id: 7 }])
     const now = (await admin.call('GET', at)).body.instance
-    expect(now.server_id).not.toBe(own.server_id)
-    expect(now.volume_id).toBe(own.volume_id)
+    expect(now.server_id).not.toBe(before.server_id)
+    expect(now.volume_id).toBe(before.volume_id)
     const managed = (await admin.call('GET', `/mgmt/instances/${shop.id}`)).body.instance
-    expect([managed.server.id, managed.volume.id]).toEqual([now.server_id, own.volume_id])
+    expect([managed.server.id, managed.volume.id]).toEqual([now.server_id, before.volume_id])
     expect(managed.volume.attachments).toEqual([{ server_id: now.server_id }])
-    // Its new agent can be asked for things.
+    // The new agent receives commands.
     const users = [{ name: 'after', password: 'pw2' }]
     expect((await demo.call('POST', `${at}/users`, { users })).status).toBe(202)
     await until('user', async () => (await demo.call('GET', `${at}/users/after`)).status === 200)
@@ -259,7 +252,7 @@ describe('management', () => {
     expect(faultOf(await actAsAdmin({ migrate: { host: 'other' } })).code).toBe(501)
   })
 
-  it('refuses what is unknown, and everything of members', async () => {
+  it('refuses unknown actions, and every action of members', async () => {
     for (const body of [
       {},
       { nothing: {} },

@@ -1,40 +1,28 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { faultOf, refusal } from './api-helpers.ts'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { refusal } from './api-helpers.ts'
+import { sharedCloud } from './cloud.ts'
 import {
   type Answer,
-  type Coffer,
   createInstance,
   deleteInstance,
-  gone,
+  requestInstance,
   type Session,
-  startCoffer,
   until,
-  wipe,
+  waitUntilGone,
 } from './coffer.ts'
+import { withHostPaused } from './fault-injection.ts'
 
-jest.setTimeout(60_000)
-
-const brief = { instance: { name: 'brief', flavorRef: '1', volume: { size: 1 } } }
 const NOBODY = '00000000-0000-4000-8000-000000000000'
 
-let coffer: Coffer
-let demo: Session
-let admin: Session
+const { coffer, demo, admin } = sharedCloud()
 let shop: Answer['body']
 beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-  admin = await coffer.login('openrc-admin')
   shop = await createInstance(demo)
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
 })
 
 describe('POST /instances', () => {
-  const wanted = { name: 'other', flavorRef: 1, volume: { size: 1 } }
-  const refused = (more: object) => refusal(demo.call('POST', '/instances', { instance: { ...wanted, ...more } }))
+  const spec = { name: 'other', flavorRef: 1, volume: { size: 1 } }
+  const refused = (changes: object) => refusal(demo.call('POST', '/instances', { instance: { ...spec, ...changes } }))
 
   it('refuses what Trove refuses, each with its code', async () => {
     expect(await refused({ flavorRef: undefined })).toBe('400 Resource None cannot be found.')
@@ -61,7 +49,7 @@ describe('POST /instances', () => {
     expect(await refused({ replica_count: 2 })).toMatch(/^400 /)
   })
 
-  it('refuses databases and users that cannot be', async () => {
+  it('refuses databases and users with impossible properties', async () => {
     expect(await refused({ databases: [{ name: 'postgres' }] })).toBe('400 Database name postgres is reserved.')
     expect(await refused({ databases: [{ name: 'a' }, { name: 'a' }] })).toBe("400 Database 'a' is given twice.")
     expect(await refused({ databases: [{ name: 'a', character_set: 'latin1' }] })).toMatch(/^400 /)
@@ -74,35 +62,36 @@ describe('POST /instances', () => {
     expect(await refused({ users: [1, 2].map(() => ({ name: 'a', password: 'p' })) })).toMatch(/^400 .*twice/)
   })
 
-  it('refuses replicas: 404 without a source, 400 with what the source gives, else 501', async () => {
+  it('refuses replicas: 404 without a source, 400 with properties that the source decides, else 501', async () => {
     const ask = (instance: object) => refusal(demo.call('POST', '/instances', { instance }))
     expect(await ask({ name: 'r', replica_of: NOBODY })).toMatch(/^404 /)
     expect(await ask({ name: 'r', replica_of: shop.id })).toMatch(/^501 /)
     expect(await ask({ name: 'r', slave_of: shop.id, replica_count: 2 })).toMatch(/^501 /)
-    expect(await ask({ ...wanted, replica_of: shop.id })).toMatch(/^400 'flavorRef'/)
+    expect(await ask({ ...spec, replica_of: shop.id })).toMatch(/^400 'flavorRef'/)
   })
 
-  it('takes the words of openstacksdk, and flavors by URL; answers 200 with a BUILD instance', async () => {
+  it('accepts the keys of openstacksdk, and flavors by URL, with 200 and an instance in BUILD', async () => {
     const forms = [{ flavor: { id: 2 } }, { flavorRef: `${coffer.base}/v1.0/x/flavors/2`, flavor: undefined }]
     for (const form of forms) {
       const body = {
         instance: { name: 'forms', volume: { size: '1', type: null }, datastore: { type: null }, ...form },
       }
-      const { status, body: made } = await demo.call('POST', '/instances', body)
-      expect([status, made.instance.status, made.instance.operating_status, made.instance.flavor.id]).toEqual([
-        200,
-        'BUILD',
-        '',
-        '2',
-      ])
-      expect(made.instance.volume).toEqual({ size: 1 })
-      const users = await demo.call('GET', `/instances/${made.instance.id}/users`)
-      if (users.status !== 200)
-        expect(faultOf(users)).toMatchObject({
-          code: 422,
-          message: expect.stringMatching(/\(task status was BUILDING\)/),
-        })
-      await deleteInstance(demo, made.instance.id)
+      const id = await withHostPaused(coffer, async () => {
+        const { status, body: created } = await demo.call('POST', '/instances', body)
+        const { instance } = created
+        expect([status, instance.status, instance.operating_status, instance.flavor.id]).toEqual([
+          200,
+          'BUILD',
+          '',
+          '2',
+        ])
+        expect(instance.volume).toEqual({ size: 1 })
+        expect(await refusal(demo.call('GET', `/instances/${instance.id}/users`))).toMatch(
+          /^422 .*\(task status was BUILDING\)/,
+        )
+        return instance.id
+      })
+      await deleteInstance(demo, id)
     }
   })
 })
@@ -110,7 +99,7 @@ describe('POST /instances', () => {
 describe('POST /instances/{id}/action', () => {
   const act = (session: Session, body: unknown, id = shop.id) => session.call('POST', `/instances/${id}/action`, body)
 
-  it('has exactly one known name', async () => {
+  it('needs exactly one known action', async () => {
     expect(await refusal(act(demo, {}))).toBe('400 The body must have exactly one action.')
     expect(await refusal(act(demo, undefined))).toBe('400 The body must have exactly one action.')
     expect(await refusal(act(demo, { reset_status: {}, other: {} }))).toBe('400 The body must have exactly one action.')
@@ -120,35 +109,41 @@ describe('POST /instances/{id}/action', () => {
     expect(await refusal(act(admin, { reset_status: 7 }))).toMatch(/^400 Validation error: reset_status/)
   })
 
-  it('resets the status for admins, and for owners who mean to delete', async () => {
+  it('resets the status for admins, and for owners with force_delete', async () => {
     expect(await refusal(act(demo, { reset_status: {} }))).toMatch(/^403 Policy/)
     expect(await refusal(act(demo, { reset_status: {} }, NOBODY))).toMatch(/^404 /)
-    const { instance } = (await demo.call('POST', '/instances', brief)).body
-    const shown = async () => (await demo.call('GET', `/instances/${instance.id}`)).body.instance
-    for (const [session, body, word] of [
-      // What was being built turns round; then the error is cleared, and there is no server.
-      [demo, { reset_status: { force_delete: true } }, 'ERROR'],
-      [admin, { reset_status: {} }, 'SHUTDOWN'],
-    ] as const) {
-      const answer = await act(session, body, instance.id)
+    const reset = async (session: Session, body: unknown, id: string) => {
+      const answer = await act(session, body, id)
       expect([answer.status, answer.text]).toEqual([202, ''])
-      await until(word, async () => (await shown()).status === word)
     }
-    expect(await shown()).not.toHaveProperty('fault')
-    await deleteInstance(demo, instance.id)
+    const id = await withHostPaused(coffer, async () => {
+      const created = await requestInstance(demo)
+      await reset(demo, { reset_status: { force_delete: true } }, created.id)
+      return created.id
+    })
+    const current = async () => (await demo.call('GET', `/instances/${id}`)).body.instance
+    // The create is rolled back; then the error is cleared, and there is no server.
+    await until('ERROR', async () => (await current()).status === 'ERROR')
+    await reset(admin, { reset_status: {} }, id)
+    await until('SHUTDOWN', async () => (await current()).status === 'SHUTDOWN')
+    expect(await current()).not.toHaveProperty('fault')
+    await deleteInstance(demo, id)
   })
 })
 
-describe('deleting', () => {
-  it('is taken while the instance is being built; it is shown as SHUTDOWN, then not at all', async () => {
-    const { body } = await demo.call('POST', '/instances', brief)
-    const { id } = body.instance
-    const asked = await demo.call('DELETE', `/instances/${id}`)
-    expect([asked.status, asked.text]).toEqual([202, ''])
-    const shown = await demo.call('GET', `/instances/${id}`)
-    if (shown.status === 200) expect(shown.body.instance.status).toBe('SHUTDOWN')
-    expect([202, 404]).toContain((await demo.call('DELETE', `/instances/${id}`)).status)
-    await gone(demo, id)
-    expect((await demo.call('DELETE', `/instances/${id}`)).status).toBe(404)
+describe('DELETE /instances/{id}', () => {
+  it('is accepted while the instance is being built, which is SHUTDOWN until it is gone', async () => {
+    const remove = (id: string) => demo.call('DELETE', `/instances/${id}`)
+    const id = await withHostPaused(coffer, async () => {
+      const created = await requestInstance(demo)
+      const answer = await remove(created.id)
+      expect([answer.status, answer.text]).toEqual([202, ''])
+      const current = await demo.call('GET', `/instances/${created.id}`)
+      expect([current.status, current.body.instance.status]).toEqual([200, 'SHUTDOWN'])
+      expect((await remove(created.id)).status).toBe(202)
+      return created.id
+    })
+    await waitUntilGone(demo, id)
+    expect((await remove(id)).status).toBe(404)
   })
 })

@@ -1,26 +1,26 @@
 import { request as httpRequest } from 'node:http'
 import pg from 'pg'
 import { assertDescribed } from '../openapi/answers.ts'
-import { type Answer, type Session, until } from './coffer.ts'
+import { type Answer, parseJson, type Session, until } from './coffer.ts'
 
-/** What a raw request answers: as it came. */
-export interface Raw {
+/** The response to a raw request, not parsed. */
+export interface RawResponse {
   status: number
   headers: Record<string, string | string[] | undefined>
   text: string
 }
 
-/** A request with its path exactly as given: `fetch` would take `%2e%2e` for a way up. */
-export function raw(
+/** Sends a request with its path exactly as given: `fetch` would resolve `%2e%2e`. */
+export function rawRequest(
   method: string,
   base: string,
   path: string,
   headers: Record<string, string> = {},
   body?: string | Buffer,
-): Promise<Raw> {
+): Promise<RawResponse> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(base)
-    const sent = httpRequest({ hostname, port, method, path, headers, agent: false }, response => {
+    const request = httpRequest({ hostname, port, method, path, headers, agent: false }, response => {
       let text = ''
       response.setEncoding('utf8')
       response.on('data', chunk => {
@@ -28,23 +28,23 @@ export function raw(
       })
       response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }))
     })
-    sent.on('error', reject)
-    sent.end(body)
+    request.on('error', reject)
+    request.end(body)
   })
 }
 
-/** A name as troveclient writes it into a path: dots too. */
-export const segment = (name: string) => encodeURIComponent(name).replaceAll('.', '%2e')
+/** A name as troveclient writes it into a path: dots are encoded too. */
+export const pathSegment = (name: string) => encodeURIComponent(name).replaceAll('.', '%2e')
 
-/** The fault in Trove's envelope: its name, code and message. Throws if the answer is none. */
+/** The name, code and message of a fault in Trove's envelope. Throws if the response is no fault. */
 export function faultOf({ body, text }: Pick<Answer, 'body' | 'text'>): {
   name: string
   code: number
   message: string
 } {
-  const [entry, ...more] = Object.entries(body ?? {})
+  const [entry, ...rest] = Object.entries(body ?? {})
   const [name, fault] = entry ?? []
-  if (!name || more.length > 0 || !isFault(fault)) throw new Error(`no fault: ${text.slice(0, 300)}`)
+  if (!name || rest.length > 0 || !isFault(fault)) throw new Error(`no fault: ${text.slice(0, 300)}`)
   return { name, ...fault }
 }
 
@@ -52,8 +52,8 @@ function isFault(value: unknown): value is { code: number; message: string } {
   return typeof value === 'object' && value !== null && 'code' in value && 'message' in value
 }
 
-/** Whether an error has one of the three bodies that Trove's clients can read. */
-export function readable({ status, body }: Pick<Answer, 'status' | 'body'>): boolean {
+/** Whether an error has one of the three bodies that Trove's clients understand. */
+export function isReadableFault({ status, body }: Pick<Answer, 'status' | 'body'>): boolean {
   if (typeof body !== 'object' || body === null) return false
   if (status === 401 && body.error?.code === 401) return true
   if (typeof body.message === 'string' && String(body.code).startsWith(`${status} `)) return true
@@ -61,7 +61,7 @@ export function readable({ status, body }: Pick<Answer, 'status' | 'body'>): boo
   return values.length === 1 && isFault(values[0]) && values[0].code === status && typeof values[0].message === 'string'
 }
 
-/** Where the instance's database is. */
+/** The address of the instance's database. */
 export function endpointOf(instance: Answer['body']): { host: string; port: number } {
   const [{ address, port = 5432 }] = instance.addresses
   return { host: address, port }
@@ -83,16 +83,16 @@ export async function query(
   }
 }
 
-/** Asks until the user (by its id) is there, or gone, and answers what was said last. */
-export function userIs(session: Session, users: string, id: string, status: 200 | 404): Promise<Answer> {
+/** Polls until the user with that id exists (200) or not (404), and returns the last response. */
+export function waitForUser(session: Session, users: string, id: string, status: 200 | 404): Promise<Answer> {
   return until(`${status} of user ${id}`, async () => {
-    const answer = await session.call('GET', `${users}/${segment(id)}`)
+    const answer = await session.call('GET', `${users}/${pathSegment(id)}`)
     return answer.status === status && answer
   })
 }
 
-/** Names of every page of a list, read by its links as clients do. */
-export async function pages(session: Session, key: string, path: string): Promise<string[][]> {
+/** The names on each page of a list; follows the links as clients do. */
+export async function namesByPage(session: Session, key: string, path: string): Promise<string[][]> {
   const all: string[][] = []
   for (let next: string | undefined = path; next !== undefined; ) {
     const { body } = await session.call('GET', next)
@@ -102,15 +102,15 @@ export async function pages(session: Session, key: string, path: string): Promis
   return all
 }
 
-/** The code and message of a refusal in Trove's envelope, in one line. */
-export async function refusal(asked: Promise<Answer>): Promise<string> {
-  const answer = await asked
+/** The code and message of a fault, in one line. Throws if the status is another. */
+export async function refusal(request: Promise<Answer>): Promise<string> {
+  const answer = await request
   const { code, message } = faultOf(answer)
   if (code !== answer.status) throw new Error(`${answer.status} says that it is ${code}`)
   return `${code} ${message}`
 }
 
-/** Bodies that would do something, were they let through; by method and path. */
+/** Valid bodies, by method and path: each would change something if the request were allowed. */
 export const BODIES: Record<string, unknown> = {
   'PUT /instances/{id}': { instance: { name: 'store' } },
   'POST /mgmt/instances/{id}/action': { stop: {} },
@@ -135,29 +135,26 @@ export const BODIES: Record<string, unknown> = {
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]
 
 /** Calls a path after `/v1.0/{project}` exactly as written; a body that is no string or bytes is sent as JSON. */
-export type Exact = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>
+export type ExactCall = (
+  method: string,
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+) => Promise<Answer>
 
-export const exact =
-  ({ base }: { base: string }, { project, token }: Session): Exact =>
-  async (method, path, body, more = {}) => {
+export const exactCaller =
+  ({ base }: { base: string }, { project, token }: Session): ExactCall =>
+  async (method, path, body, extraHeaders = {}) => {
     const plain = body === undefined || typeof body === 'string' || Buffer.isBuffer(body)
     const headers = {
       'x-auth-token': token,
       ...(body !== undefined && { 'content-type': 'application/json' }),
-      ...more,
+      ...extraHeaders,
     }
-    const whole = `/v1.0/${project}${path}`
-    const answer = await raw(method, base, whole, headers, plain ? body : JSON.stringify(body))
-    const got = { ...answer, headers: new Headers(), body: parsed(answer.text) }
+    const url = `/v1.0/${project}${path}`
+    const answer = await rawRequest(method, base, url, headers, plain ? body : JSON.stringify(body))
+    const parsed = { ...answer, headers: new Headers(), body: parseJson(answer.text) }
     const type = String(answer.headers['content-type'])
-    assertDescribed(method, whole, { status: answer.status, type, body: got.body })
-    return got
+    assertDescribed(method, url, { status: answer.status, type, body: parsed.body })
+    return parsed
   }
-
-function parsed(text: string): unknown {
-  try {
-    return text === '' ? undefined : JSON.parse(text)
-  } catch {
-    return text
-  }
-}

@@ -1,35 +1,27 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals'
+import { expect, it, jest } from '@jest/globals'
 import { faultOf } from './api-helpers.ts'
-import { type Answer, type Coffer, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
+import { ownCloud } from './cloud.ts'
+import { type Answer, deleteInstance } from './coffer.ts'
 
 jest.setTimeout(120_000)
 
-let coffer: Coffer
-let demo: Session
-beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
-})
+const { coffer, demo } = ownCloud()
 
-/** Asks for that many at the same moment. */
+/** Requests that many instances at the same moment. */
 const create = (count: number, size: number) =>
   Promise.all(
     Array.from({ length: count }, (_, index) =>
       demo.call('POST', '/instances', { instance: { name: `n${index}`, flavorRef: 1, volume: { size } } }),
     ),
   )
-const made = (answers: Answer[]): string[] =>
+const createdIds = (answers: Answer[]): string[] =>
   answers.filter(({ status }) => status === 200).map(({ body }) => body.instance.id)
 const refused = (answers: Answer[]) => answers.filter(({ status }) => status !== 200).map(faultOf)
 const over = (names: string) => ({ name: 'overLimit', code: 413, message: `Quota exceeded for resources: [${names}].` })
-/** What the store has counted, by resource. */
-function quotaLeft(): Record<string, unknown> {
+/** The used quota in the store, by resource. */
+function usedQuota(): Record<string, unknown> {
   const store = new DatabaseSync(join(coffer.dataDir, 'coffer.db'), { readOnly: true })
   const rows = store.prepare("SELECT id, body FROM records WHERE id LIKE 'quota#%'").all()
   store.close()
@@ -39,12 +31,12 @@ function quotaLeft(): Record<string, unknown> {
 }
 const remove = (ids: string[]) => Promise.all(ids.map(id => deleteInstance(demo, id)))
 
-it('admits exactly the quota of 10 instances, the first two of a new project at the same moment', async () => {
+it('admits exactly the quota of 10 instances, also when the first two are requested at once', async () => {
   const first = await create(2, 1)
   expect(refused(first)).toEqual([])
-  const more = await create(10, 1)
-  expect(refused(more)).toEqual([over("'instances'"), over("'instances'")])
-  const ids = made([...first, ...more])
+  const rest = await create(10, 1)
+  expect(refused(rest)).toEqual([over("'instances'"), over("'instances'")])
+  const ids = createdIds([...first, ...rest])
   expect(ids).toHaveLength(10)
   const listed: string[] = []
   for (let next: string | undefined = '/instances?limit=3'; next !== undefined; ) {
@@ -57,9 +49,9 @@ it('admits exactly the quota of 10 instances, the first two of a new project at 
   await remove(ids)
 })
 
-it('admits exactly 40 GB of volumes, after all was given back', async () => {
+it('admits exactly 40 GB of volumes, after all quota was returned', async () => {
   const answers = await create(5, 10)
   expect(refused(answers)).toEqual([over("'volumes'")])
-  await remove(made(answers))
-  expect(quotaLeft()).toEqual({ instances: 0, ram: 0, volumes: 0 })
+  await remove(createdIds(answers))
+  expect(usedQuota()).toEqual({ instances: 0, ram: 0, volumes: 0 })
 })

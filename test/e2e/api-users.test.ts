@@ -1,23 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { pages, query, raw, refusal, segment, userIs } from './api-helpers.ts'
-import { type Answer, type Coffer, createInstance, type Session, startCoffer, until, wipe } from './coffer.ts'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { namesByPage, pathSegment, query, rawRequest, refusal, waitForUser } from './api-helpers.ts'
+import { CART, sharedCloud } from './cloud.ts'
+import { type Answer, createInstance, until } from './coffer.ts'
 
-jest.setTimeout(60_000)
-
-let coffer: Coffer
-let demo: Session
+const { coffer, demo } = sharedCloud()
 let shop: Answer['body']
 beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
   shop = await createInstance(demo, {
+    ...CART,
     databases: [{ name: 'cart', character_set: 'utf8', collate: 'de_DE' }],
-    users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
   })
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
 })
 
 describe('databases', () => {
@@ -28,10 +20,10 @@ describe('databases', () => {
   const names = async () => (await demo.call('GET', path)).body.databases.map(({ name }: { name: string }) => name)
 
   it('are created, listed and deleted', async () => {
-    const asked = await demo.call('POST', path, {
+    const answer = await demo.call('POST', path, {
       databases: [{ name: 'b1', character_set: 'utf8', collate: 'en_US' }, { name: 'b2' }],
     })
-    expect([asked.status, asked.text]).toEqual([202, ''])
+    expect([answer.status, answer.text]).toEqual([202, ''])
     await until('b2', async () => (await names()).includes('b2'))
     expect((await demo.call('GET', `${path}.json`)).body).toEqual({
       databases: [{ name: 'b1' }, { name: 'b2' }, { name: 'cart' }],
@@ -44,7 +36,7 @@ describe('databases', () => {
   })
 
   it('are paged', async () => {
-    expect(await pages(demo, 'databases', `${path}?limit=2`)).toEqual([['b1', 'b2'], ['cart']])
+    expect(await namesByPage(demo, 'databases', `${path}?limit=2`)).toEqual([['b1', 'b2'], ['cart']])
     const { body } = await demo.call('GET', `${path}?limit=1`)
     expect(body.databases_links).toEqual(body.links)
     expect(await refusal(demo.call('GET', `${path}?limit=x`))).toMatch(/^400 limit/)
@@ -73,17 +65,17 @@ describe('users', () => {
 
   it('are created, shown and listed', async () => {
     const bob = { name: 'bob', password: 'pw2', host: '127.0.0.%', databases: [{ name: 'cart' }, { name: 'b1' }] }
-    const asked = await demo.call('POST', path, { users: [bob] })
-    expect([asked.status, asked.text]).toEqual([202, ''])
-    await userIs(demo, path, 'bob', 200)
-    const shown = await until('grants', async () => {
+    const answer = await demo.call('POST', path, { users: [bob] })
+    expect([answer.status, answer.text]).toEqual([202, ''])
+    await waitForUser(demo, path, 'bob', 200)
+    const withGrants = await until('grants', async () => {
       const { user } = (await demo.call('GET', `${path}/bob@127%2e0%2e0%2e%25`)).body
       return user.databases.length === 2 && user
     })
-    expect(shown).toEqual({ name: 'bob', host: '127.0.0.%', databases: [{ name: 'b1' }, { name: 'cart' }] })
+    expect(withGrants).toEqual({ name: 'bob', host: '127.0.0.%', databases: [{ name: 'b1' }, { name: 'cart' }] })
     expect((await demo.call('GET', path)).body.users).toEqual([
       { name: 'ann', host: '%', databases: [{ name: 'cart' }] },
-      shown,
+      withGrants,
     ])
     await login('bob', 'pw2', 'b1')
   })
@@ -91,12 +83,12 @@ describe('users', () => {
   it('are created by openstacksdk too', async () => {
     const cid = { name: 'cid', password: 'pw3' }
     expect((await demo.call('POST', `${path}/cid`, { users: cid })).status).toBe(202)
-    await userIs(demo, path, 'cid', 200)
+    await waitForUser(demo, path, 'cid', 200)
     expect(await refusal(demo.call('POST', `${path}/dan`, { users: cid }))).toMatch(/^400 /)
   })
 
   it('are paged by name@host', async () => {
-    expect(await pages(demo, 'users', `${path}.json?limit=2`)).toEqual([['ann', 'bob'], ['cid']])
+    expect(await namesByPage(demo, 'users', `${path}.json?limit=2`)).toEqual([['ann', 'bob'], ['cid']])
     const { body } = await demo.call('GET', `${path}?limit=1`)
     expect(new URL(body.links[0].href).searchParams.get('marker')).toBe('ann@%')
     expect(body.users_links).toEqual(body.links)
@@ -130,7 +122,7 @@ describe('users', () => {
     expect(await refusal(demo.call('PUT', path, { users: [{ name: 'x', password: 'p' }] }))).toMatch(/^404 /)
   })
 
-  it('get other passwords, many at once or one by one', async () => {
+  it('get other passwords, in bulk or one by one', async () => {
     expect((await demo.call('PUT', path, { users: [{ name: 'ann', password: 'new1' }] })).status).toBe(202)
     await until('new password', () => login('ann', 'new1').catch(() => false))
     expect((await demo.call('PUT', `${path}/ann`, { user: { password: 'new2' } })).status).toBe(202)
@@ -144,12 +136,12 @@ describe('users', () => {
     )
     expect(await refusal(demo.call('PUT', `${path}/cid`, { user: { name: 'postgres' } }))).toMatch(/^400 .*reserved/)
     expect((await demo.call('PUT', `${path}/cid`, { user: { name: 'eve', host: '10.0.0.0/8' } })).status).toBe(202)
-    const { body } = await userIs(demo, path, 'eve', 200)
+    const { body } = await waitForUser(demo, path, 'eve', 200)
     expect(body.user).toEqual({ name: 'eve', host: '10.0.0.0/8', databases: [] })
     expect((await demo.call('GET', `${path}/cid`)).status).toBe(404)
   })
 
-  it('are granted and denied databases, at once', async () => {
+  it('are granted and revoked databases immediately', async () => {
     const grants = `${path}/ann/databases`
     expect((await demo.call('PUT', grants, { databases: [{ name: 'b1' }] })).status).toBe(202)
     expect((await demo.call('GET', grants)).body).toEqual({ databases: [{ name: 'b1' }, { name: 'cart' }] })
@@ -160,7 +152,7 @@ describe('users', () => {
     expect(await refusal(demo.call('PUT', grants, { databases: [{ name: 'nothing' }] }))).toMatch(/^404 /)
   })
 
-  it('are made and granted with a database that was only just asked for', async () => {
+  it('are created and granted with a database whose create is still pending', async () => {
     const fresh = [{ name: 'fresh' }]
     expect((await demo.call('POST', `/instances/${shop.id}/databases`, { databases: fresh })).status).toBe(202)
     const fay = { name: 'fay', password: 'pw4', databases: fresh }
@@ -179,12 +171,13 @@ describe('users', () => {
 
   it('are deleted', async () => {
     for (const id of ['bob@127.0.0.%', 'eve']) {
-      expect((await demo.call('DELETE', `${path}/${segment(id)}`)).status).toBe(202)
-      await userIs(demo, path, id, 404)
+      expect((await demo.call('DELETE', `${path}/${pathSegment(id)}`)).status).toBe(202)
+      await waitForUser(demo, path, id, 404)
     }
     await expect(login('bob', 'pw2')).rejects.toThrow(/password/)
     expect(
-      (await raw('GET', coffer.base, `/v1.0/${demo.project}${path}/%2e%2e`, { 'x-auth-token': demo.token })).status,
+      (await rawRequest('GET', coffer.base, `/v1.0/${demo.project}${path}/%2e%2e`, { 'x-auth-token': demo.token }))
+        .status,
     ).toBe(404)
   })
 })

@@ -1,108 +1,114 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { assertDescribed } from '../openapi/answers.ts'
+import { tempDir } from './temp-dir.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
-/** An answer of the API. */
+/** A response of the API. */
 export interface Answer {
   status: number
   headers: Headers
-  /** Parsed JSON; undefined for an empty body. */
+  /** Parsed JSON; text if it is not JSON; undefined for an empty body. */
   // biome-ignore lint/suspicious/noExplicitAny: tests read whatever came
   body: any
   text: string
 }
 
-/** One user of the API, logged in. */
+/** A user of the API who is logged in to one project. */
 export interface Session {
   project: string
   token: string
-  /** Calls a path after `/v1.0/{project}` (or any whole URL); a body that is a string is sent as it is. */
+  /** Calls a path below `/v1.0/{project}`, or a complete URL. A body that is a string is sent as it is. */
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
 }
 
-/** A running local cloud in a data directory of its own. */
+export type OpenrcFile = 'openrc' | 'openrc-admin' | 'openrc-alt'
+
+/** A running local cloud with its own data directory. */
 export interface Coffer {
   dataDir: string
   base: string
-  /** The control plane's process (of `local/main.ts`, not of npm). */
+  /** The process of the control plane (`local/main.ts`, not npm). */
   pid: number
+  /** What the control plane has printed so far. */
   output(): string
-  login(file?: 'openrc' | 'openrc-admin' | 'openrc-alt'): Promise<Session>
-  /** SIGTERM, and its exit code. */
+  login(file?: OpenrcFile): Promise<Session>
+  /** Sends SIGTERM and returns the exit code. */
   stop(): Promise<number | null>
-  /** SIGKILL to the control plane alone. */
+  /** Sends SIGKILL to the control plane only; the host daemon and the databases go on. */
   kill(): Promise<void>
 }
 
-/** A directory that every uid can reach. */
-export function tempDir(): string {
-  const dir = mkdtempSync(join(tmpdir(), 'coffer-test-'))
-  chmodSync(dir, 0o755)
-  return dir
-}
-
-export interface Started {
+/** A process that a test has started, and what it prints. */
+export interface LaunchedProcess {
   child: ChildProcess
   output(): string
   exited: Promise<number | null>
 }
 
 /** Starts `local/main.ts` with these arguments, on the Node.js that runs the tests. */
-export function launch(args: string[], env: Record<string, string> = {}): Started {
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', join(ROOT, 'local', 'main.ts'), ...args],
-    {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // As `bin/coffer.mjs` has it.
-      env: {
-        ...process.env,
-        NODE_OPTIONS: '',
-        NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'v8'),
-        MALLOC_ARENA_MAX: '1',
-        ...env,
-      },
-    },
-  )
-  return startedAs(child)
+export function launch(args: string[]): LaunchedProcess {
+  return followProcess(spawnMain(args, 'pipe'))
 }
 
-/** Follows a process that was started. */
-export function startedAs(child: ChildProcess): Started {
+/** The same with its output in a file, for a process that outlives the one that starts it or is read by several. */
+export function launchInto(args: string[], file: string): LaunchedProcess {
+  const fd = openSync(file, 'a')
+  const { child, exited } = followProcess(spawnMain(args, fd))
+  closeSync(fd)
+  return { child, exited, output: () => readFileSync(file, 'utf8') }
+}
+
+function spawnMain(args: string[], out: 'pipe' | number): ChildProcess {
+  const program = ['--disable-warning=ExperimentalWarning', join(ROOT, 'local', 'main.ts')]
+  return spawn(process.execPath, [...program, ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', out, out],
+    // The same environment as in `bin/coffer.mjs`.
+    env: {
+      ...process.env,
+      NODE_OPTIONS: '',
+      NODE_COMPILE_CACHE: join(ROOT, 'node_modules', '.cache', 'v8'),
+      MALLOC_ARENA_MAX: '1',
+    },
+  })
+}
+
+/** Collects the output and the exit code of a process. */
+export function followProcess(child: ChildProcess): LaunchedProcess {
   let text = ''
-  child.stdout?.on('data', chunk => {
-    text += chunk
-  })
-  child.stderr?.on('data', chunk => {
-    text += chunk
-  })
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', chunk => {
+      text += chunk
+    })
+  }
   const exited = new Promise<number | null>(resolve => child.once('exit', code => resolve(code)))
   return { child, output: () => text, exited }
 }
 
-/** Starts a local cloud and waits until it is ready, at most so long. */
+/** Starts a local cloud and waits until it is ready. Throws if it ends before, or after `ms`. */
 export async function startCoffer(
   dataDir = join(tempDir(), 'data'),
   args: string[] = [],
-  how: (args: string[]) => Started = launch,
+  start: (args: string[]) => LaunchedProcess = launch,
   ms = 60_000,
 ): Promise<Coffer> {
-  const started = how(['--data-dir', dataDir, '--port', '0', '--rate', '0', ...args])
-  const { child, output, exited } = started
-  const isReady = async () => {
-    if (child.exitCode !== null) throw new Error(`coffer ended:\n${output()}`)
-    return /^ready (http:\S+)$/m.exec(output())?.[1]
-  }
-  const ready = await until('ready line', isReady, ms)
+  const { child, output, exited } = start(['--data-dir', dataDir, '--port', '0', '--rate', '0', ...args])
+  const base = await until(
+    'ready line',
+    async () => {
+      if (child.exitCode !== null) throw new Error(`coffer ended:\n${output()}`)
+      return /^ready (http:\S+)$/m.exec(output())?.[1]
+    },
+    ms,
+  )
   return {
     dataDir,
-    base: ready,
+    base,
     pid: child.pid ?? 0,
     output,
     login: (file = 'openrc') => login(join(dataDir, file)),
@@ -117,90 +123,110 @@ export async function startCoffer(
   }
 }
 
-/** A session of the user whose `openrc` that file is. */
-export async function login(path: string): Promise<Session> {
-  const rc = Object.fromEntries(
-    [...readFileSync(path, 'utf8').matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
-  )
+/** Logs in as the user of an `openrc` file. */
+export function login(path: string): Promise<Session> {
+  const variables = [...readFileSync(path, 'utf8').matchAll(/^export (\w+)=(.*)$/gm)]
+  const rc = Object.fromEntries(variables.map(([, name, value]) => [name, value ?? '']))
+  const { OS_AUTH_URL = '', OS_USERNAME = '', OS_PASSWORD = '', OS_PROJECT_NAME = '' } = rc
+  const base = OS_AUTH_URL.replace('/identity/v3', '')
+  return loginAs(base, { user: OS_USERNAME, password: OS_PASSWORD, project: OS_PROJECT_NAME })
+}
+
+/** Logs in to a project with a password. */
+export async function loginAs(
+  base: string,
+  { user, password, project }: { user: string; password: string; project: string },
+): Promise<Session> {
   const domain = { name: 'Default' }
-  const user = { name: rc['OS_USERNAME'], domain, password: rc['OS_PASSWORD'] }
-  const scope = { project: { name: rc['OS_PROJECT_NAME'], domain } }
-  const answer = await request('POST', `${rc['OS_AUTH_URL']}/auth/tokens`, {
-    auth: { identity: { methods: ['password'], password: { user } }, scope },
-  })
+  const identity = { methods: ['password'], password: { user: { name: user, domain, password } } }
+  const scope = { project: { name: project, domain } }
+  const answer = await request('POST', `${base}/identity/v3/auth/tokens`, { auth: { identity, scope } })
+  if (answer.status !== 201) throw new Error(`login of ${user} answered ${answer.status}: ${answer.text}`)
   const token = answer.headers.get('x-subject-token') ?? ''
-  const project = answer.body.token.project.id
-  const base = rc['OS_AUTH_URL']?.replace('/identity/v3', '')
+  const { id } = answer.body.token.project
   return {
-    project,
+    project: id,
     token,
     call: (method, path, body, headers = {}) =>
-      request(method, path.startsWith('http') ? path : `${base}/v1.0/${project}${path}`, body, {
+      request(method, path.startsWith('http') ? path : `${base}/v1.0/${id}${path}`, body, {
         'x-auth-token': token,
         ...headers,
       }),
   }
 }
 
-/** Sends a request. Throws if its answer is none that openapi.json describes. */
+/** Sends a request. Throws if openapi.json does not describe the response. */
 export async function request(
   method: string,
   url: string,
   body?: unknown,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
-  const ask = () =>
+  const content = body === undefined || typeof body === 'string' ? body : JSON.stringify(body)
+  const send = () =>
     fetch(url, {
       method,
-      headers: { ...(text !== undefined && { 'content-type': 'application/json' }), ...headers },
-      ...(text !== undefined && { body: text }),
+      headers: { ...(content !== undefined && { 'content-type': 'application/json' }), ...headers },
+      ...(content !== undefined && { body: content }),
     })
-  // A kept connection may be closed just as it is used again: what changes nothing is asked once more.
-  const response = await ask().catch(error => (method === 'GET' ? ask() : Promise.reject(error)))
-  const got = await response.text()
-  let parsed: unknown
-  try {
-    parsed = got === '' ? undefined : JSON.parse(got)
-  } catch {
-    parsed = got
-  }
-  assertDescribed(method, url, { status: response.status, type: response.headers.get('content-type'), body: parsed })
-  return { status: response.status, headers: response.headers, body: parsed, text: got }
+  // The server may close an idle connection just when it is used again: a GET is safe to repeat.
+  const response = await send().catch(error => (method === 'GET' ? send() : Promise.reject(error)))
+  const { status } = response
+  const text = await response.text()
+  const parsed = parseJson(text)
+  assertDescribed(method, url, { status, type: response.headers.get('content-type'), body: parsed })
+  return { status, headers: response.headers, body: parsed, text }
 }
 
-/** Asks again and again until there is an answer; throws after `ms`. */
-export async function until<T>(what: string, ask: () => Promise<T | undefined | false>, ms = 60_000): Promise<T> {
+/** The value of a JSON text; the text itself if it is not JSON; undefined if it is empty. */
+export function parseJson(text: string): unknown {
+  try {
+    return text === '' ? undefined : JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+/** Polls until there is a result and returns it. Throws after `ms`, before Jest stops the test without a reason. */
+export async function until<T>(what: string, poll: () => Promise<T | undefined | false>, ms = 50_000): Promise<T> {
   const end = Date.now() + ms
   for (;;) {
-    const found = await ask()
-    if (found !== undefined && found !== false) return found
+    const result = await poll()
+    if (result !== undefined && result !== false) return result
     if (Date.now() > end) throw new Error(`no ${what} within ${ms} ms`)
     await sleep(20)
   }
 }
 
-/** Creates an instance and answers it once it is ACTIVE and HEALTHY. */
-export async function createInstance(session: Session, more: Record<string, unknown> = {}): Promise<Answer['body']> {
-  const asked = await session.call('POST', '/instances', {
-    instance: { name: 'shop', flavorRef: 1, volume: { size: 1 }, ...more },
+/** Sends a create for a small instance and returns the instance as the response shows it. */
+export async function requestInstance(
+  session: Session,
+  properties: Record<string, unknown> = {},
+): Promise<Answer['body']> {
+  const answer = await session.call('POST', '/instances', {
+    instance: { name: 'shop', flavorRef: 1, volume: { size: 1 }, ...properties },
   })
-  if (asked.status !== 200) throw new Error(`create answered ${asked.status}: ${asked.text}`)
-  return active(session, asked.body.instance.id)
+  if (answer.status !== 200) throw new Error(`create answered ${answer.status}: ${answer.text}`)
+  return answer.body.instance
 }
 
-/** The instance, once it is ACTIVE and HEALTHY. Throws if it is in ERROR. */
-export function active(session: Session, id: string, ms?: number): Promise<Answer['body']> {
-  const what = `ACTIVE instance ${id}`
+/** Creates an instance and returns it once it is ACTIVE and HEALTHY. */
+export async function createInstance(
+  session: Session,
+  properties: Record<string, unknown> = {},
+): Promise<Answer['body']> {
+  const { id } = await requestInstance(session, properties)
+  return waitUntilActive(session, id)
+}
+
+/** Returns the instance once it is ACTIVE and HEALTHY. Throws if it is in ERROR. */
+export function waitUntilActive(session: Session, id: string, ms?: number): Promise<Answer['body']> {
   return until(
-    what,
+    `ACTIVE instance ${id}`,
     async () => {
-      const { body } = await session.call('GET', `/instances/${id}`)
-      if (body.instance?.status === 'ERROR')
-        throw new Error(`instance in ERROR: ${JSON.stringify(body.instance.fault)}`)
-      return body.instance?.status === 'ACTIVE' && body.instance.operating_status === 'HEALTHY'
-        ? body.instance
-        : undefined
+      const { instance } = (await session.call('GET', `/instances/${id}`)).body
+      if (instance?.status === 'ERROR') throw new Error(`instance in ERROR: ${JSON.stringify(instance.fault)}`)
+      return instance?.status === 'ACTIVE' && instance.operating_status === 'HEALTHY' && instance
     },
     ms,
   )
@@ -208,25 +234,27 @@ export function active(session: Session, id: string, ms?: number): Promise<Answe
 
 /** Deletes an instance and waits until it is gone. */
 export async function deleteInstance(session: Session, id: string): Promise<void> {
-  const asked = await session.call('DELETE', `/instances/${id}`)
-  if (asked.status !== 202) throw new Error(`delete answered ${asked.status}: ${asked.text}`)
-  await gone(session, id)
+  const answer = await session.call('DELETE', `/instances/${id}`)
+  if (answer.status !== 202) throw new Error(`delete answered ${answer.status}: ${answer.text}`)
+  await waitUntilGone(session, id)
 }
 
-export async function gone(session: Session, id: string, ms?: number): Promise<void> {
+export async function waitUntilGone(session: Session, id: string, ms?: number): Promise<void> {
   await until(`end of instance ${id}`, async () => (await session.call('GET', `/instances/${id}`)).status === 404, ms)
 }
 
-/** The processes that have to do with a data directory, by what /proc tells of them. */
+/** The processes that work with a data directory: it is in their arguments, or they run below it. */
 export function processesOf(dataDir: string): { pid: number; args: string }[] {
+  // An empty or very short path would match processes that are not ours, and `wipe` kills what this returns.
+  if (!dataDir.startsWith(`${tmpdir()}/`)) throw new Error(`not the data directory of a test: '${dataDir}'`)
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .map(name => ({ pid: Number(name), args: argsOf(name), cwd: linkOf(`/proc/${name}/cwd`) }))
+    .map(name => ({ pid: Number(name), args: commandLine(name), cwd: linkTarget(`/proc/${name}/cwd`) }))
     .filter(({ args, cwd }) => args.includes(dataDir) || cwd.startsWith(dataDir))
     .map(({ pid, args }) => ({ pid, args }))
 }
 
-function argsOf(pid: string): string {
+function commandLine(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
   } catch {
@@ -234,7 +262,7 @@ function argsOf(pid: string): string {
   }
 }
 
-function linkOf(path: string): string {
+function linkTarget(path: string): string {
   try {
     return readlinkSync(path)
   } catch {
@@ -242,7 +270,7 @@ function linkOf(path: string): string {
   }
 }
 
-/** Ends whatever is left of a local cloud, by its pids, and removes its directory. */
+/** Kills the processes that are left of a local cloud, and removes its directory. */
 export async function wipe(dataDir: string): Promise<void> {
   await until('end of all processes', async () => {
     const left = processesOf(dataDir)
@@ -250,7 +278,7 @@ export async function wipe(dataDir: string): Promise<void> {
       try {
         process.kill(pid, 'SIGKILL')
       } catch {
-        // It has ended meanwhile.
+        // The process has ended by itself.
       }
     }
     return left.length === 0

@@ -1,10 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { type Exact, exact, faultOf, query, segment } from './api-helpers.ts'
-import { type Answer, type Coffer, createInstance, startCoffer, until, wipe } from './coffer.ts'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { type ExactCall, exactCaller, faultOf, pathSegment, query } from './api-helpers.ts'
+import { ownCloud } from './cloud.ts'
+import { type Answer, createInstance, until } from './coffer.ts'
 
-jest.setTimeout(60_000)
-
-/** What PostgreSQL takes as a name, and what careless code stumbles over. */
+/** Names that PostgreSQL accepts and careless code breaks on. */
 const NAMES = [
   'a"b',
   "a'b",
@@ -47,20 +46,14 @@ const NAMES = [
   'postgresql://elsewhere/x',
 ]
 
-let coffer: Coffer
-let call: Exact
+const { coffer, demo } = ownCloud(['--spares', '0'])
+let call: ExactCall
 let shop: Answer['body']
 let at: string
 beforeAll(async () => {
-  coffer = await startCoffer()
-  const demo = await coffer.login()
-  call = exact(coffer, demo)
+  call = exactCaller(coffer, demo)
   shop = await createInstance(demo)
   at = `/instances/${shop.id}`
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
 })
 
 /** Every row of a list, over all its pages. */
@@ -87,37 +80,37 @@ describe('hostile names', () => {
     expect(await names('users')).toEqual(NAMES.toSorted())
   })
 
-  it.each(NAMES)('%j works all the way', async name => {
-    const user = `${at}/users/${segment(`${name}@%`)}`
-    const database = segment(name)
-    const shown = { name, host: '%', databases: [{ name }] }
+  it.each(NAMES)('%j works in every request and in SQL', async name => {
+    const userPath = `${at}/users/${pathSegment(`${name}@%`)}`
+    const database = pathSegment(name)
+    const user = { name, host: '%', databases: [{ name }] }
     const granted = await until('grant', async () => {
-      const answer = await call('GET', user)
+      const answer = await call('GET', userPath)
       return answer.body.user?.databases.length === 1 && answer
     })
-    expect(granted.body).toEqual({ user: shown })
+    expect(granted.body).toEqual({ user })
     const login = { user: name, password: `pw ${name} 1`, database: name }
     expect(await query(shop, login, 'SELECT current_user::text AS me, current_database()::text AS here')).toEqual([
       { me: name, here: name },
     ])
-    expect((await call('DELETE', `${user}/databases/${database}`)).status).toBe(202)
+    expect((await call('DELETE', `${userPath}/databases/${database}`)).status).toBe(202)
     await expect(query(shop, login, 'SELECT 1')).rejects.toThrow(/permission/)
-    expect((await call('PUT', `${user}/databases`, { databases: [{ name }] })).status).toBe(202)
-    await query(shop, login, 'CREATE TABLE mine (id int)')
-    expect((await call('PUT', user, { user: { password: 'other 1' } })).status).toBe(202)
+    expect((await call('PUT', `${userPath}/databases`, { databases: [{ name }] })).status).toBe(202)
+    await query(shop, login, 'CREATE TABLE items (id int)')
+    expect((await call('PUT', userPath, { user: { password: 'other 1' } })).status).toBe(202)
     await until('other password', () => query(shop, { ...login, password: 'other 1' }, 'SELECT 1').catch(() => false))
     expect(faultOf(await call('POST', `${at}/users`, { users: [{ name, password: 'x1' }] })).code).toBe(400)
     expect(faultOf(await call('POST', `${at}/databases`, { databases: [{ name }] })).code).toBe(400)
-    expect((await call('DELETE', user)).status).toBe(202)
+    expect((await call('DELETE', userPath)).status).toBe(202)
     expect((await call('DELETE', `${at}/databases/${database}`)).status).toBe(202)
   })
 
-  it('are all gone after that', async () => {
+  it('are gone once they are deleted', async () => {
     await until('no users', async () => (await listed('users')).length === 0)
     await until('no databases', async () => (await listed('databases')).length === 0)
   })
 
-  it('that PostgreSQL would not keep as they are, or are its own, are refused', async () => {
+  it('are refused if PostgreSQL would change them or reserves them', async () => {
     const bad = ['', 'a\0b', 'x'.repeat(64), 'ü'.repeat(32), '🐘'.repeat(16), 'postgres', 'os_admin']
     const lone = ['"\\ud800"', '"a\\udc00b"']
     for (const name of [...bad.map(each => JSON.stringify(each)), ...lone]) {
@@ -127,7 +120,7 @@ describe('hostile names', () => {
       expect([name, faultOf(user).code]).toEqual([name, 400])
     }
     for (const name of bad.filter(each => each !== '')) {
-      for (const path of [`databases/${segment(name)}`, `users/${segment(name)}`]) {
+      for (const path of [`databases/${pathSegment(name)}`, `users/${pathSegment(name)}`]) {
         expect([path, faultOf(await call('DELETE', `${at}/${path}`)).code]).toEqual([path, 400])
       }
     }
@@ -137,7 +130,7 @@ describe('hostile names', () => {
     expect(faultOf(await call('POST', `${at}/users`, { users: [{ name: 'pg_x', password: 'p1' }] })).code).toBe(400)
   })
 
-  it('of hosts are refused where they could reach into the access rules', async () => {
+  it('of hosts are refused where they could inject access rules', async () => {
     for (const host of ['0.0.0.0/0 trust\nhost all all 0.0.0.0/0', 'all', 'samehost', '10.0.0.1 ', '/x', '::1', '%%']) {
       const users = [{ name: 'h', password: 'p1', host }]
       expect(faultOf(await call('POST', `${at}/users`, { users })).code).toBe(400)

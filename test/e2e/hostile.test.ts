@@ -1,33 +1,23 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { beforeAll, describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { routes } from '../../functions/api.ts'
-import { bodyOf, type Exact, exact, faultOf, readable } from './api-helpers.ts'
-import { type Answer, type Coffer, createInstance, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
-
-jest.setTimeout(60_000)
+import { bodyOf, type ExactCall, exactCaller, faultOf, isReadableFault } from './api-helpers.ts'
+import { sharedCloud } from './cloud.ts'
+import { type Answer, createInstance, deleteInstance } from './coffer.ts'
 
 const ANN = { name: 'ann', password: 'pw1' }
 
-let coffer: Coffer
-let demo: Session
-let call: Exact
-let asAdmin: Exact
+const { coffer, demo, admin } = sharedCloud()
+let call: ExactCall
+let callAsAdmin: ExactCall
 let shop: Answer['body']
 /** For actions: after a reset its users cannot be managed until its agent reports again. */
 let other: Answer['body']
 beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-  call = exact(coffer, demo)
-  asAdmin = exact(coffer, await coffer.login('openrc-admin'))
-  shop = await createInstance(demo, { databases: [{ name: 'cart' }], users: [ANN] })
-  other = await createInstance(demo)
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
-  // An unexpected failure is logged with its stack: there must be none.
-  expect(coffer.output().match(/^.*(request failed|gateway failed).*$/gm)).toBeNull()
+  call = exactCaller(coffer, demo)
+  callAsAdmin = exactCaller(coffer, admin)
+  const creates = [createInstance(demo, { databases: [{ name: 'cart' }], users: [ANN] }), createInstance(demo)]
+  ;[shop, other] = await Promise.all(creates)
 })
 
 const bodied = routes.filter(({ body }) => body).map(entry => [`${entry.method} ${entry.path}`, entry] as const)
@@ -37,15 +27,15 @@ const pathOf = ({ path }: { path: string }) =>
     .replace('{user}', 'ann')
     .replace('{project}', 'theirs')
 
-/** Refused with a 4xx that clients can read. */
-function expectRefused(answer: Answer, sent: unknown): void {
+/** Expects a 4xx with a body that clients understand. */
+function expectRefused(answer: Answer, body: unknown): void {
   const { status } = answer
-  if (status < 400 || status > 499 || !readable(answer)) {
-    throw new Error(`${status} ${answer.text.slice(0, 300)} to ${JSON.stringify(sent)?.slice(0, 300)}`)
+  if (status < 400 || status > 499 || !isReadableFault(answer)) {
+    throw new Error(`${status} ${answer.text.slice(0, 300)} to ${JSON.stringify(body)?.slice(0, 300)}`)
   }
 }
 
-/** Every copy of the value in which one part of it, itself included, is replaced. */
+/** Copies of the value, in each of which one part, or the value itself, is replaced. */
 function replaced(value: unknown, by: unknown): unknown[] {
   if (typeof value !== 'object' || value === null) return [by]
   const parts = Object.entries(value).flatMap(([key, part]) =>
@@ -56,9 +46,9 @@ function replaced(value: unknown, by: unknown): unknown[] {
 
 describe.each(bodied)('the body of %s', (_name, entry) => {
   const send = (body: unknown, headers?: Record<string, string>) =>
-    (entry.audience === 'admin' ? asAdmin : call)(entry.method, pathOf(entry), body, headers)
+    (entry.audience === 'admin' ? callAsAdmin : call)(entry.method, pathOf(entry), body, headers)
 
-  it('is refused when it is no JSON, or not in UTF-8', async () => {
+  it('is refused when it is not JSON, or not in UTF-8', async () => {
     for (const body of [
       '{',
       '{"a":}',
@@ -74,7 +64,7 @@ describe.each(bodied)('the body of %s', (_name, entry) => {
     }
   })
 
-  it('is refused when it is of another type', async () => {
+  it('is refused with another content type', async () => {
     for (const type of [
       'text/plain',
       'application/x-www-form-urlencoded',
@@ -98,21 +88,21 @@ describe.each(bodied)('the body of %s', (_name, entry) => {
     expectRefused(await send('['.repeat(500_000)), 'many brackets')
   })
 
-  it('is refused when it, or a part of it, is of a wrong type', async () => {
-    // A reset takes whatever stands in `force_delete`; a user without a change is one that stays as it is.
-    // Root takes nothing that concerns it, and a limit may be -1, or null to be skipped.
+  it('is refused when it, or a part of it, has a wrong type', async () => {
+    // Accepted all the same: any `force_delete`, a user without changes, a body of root without a password, and a limit
+    // of -1 or null.
     const good = JSON.stringify(bodyOf(entry))
     const fine = entry.optionalBody
       ? /^(null|\{"a":1\}|\{"password":null\})$/
       : /force_delete|"user":\{"a"|"active":true|"instances":(null|-1)/
-    const taken = (body: unknown) => fine.test(JSON.stringify(body)) || JSON.stringify(body) === good
+    const isAccepted = (body: unknown) => fine.test(JSON.stringify(body)) || JSON.stringify(body) === good
     for (const wrong of [null, true, 1.5, -1, 1e308, [[]], ['x', 7], { a: 1 }]) {
-      for (const body of replaced(bodyOf(entry), wrong).filter(each => !taken(each)))
+      for (const body of replaced(bodyOf(entry), wrong).filter(each => !isAccepted(each)))
         expectRefused(await send(body), body)
     }
   })
 
-  it('never makes the service fail, whatever it is', async () => {
+  it('never causes a server error, whatever it is', async () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.constantFrom('__proto__', 'constructor', '\ud800', '\0', '%', '\r\nX: y'),
@@ -128,9 +118,9 @@ describe.each(bodied)('the body of %s', (_name, entry) => {
         const answer = await send(JSON.stringify(body) ?? 'null')
         expect(answer.status).toBeLessThan(500)
         if (answer.status >= 400) expectRefused(answer, body)
-        // What was a good request after all must not fill the quota.
+        // A valid request must not fill the quota.
         if (entry.path === '/instances' && answer.status === 200) await deleteInstance(demo, answer.body.instance.id)
-        // Nor may a new name leave nobody for the next request.
+        // The next request needs ann, who may have got another name.
         if (entry.path.includes('{user}')) await call('POST', `/instances/${shop.id}/users`, { users: [ANN] })
       }),
       { numRuns: 40 },
@@ -138,8 +128,8 @@ describe.each(bodied)('the body of %s', (_name, entry) => {
   })
 })
 
-describe('hostile keys, ids and headers', () => {
-  it('`__proto__` and its like are unknown keys', async () => {
+describe('a hostile request', () => {
+  it('with `__proto__` or the like as a key is refused', async () => {
     const path = `/instances/${shop.id}`
     for (const key of ['__proto__', 'constructor', 'prototype', 'hasOwnProperty']) {
       expectRefused(await call('POST', `${path}/action`, `{"${key}":{"force_delete":1}}`), key)
@@ -150,7 +140,7 @@ describe('hostile keys, ids and headers', () => {
     expect((await call('GET', '/instances?__proto__=1&constructor=2&limit=1')).status).toBe(200)
   })
 
-  it('paths that are none are not found', async () => {
+  it('with an impossible path is answered with 404', async () => {
     const ids = [
       '%00',
       '%',
@@ -172,13 +162,13 @@ describe('hostile keys, ids and headers', () => {
         `/flavors/${id}`,
       ]) {
         const answer = await call('GET', path)
-        expect([path, answer.status, readable(answer)]).toEqual([path, 404, true])
+        expect([path, answer.status, isReadableFault(answer)]).toEqual([path, 404, true])
       }
     }
     for (const id of ids) expectRefused(await call('GET', `/datastores/postgresql/versions/${id}`), id)
   })
 
-  it('limits and markers that are none are refused, or lead nowhere', async () => {
+  it('with an impossible limit or marker is refused, or lists nothing', async () => {
     for (const path of ['/instances', `/instances/${shop.id}/users`, `/instances/${shop.id}/databases`]) {
       for (const limit of ['0', '-1', '1.5', 'abc', '', '%00', '1e9', '9'.repeat(400)]) {
         expect((await call('GET', `${path}?limit=${limit}`)).status).toBe(400)
@@ -192,7 +182,7 @@ describe('hostile keys, ids and headers', () => {
     }
   })
 
-  it('headers of the client do not reach the answer', async () => {
+  it('has no headers that reach the response', async () => {
     const headers = { 'x-openstack-request-id': 'req-mine', 'x-auth-project-id': 'alt', accept: 'application/xml' }
     const answer = await demo.call('GET', '/instances', undefined, headers)
     expect(answer.status).toBe(200)
@@ -200,7 +190,7 @@ describe('hostile keys, ids and headers', () => {
     for (const [name] of answer.headers) expect(name).not.toBe('set-cookie')
   })
 
-  it('more than can be kept until it is done is refused', async () => {
+  it('with more items than a command can hold is refused', async () => {
     const users = (count: number, password: string) =>
       Array.from({ length: count }, (_, n) => ({ name: `u${n}`, password }))
     for (const each of [users(501, 'p'), users(400, 'p'.repeat(1_000)), users(20_000, 'p')]) {
@@ -213,7 +203,7 @@ describe('hostile keys, ids and headers', () => {
     expectRefused(await call('POST', `/instances/${shop.id}/databases`, { databases }), 'databases')
   })
 
-  it('nothing of all that changed what was there', async () => {
+  it('changes nothing', async () => {
     expect((await call('GET', '/instances')).body.instances).toHaveLength(2)
     expect((await call('GET', `/instances/${shop.id}`)).body.instance.status).toBe('ACTIVE')
   })

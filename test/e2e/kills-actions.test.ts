@@ -1,67 +1,44 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { beforeAll, describe, expect, it } from '@jest/globals'
 import type pg from 'pg'
+import { waitUntilClean } from './assert-clean.ts'
+import { CART, ownCloud } from './cloud.ts'
+import { type Answer, deleteInstance, requestInstance, until, waitUntilActive } from './coffer.ts'
 import {
-  type Answer,
-  active,
-  type Coffer,
-  deleteInstance,
-  processesOf,
-  type Session,
-  startCoffer,
-  until,
-  wipe,
-} from './coffer.ts'
-import {
-  at,
-  connected,
+  connect,
   databasePids,
   hostPid,
   type Instance,
-  killed,
-  SOON_MS,
-  signal,
-  USERS,
+  killAndRestart,
+  RECOVERY_MS,
+  sendSignal,
   VICTIMS,
-} from './kills.ts'
-import { clean } from './leftovers.ts'
-import { holdDatabase } from './moments.ts'
+  waitForStep,
+} from './fault-injection.ts'
+import { freezeDatabase } from './freeze-database.ts'
 
-let coffer: Coffer
-let demo: Session
-let admin: Session
-/** An instance for each action, by its name, which all of them live through every kill. */
+const { coffer, demo, admin, resume } = ownCloud()
+/** An instance for each action, by its name. They live through every kill. */
 const fleet = new Map<string, Instance>()
 
-async function login(): Promise<void> {
-  demo = await coffer.login()
-  admin = await coffer.login('openrc-admin')
-}
-
-async function make(name: string): Promise<void> {
+async function createFor(name: string): Promise<void> {
   const version = name === 'upgrade' ? { datastore: { type: 'postgresql', version: '18.3' } } : {}
-  const body = { instance: { name, flavorRef: 1, volume: { size: 1 }, ...USERS, ...version } }
-  const asked = await demo.call('POST', '/instances', body)
-  expect(asked.status).toBe(200)
-  // Many at once.
-  const made = await active(demo, asked.body.instance.id, 180_000)
-  fleet.set(name, made)
-  await ask(made, 'CREATE TABLE items AS SELECT 7 AS id')
+  const { id } = await requestInstance(demo, { name, ...CART, ...version })
+  // Many are created at once.
+  const created = await waitUntilActive(demo, id, 180_000)
+  fleet.set(name, created)
+  await queryAs(created, 'CREATE TABLE items AS SELECT 7 AS id')
 }
 
 beforeAll(async () => {
-  coffer = await startCoffer()
-  await login()
   await admin.call('PUT', `/mgmt/quotas/${demo.project}`, { quotas: { instances: 20 } })
-  await Promise.all(ACTIONS.map(({ name }) => make(name)))
+  await Promise.all(ACTIONS.map(({ name }) => createFor(name)))
 }, 240_000)
-afterAll(async () => {
-  expect(await coffer.stop()).toBe(0)
-  expect(processesOf(coffer.dataDir)).toEqual([])
-  await wipe(coffer.dataDir)
-}, 60_000)
-
-async function ask(instance: Instance, text: string, more: pg.ClientConfig = {}): Promise<Record<string, unknown>[]> {
-  const client = await connected(instance, more)
+async function queryAs(
+  instance: Instance,
+  text: string,
+  login: pg.ClientConfig = {},
+): Promise<Record<string, unknown>[]> {
+  const client = await connect(instance, login)
   try {
     return (await client.query(text)).rows
   } finally {
@@ -69,19 +46,21 @@ async function ask(instance: Instance, text: string, more: pg.ClientConfig = {})
   }
 }
 
-const serves = (instance: Instance) => until('database', () => ask(instance, 'SELECT').catch(() => undefined), SOON_MS)
-const refused = (instance: Instance, why: RegExp, more: pg.ClientConfig = {}) =>
+const waitUntilServing = (instance: Instance) =>
+  until('database', () => queryAs(instance, 'SELECT').catch(() => undefined), RECOVERY_MS)
+const waitForRefusal = (instance: Instance, why: RegExp, login: pg.ClientConfig = {}) =>
   until(
     `refusal: ${why}`,
     () =>
-      ask(instance, 'SELECT', more).then(
+      queryAs(instance, 'SELECT', login).then(
         () => false,
         error => why.test(String(error)),
       ),
-    SOON_MS,
+    RECOVERY_MS,
   )
-const kept = async (instance: Instance) => expect(await ask(instance, 'SELECT id FROM items')).toEqual([{ id: 7 }])
-const settingOf = async (instance: Instance, name: string) => (await ask(instance, `SHOW ${name}`))[0]?.[name]
+const expectData = async (instance: Instance) =>
+  expect(await queryAs(instance, 'SELECT id FROM items')).toEqual([{ id: 7 }])
+const settingOf = async (instance: Instance, name: string) => (await queryAs(instance, `SHOW ${name}`))[0]?.[name]
 
 const act = (body: unknown) => (instance: Instance) => demo.call('POST', `/instances/${instance.id}/action`, body)
 const actAsAdmin = (body: unknown) => (instance: Instance) =>
@@ -91,33 +70,33 @@ const put = (change: unknown) => (instance: Instance) =>
 const ssl = (change: unknown) => (instance: Instance) =>
   demo.call('POST', `/instances/${instance.id}/ssl`, { ssl: change })
 
-/** Another password each time: one that works tells which wish was granted. */
+/** Another password in each round, so that a login shows which request was carried out. */
 let rounds = 0
 const asRoot = () => ({ user: 'postgres', password: `root-pw-${rounds}`, database: 'postgres' })
 
 interface Action {
   name: string
   ask(instance: Instance): Promise<Answer>
-  /** The step at which the host has it, who is held up; else the database is, in the middle of what is done to it. */
+  /** The step that waits for the paused host. Without it the database is frozen in the middle of the action. */
   step?: string
-  /** It is answered when it is done; others are operations. */
-  answered?: number
-  /** Its agent asks the server itself, which may have died over it: then it has failed with the reason. */
-  orAsBefore?: boolean
-  /** Resolves once what was asked for is so; `now` is how the API shows the instance. */
-  done?(now: Instance): Promise<unknown>
-  /** Back to where it can be asked for again. */
-  again?(instance: Instance): Promise<unknown>
+  /** The status of a request that is answered when the work is done; other actions are operations. */
+  syncStatus?: number
+  /** The agent does not repeat it when the server dies: then it fails with the reason and changes nothing. */
+  mayFail?: boolean
+  /** Resolves once the effect shows; `now` is the instance as the API shows it. */
+  expectEffect?(now: Instance): Promise<unknown>
+  /** Undoes the action, so that the next round can repeat it. */
+  revert?(instance: Instance): Promise<unknown>
 }
 
-const ended = ({ id }: Instance) =>
+const waitUntilEnded = ({ id }: Instance) =>
   until(
     'end of the operation',
     async () => {
       const [latest] = (await demo.call('GET', `/instances/${id}/operations`)).body.operations
       return latest.status !== 'RUNNING' && latest.status !== 'UNDOING' && latest
     },
-    SOON_MS,
+    RECOVERY_MS,
   )
 
 const ACTIONS: Action[] = [
@@ -125,22 +104,22 @@ const ACTIONS: Action[] = [
   {
     name: 'stop',
     ask: actAsAdmin({ stop: {} }),
-    async done({ id }) {
-      await until('stop', async () => databasePids(coffer, `volume-${id}-1`).length === 0, SOON_MS)
+    async expectEffect({ id }) {
+      await until('stop', async () => databasePids(coffer, `volume-${id}-1`).length === 0, RECOVERY_MS)
     },
-    again: act({ restart: {} }),
+    revert: act({ restart: {} }),
   },
   { name: 'reboot', ask: actAsAdmin({ reboot: {} }) },
   {
     name: 'resize the volume',
     ask: instance => act({ resize: { volume: { size: 1 + rounds } } })(instance),
-    step: 'volume',
-    done: async ({ volume }) => expect(volume.size).toBe(1 + rounds),
+    step: 'grow_volume',
+    expectEffect: async ({ volume }) => expect(volume.size).toBe(1 + rounds),
   },
   {
     name: 'resize to a flavor',
     ask: instance => act({ resize: { flavorRef: 1 + (rounds % 2) } })(instance),
-    async done(now) {
+    async expectEffect(now) {
       expect(now.flavor.id).toBe(String(1 + (rounds % 2)))
       // A quarter of its memory.
       expect(await settingOf(now, 'shared_buffers')).toBe(rounds % 2 === 1 ? '256MB' : '128MB')
@@ -149,75 +128,78 @@ const ACTIONS: Action[] = [
   {
     name: 'upgrade',
     ask: put({ datastore_version: '18' }),
-    async done(now) {
+    async expectEffect(now) {
       expect(now.datastore.version).toBe('18')
       expect(await settingOf(now, 'server_version')).toBe('18.4')
     },
-    again: instance => Promise.all([deleteInstance(demo, instance.id), make('upgrade')]),
+    revert: instance => Promise.all([deleteInstance(demo, instance.id), createFor('upgrade')]),
   },
   {
     name: 'access',
-    orAsBefore: true,
+    mayFail: true,
     ask: put({ access: { allowed_cidrs: ['192.0.2.0/24'] } }),
-    done: now => refused(now, /pg_hba/),
-    again: put({ access: { allowed_cidrs: ['127.0.0.0/8'] } }),
+    expectEffect: now => waitForRefusal(now, /pg_hba/),
+    revert: put({ access: { allowed_cidrs: ['127.0.0.0/8'] } }),
   },
-  { name: 'rebuild', ask: actAsAdmin({ rebuild: {} }), step: 'old server' },
+  { name: 'rebuild', ask: actAsAdmin({ rebuild: {} }), step: 'delete_old_server' },
   {
     name: 'enable root',
     ask: ({ id }) => demo.call('POST', `/instances/${id}/root`, { password: asRoot().password }),
-    answered: 200,
-    done: now => until('root', () => ask(now, 'SELECT', asRoot()).catch(() => undefined), SOON_MS),
+    syncStatus: 200,
+    expectEffect: now => until('root', () => queryAs(now, 'SELECT', asRoot()).catch(() => undefined), RECOVERY_MS),
   },
   {
     name: 'disable root',
     ask: ({ id }) => demo.call('DELETE', `/instances/${id}/root`),
-    answered: 204,
-    done: now => refused(now, /not permitted to log in|password/, asRoot()),
+    syncStatus: 204,
+    expectEffect: now => waitForRefusal(now, /not permitted to log in|password/, asRoot()),
   },
   {
     name: 'TLS',
     ask: ssl({ enable: true, mode: 'enforced' }),
-    answered: 200,
-    done: now => refused(now, /rejects connection/),
-    again: ssl({ enable: true, mode: 'basic' }),
+    syncStatus: 200,
+    expectEffect: now => waitForRefusal(now, /rejects connection/),
+    revert: ssl({ enable: true, mode: 'basic' }),
   },
 ]
 
-const shown = async (id: string): Promise<Instance> => (await demo.call('GET', `/instances/${id}`)).body.instance
+const showInstance = async (id: string): Promise<Instance> => (await demo.call('GET', `/instances/${id}`)).body.instance
 const instanceOf = ({ name }: Pick<Action, 'name'>): Instance => fleet.get(name)
 
-/** Brings every action to its middle (what was held goes on if that fails); answers what lets all go on, and what was answered to each (nothing: the API died). */
-async function begun() {
+/**
+ * Brings every action to its middle. Returns how to let all of them go on, and the response to each (none if the API
+ * died). Nothing stays frozen if this fails.
+ */
+async function startAll() {
   const host = hostPid(coffer)
-  const held = ACTIONS.filter(({ step }) => step === undefined).map(action => ({
+  const frozen = ACTIONS.filter(({ step }) => step === undefined).map(action => ({
     action,
-    database: holdDatabase(coffer, instanceOf(action)),
+    database: freezeDatabase(coffer, instanceOf(action)),
   }))
   const answers = new Map<string, Promise<Answer | undefined>>()
-  const asked = (action: Action) => {
+  const send = (action: Action) => {
     const answer = action.ask(instanceOf(action)).catch(() => undefined)
     answers.set(action.name, answer)
     return answer
   }
   const release = () => {
-    signal(host, 'SIGCONT')
-    for (const { database } of held) database.release()
+    sendSignal(host, 'SIGCONT')
+    for (const { database } of frozen) database.release()
   }
-  const accepted = async (action: Action) =>
-    expect([action.name, (await asked(action))?.status]).toEqual([action.name, 202])
+  const sendAccepted = async (action: Action) =>
+    expect([action.name, (await send(action))?.status]).toEqual([action.name, 202])
   try {
     await Promise.all(
-      held.map(async ({ action, database }) => {
-        if (action.answered === undefined) await accepted(action)
-        else void asked(action)
-        await database.wanted()
+      frozen.map(async ({ action, database }) => {
+        if (action.syncStatus === undefined) await sendAccepted(action)
+        else void send(action)
+        await database.waitForRequest()
       }),
     )
-    signal(host, 'SIGSTOP')
+    sendSignal(host, 'SIGSTOP')
     for (const action of ACTIONS.filter(({ step }) => step !== undefined)) {
-      await accepted(action)
-      expect(await at(demo, instanceOf(action), String(action.step))).toBe(action.step)
+      await sendAccepted(action)
+      expect(await waitForStep(demo, instanceOf(action), String(action.step))).toBe(action.step)
     }
   } catch (error) {
     release()
@@ -226,75 +208,74 @@ async function begun() {
   return { release, answers }
 }
 
-/** Down with nothing to complain of: one that crashed is SHUTDOWN with the reason. */
-const stopped = ({ id }: Instance) =>
+/** SHUTDOWN without a fault: a database that crashed has one. */
+const waitUntilStopped = ({ id }: Instance) =>
   until(
     'stopped database',
     async () => {
-      const now = await shown(id)
+      const now = await showInstance(id)
       return now.operating_status === 'SHUTDOWN' && now.fault === undefined && now
     },
-    SOON_MS,
+    RECOVERY_MS,
   )
 
-/** What was asked for is done, or was refused with a reason and can be asked for again. */
+/** The action is done, or was refused with a reason and can be requested again. */
 async function expectEnd(action: Action, answer: Answer | undefined, databaseDied: boolean): Promise<void> {
-  const { name, answered } = action
+  const { name, syncStatus } = action
   const instance = instanceOf(action)
-  if (answered === undefined) {
-    const { status, error } = await ended(instance)
-    if (action.orAsBefore && databaseDied && status === 'FAILED') return expectAsBefore(action, error)
+  if (syncStatus === undefined) {
+    const { status, error } = await waitUntilEnded(instance)
+    if (action.mayFail && databaseDied && status === 'FAILED') return expectUnchanged(action, error)
     expect([name, status, error]).toEqual([name, 'DONE', null])
-  } else if (answer && answer.status !== answered) {
+  } else if (answer && answer.status !== syncStatus) {
     expect([name, answer.status, Object.values(answer.body)]).toEqual([
       name,
       expect.any(Number),
       [{ code: answer.status, message: expect.any(String) }],
     ])
-    await until('second time', async () => (await action.ask(instance)).status === answered, SOON_MS)
+    await until('second time', async () => (await action.ask(instance)).status === syncStatus, RECOVERY_MS)
   }
-  const now = name === 'stop' ? await stopped(instance) : await active(demo, instance.id, SOON_MS)
+  const now = name === 'stop' ? await waitUntilStopped(instance) : await waitUntilActive(demo, instance.id, RECOVERY_MS)
   expect([name, now.fault]).toEqual([name, undefined])
   fleet.set(name, now)
-  await action.done?.(now)
+  await action.expectEffect?.(now)
 }
 
-/** What failed says why, and has changed nothing. */
-async function expectAsBefore(action: Action, error: string): Promise<void> {
-  const now = await active(demo, instanceOf(action).id, SOON_MS)
+/** The action failed with a reason and changed nothing. */
+async function expectUnchanged(action: Action, error: string): Promise<void> {
+  const now = await waitUntilActive(demo, instanceOf(action).id, RECOVERY_MS)
   expect(now.fault.message).toBe(error)
   expect(error).toMatch(/ECONN|terminat/)
-  await serves(now)
+  await waitUntilServing(now)
 }
 
-/** As it was, with its data, and open to the next wish. */
-async function restored(action: Action): Promise<void> {
-  await action.again?.(instanceOf(action))
-  const instance = await active(demo, instanceOf(action).id, SOON_MS)
+/** Brings the instance back to where it was, with its data. */
+async function restore(action: Action): Promise<void> {
+  await action.revert?.(instanceOf(action))
+  const instance = await waitUntilActive(demo, instanceOf(action).id, RECOVERY_MS)
   fleet.set(action.name, instance)
-  await serves(instance)
-  await kept(instance)
+  await waitUntilServing(instance)
+  await expectData(instance)
 }
 
-async function prepared(): Promise<void> {
+async function enableRootAgain(): Promise<void> {
   const { id } = instanceOf({ name: 'disable root' })
   expect((await demo.call('POST', `/instances/${id}/root`, { password: asRoot().password })).status).toBe(200)
 }
 
 describe.each(VICTIMS)('kill -9 of %s', victim => {
-  it('in the middle of every action: all end well, and nothing is lost', async () => {
+  it('in the middle of every action loses nothing, and every action ends well', async () => {
     rounds += 1
     const dies = victim === 'database' || victim === 'everything'
-    await prepared()
-    const { release, answers } = await begun()
-    coffer = await killed(coffer, victim, release)
-    await login()
+    await enableRootAgain()
+    const { release, answers } = await startAll()
+    await resume(await killAndRestart(coffer, victim, release))
     await Promise.all(ACTIONS.map(async action => expectEnd(action, await answers.get(action.name), dies)))
-    await Promise.all(ACTIONS.map(restored))
+    await Promise.all(ACTIONS.map(restore))
   }, 240_000)
 })
 
-it('leaves nothing over', async () => {
+it('leaves nothing behind', async () => {
   await Promise.all([...fleet.values()].map(({ id }) => deleteInstance(demo, id)))
-  await clean(coffer)
+  await waitUntilClean(coffer)
 }, 120_000)

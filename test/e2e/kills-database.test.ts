@@ -1,124 +1,103 @@
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import pg from 'pg'
-import {
-  type Answer,
-  active,
-  type Coffer,
-  createInstance,
-  deleteInstance,
-  processesOf,
-  type Session,
-  startCoffer,
-  until,
-  wipe,
-} from './coffer.ts'
-import { clean } from './leftovers.ts'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { query } from './api-helpers.ts'
+import { waitUntilClean } from './assert-clean.ts'
+import { ANN, CART, ownCloud } from './cloud.ts'
+import { createInstance, deleteInstance, until, waitUntilActive } from './coffer.ts'
+import { databasePids, type Instance, sendSignal } from './fault-injection.ts'
 
-const USERS = {
-  databases: [{ name: 'cart' }],
-  users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
-}
-
-let coffer: Coffer
-let demo: Session
-beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-}, 60_000)
-afterAll(async () => {
-  expect(await coffer.stop()).toBe(0)
-  await wipe(coffer.dataDir)
-}, 60_000)
-
-type Instance = Answer['body']
+const { coffer, demo, admin } = ownCloud(['--spares', '0'])
 
 const dataOf = ({ id }: Instance) => join(coffer.dataDir, 'volumes', `volume-${id}-1`, 'data')
-/** What a server cannot start without. */
-const vital = (instance: Instance) => join(dataOf(instance), 'global', 'pg_control')
+/** A file without which a server cannot start. */
+const controlFile = (instance: Instance) => join(dataOf(instance), 'global', 'pg_control')
 
-function killDatabase(instance: Instance): void {
-  const [server] = processesOf(coffer.dataDir).filter(({ args }) =>
-    args.includes(`/bin/postgres -D ${dataOf(instance)}`),
-  )
-  if (!server) throw new Error('no database runs')
-  process.kill(server.pid, 'SIGKILL')
+function killDatabase({ id }: Instance): void {
+  const [server] = databasePids(coffer, `volume-${id}-1`)
+  if (server === undefined) throw new Error('no database runs')
+  sendSignal(server, 'SIGKILL')
 }
 
-function shown(instance: Instance, word: string): Promise<Instance> {
-  return until(`${word} instance`, async () => {
+function waitForOperatingStatus(instance: Instance, status: string): Promise<Instance> {
+  return until(`${status} instance`, async () => {
     const { body } = await demo.call('GET', `/instances/${instance.id}`)
-    return body.instance.operating_status === word && body.instance
+    return body.instance.operating_status === status && body.instance
   })
 }
 
-async function ask({ addresses: [{ address, port = 5432 }] }: Instance, text: string): Promise<unknown[]> {
-  const client = new pg.Client({ host: address, port, user: 'ann', password: 'pw1', database: 'cart' })
-  await client.connect()
-  try {
-    return (await client.query(text)).rows
-  } finally {
-    await client.end()
-  }
+/** Kills the database, which cannot start again: its control file is put away. Returns how to put it back. */
+function breakDatabase(instance: Instance): () => void {
+  const file = controlFile(instance)
+  renameSync(file, `${file}.away`)
+  killDatabase(instance)
+  return () => renameSync(`${file}.away`, file)
 }
 
+async function usedSpace({ id }: Instance): Promise<{ used?: number; used_percent?: number }> {
+  return (await demo.call('GET', `/instances/${id}`)).body.instance.volume
+}
+
+let restarting: Instance
+let failing: Instance
+let growing: Instance
+let usedBefore: number
+let filled: Promise<unknown>
+
+// The slow parts start here: an agent gives up a database, and another one reports its volume every ten seconds.
+beforeAll(async () => {
+  const created = await Promise.all([1, 2, 3].map(() => createInstance(demo, CART)))
+  ;[restarting, failing, growing] = created
+  breakDatabase(failing)
+  usedBefore = await until('used space', async () => (await usedSpace(growing)).used)
+  // 100 MiB that do not compress, in a table without WAL.
+  const rows = 'generate_series(1, 400) n, generate_series(1, 8192) m'
+  const text = `SELECT string_agg(md5(n::text || m::text), '') AS text FROM ${rows} GROUP BY n`
+  filled = query(growing, ANN, `CREATE UNLOGGED TABLE big AS ${text}`)
+})
+
 describe('a database that dies', () => {
-  it('is SHUTDOWN with the reason until its agent could start it again, then HEALTHY without one', async () => {
-    const made = await createInstance(demo, USERS)
-    await ask(made, 'CREATE TABLE items AS SELECT 7 AS id')
-    // Away for a moment, so that the state in between lasts until it was seen.
-    renameSync(vital(made), `${vital(made)}.away`)
-    killDatabase(made)
-    const down = await shown(made, 'SHUTDOWN')
+  it('is SHUTDOWN with the reason until its agent has restarted it, then HEALTHY without a fault', async () => {
+    const { id } = restarting
+    await query(restarting, ANN, 'CREATE TABLE items AS SELECT 7 AS id')
+    const repair = breakDatabase(restarting)
+    const down = await waitForOperatingStatus(restarting, 'SHUTDOWN')
     expect(down.status).toBe('ACTIVE')
     expect(down.fault.message).toMatch(/^The database server (ended unexpectedly|does not start)/)
-    expect((await demo.call('GET', `/instances/${made.id}/databases`)).status).toBe(422)
-    renameSync(`${vital(made)}.away`, vital(made))
-    const back = await active(demo, made.id)
+    expect((await demo.call('GET', `/instances/${id}/databases`)).status).toBe(422)
+    repair()
+    const back = await waitUntilActive(demo, id)
     expect(back.fault).toBeUndefined()
-    expect(await ask(back, 'SELECT id FROM items')).toEqual([{ id: 7 }])
-    await deleteInstance(demo, made.id)
-  }, 60_000)
+    expect(await query(back, ANN, 'SELECT id FROM items')).toEqual([{ id: 7 }])
+    await deleteInstance(demo, id)
+  })
 
-  it('is FAILED with the reason once it was given up, and can be deleted', async () => {
-    const made = await createInstance(demo, USERS)
-    renameSync(vital(made), `${vital(made)}.away`)
-    killDatabase(made)
-    const failed = await shown(made, 'FAILED')
+  it('is FAILED with the reason once its agent gives up, and can be deleted', async () => {
+    const { id } = failing
+    const failed = await waitForOperatingStatus(failing, 'FAILED')
     expect(failed.status).toBe('ACTIVE')
-    // What it died of, as the server itself says.
+    // The reason in the server's own words.
     expect(failed.fault.message).toMatch(
       /^The database server was given up: the server did not start: .*could not find the database system/,
     )
     expect(failed.fault.details).toBeNull()
-    const seen = await (await coffer.login('openrc-admin')).call('GET', `/instances/${made.id}`)
-    expect(seen.body.instance.fault.details).toMatch(/pg_control/)
-    expect((await demo.call('POST', `/instances/${made.id}/databases`, { databases: [{ name: 'x' }] })).status).toBe(
-      422,
-    )
-    await deleteInstance(demo, made.id)
-    await clean(coffer)
-  }, 90_000)
+    const { instance } = (await admin.call('GET', `/instances/${id}`)).body
+    expect(instance.fault.details).toMatch(/pg_control/)
+    const databases = [{ name: 'x' }]
+    expect((await demo.call('POST', `/instances/${id}/databases`, { databases })).status).toBe(422)
+    await deleteInstance(demo, id)
+  })
 })
 
-describe('the use of a volume', () => {
+describe('the used space of a volume', () => {
   it('is reported as it grows', async () => {
-    const made = await createInstance(demo, USERS)
-    const before = await until('use', async () => {
-      const { body } = await demo.call('GET', `/instances/${made.id}`)
-      return body.instance.volume.used as number | undefined
-    })
-    // 100 MiB that do not compress, without the time that WAL would take.
-    await ask(
-      made,
-      "CREATE UNLOGGED TABLE big AS SELECT string_agg(md5(n::text || m::text), '') AS text FROM generate_series(1, 400) n, generate_series(1, 8192) m GROUP BY n",
-    )
-    const grown = await until('larger use', async () => {
-      const { volume } = (await demo.call('GET', `/instances/${made.id}`)).body.instance
-      return volume.used > before + 0.05 && volume
+    await filled
+    const grown = await until('more used space', async () => {
+      const { used = 0, used_percent } = await usedSpace(growing)
+      return used > usedBefore + 0.05 && { used, used_percent }
     })
     expect(grown.used_percent).toBeCloseTo(100 * grown.used, 0)
-    await deleteInstance(demo, made.id)
-  }, 90_000)
+    await deleteInstance(demo, growing.id)
+    await waitUntilClean(coffer)
+  })
 })

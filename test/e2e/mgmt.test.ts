@@ -1,32 +1,21 @@
 import { availableParallelism } from 'node:os'
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { beforeAll, describe, expect, it } from '@jest/globals'
 import { refusal } from './api-helpers.ts'
-import { type Answer, type Coffer, createInstance, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
+import { ownCloud } from './cloud.ts'
+import { type Answer, createInstance, deleteInstance } from './coffer.ts'
 
-jest.setTimeout(120_000)
-
-let coffer: Coffer
-let demo: Session
-let alt: Session
-let admin: Session
+const { coffer, demo, alt, admin } = ownCloud(['--spares', '0'])
 let shop: Answer['body']
 let other: Answer['body']
 let gone: string
 beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-  alt = await coffer.login('openrc-alt')
-  admin = await coffer.login('openrc-admin')
-  ;[shop, other] = await Promise.all([createInstance(demo), createInstance(alt, { name: 'other' })])
-  const lost = await createInstance(demo, { name: 'gone' })
-  await demo.call('POST', `/instances/${lost.id}/root`)
-  gone = lost.id
+  const created = [createInstance(demo), createInstance(alt, { name: 'other' }), createInstance(demo, { name: 'gone' })]
+  const [first, second, deleted] = await Promise.all(created)
+  shop = first
+  other = second
+  gone = deleted.id
+  await demo.call('POST', `/instances/${gone}/root`)
   await deleteInstance(demo, gone)
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
-  expect(coffer.output().match(/^.*(request failed|gateway failed).*$/gm)).toBeNull()
 })
 
 const get = (path: string) => admin.call('GET', `/mgmt/instances${path}`)
@@ -34,7 +23,7 @@ const ids = (answer: Answer): string[] => answer.body.instances.map(({ id }: { i
 const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/)
 
 describe('the list', () => {
-  it('has the instances of all projects, as a member cannot see them', async () => {
+  it('has the instances of all projects, with fields for admins', async () => {
     const answer = await get('?include_clustered=False&deleted=False')
     expect(answer.status).toBe(200)
     expect(ids(answer)).toEqual([shop.id, other.id].toSorted())
@@ -50,11 +39,11 @@ describe('the list', () => {
       deleted_at: null,
       task_description: 'No tasks for the instance.',
     })
-    // Links carry the admin's own project: that is how the admin reaches it.
+    // Links lead through the admin's project, the only one that the admin's token opens.
     expect(row.links[0].href).toBe(`${coffer.base}/v1.0/${admin.project}/instances/${shop.id}`)
   })
 
-  it('has deleted ones where they are wanted, read leniently', async () => {
+  it('has deleted instances on request, with lenient booleans', async () => {
     for (const yes of ['true', 'True', '1']) expect(ids(await get(`?deleted=${yes}`))).toEqual([gone])
     for (const no of ['false', 'False', '0']) {
       expect(ids(await get(`?deleted=${no}`))).toEqual([shop.id, other.id].toSorted())
@@ -66,31 +55,31 @@ describe('the list', () => {
     expect(row).toMatchObject({ name: 'gone', deleted: true, deleted_at: TIME, server: null, status: 'SHUTDOWN' })
   })
 
-  it('can be of one project', async () => {
+  it('can be filtered by project', async () => {
     expect(ids(await get(`?project_id=${alt.project}`))).toEqual([other.id])
     expect(ids(await get(`?project_id=${demo.project}`))).toEqual([shop.id, gone].toSorted())
     expect(ids(await get(`?project_id=${demo.project}&deleted=false`))).toEqual([shop.id])
     for (const none of ['nobody', '*', '%00', '%23']) expect(ids(await get(`?project_id=${none}`))).toEqual([])
   })
 
-  it('is paged over all projects, by the last id', async () => {
-    const seen: string[] = []
+  it('is paged over all projects, with the last id as the marker', async () => {
+    const listed: string[] = []
     let count = 0
     for (let next: string | undefined = '/mgmt/instances?limit=1&deleted=False'; next !== undefined; count++) {
       const { body } = await admin.call('GET', next)
       expect(body.instances_links).toEqual(body.links)
-      seen.push(...body.instances.map(({ id }: { id: string }) => id))
+      listed.push(...body.instances.map(({ id }: { id: string }) => id))
       next = body.links?.[0].href
-      if (next) expect(new URL(next).searchParams.get('marker')).toBe(seen.at(-1))
+      if (next) expect(new URL(next).searchParams.get('marker')).toBe(listed.at(-1))
     }
-    expect(seen).toEqual([shop.id, other.id].toSorted())
+    expect(listed).toEqual([shop.id, other.id].toSorted())
     expect(count).toBe(2)
     expect(await refusal(get('?limit=0'))).toMatch(/^400 /)
   })
 })
 
 describe('one instance', () => {
-  it('is shown with its machine', async () => {
+  it('is shown with its server and volume', async () => {
     const { status, body } = await get(`/${shop.id}`)
     expect(status).toBe(200)
     const [address] = shop.addresses
@@ -112,7 +101,7 @@ describe('one instance', () => {
     })
   })
 
-  it('is shown after its end when asked for', async () => {
+  it('is shown after its deletion on request', async () => {
     expect(await refusal(get(`/${gone}`))).toMatch(/^404 /)
     expect(await refusal(get(`/${gone}?deleted=false`))).toMatch(/^404 /)
     const { status, body } = await get(`/${gone}?deleted=True`)
@@ -126,7 +115,7 @@ describe('one instance', () => {
     }
   })
 
-  it('is asked what its machine has and its server takes', async () => {
+  it('reports its hardware, the resource use of its database, and a ping', async () => {
     const { hwinfo } = (await get(`/${shop.id}/hwinfo`)).body
     expect(hwinfo).toEqual({ mem_total: expect.any(Number), num_cpus: availableParallelism() })
     const { diagnostics } = (await get(`/${other.id}/diagnostics`)).body
@@ -145,7 +134,7 @@ describe('one instance', () => {
   })
 })
 
-it('members are not admitted, and told so as Trove tells it', async () => {
+it('members are refused with Trove’s message', async () => {
   const denied = { unauthorized: { code: 401, message: 'User does not have admin privileges.' } }
   for (const path of [
     '',
@@ -158,13 +147,13 @@ it('members are not admitted, and told so as Trove tells it', async () => {
 })
 
 describe('the default configuration of an instance', () => {
-  it("is the engine's for the flavor, for its owner and for admins", async () => {
+  it('depends on the flavor, and is shown to the owner and to admins', async () => {
     for (const session of [demo, admin]) {
       const { status, body } = await session.call('GET', `/instances/${shop.id}/configuration`)
       expect(status).toBe(200)
       expect(Object.keys(body)).toEqual(['instance'])
       expect(Object.keys(body.instance)).toEqual(['configuration'])
-      // Of a flavor with 512 MB and one processor.
+      // The flavor has 512 MB and one processor.
       expect(body.instance.configuration).toMatchObject({ shared_buffers: '128MB', max_connections: 64 })
       expect(body.instance.configuration).not.toHaveProperty('listen_addresses')
     }

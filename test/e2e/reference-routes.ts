@@ -1,6 +1,6 @@
-import { type Entry, ofAnyone, ofProject } from './route-table.ts'
+import { type Entry, projectRoutes, publicRoutes } from './route-table.ts'
 
-/** Trove's routes of what Coffer has, by who may use them, as Trove's reference has them: written down, not derived. */
+/** Routes of Trove's reference that Coffer serves, by audience. Copied by hand, so that a lost route is noticed. */
 const SERVED: Record<Entry['audience'], string[]> = {
   anyone: ['GET /', 'GET /v1.0'],
   member: [
@@ -41,9 +41,9 @@ const SERVED: Record<Entry['audience'], string[]> = {
     'GET /flavors',
     'GET /flavors/{id}',
     'GET /limits',
-    // One's own; whoever is no admin is refused another's.
+    // A member may read the quotas of the member's project only.
     'GET /mgmt/quotas/{project}',
-    // Coffer's own: what is at work on an instance, seen and steered.
+    // Additions of Coffer: the operations of an instance.
     'GET /instances/{id}/operations',
     'GET /instances/{id}/operations/{operation}',
     'POST /instances/{id}/operations/{operation}/action',
@@ -66,7 +66,7 @@ const SERVED: Record<Entry['audience'], string[]> = {
   ],
 }
 
-/** Those of the same parts of the reference that are not there, each with the reason. */
+/** Routes of the same parts of the reference that Coffer does not serve, by reason. */
 const NOT_SERVED: Record<string, string[]> = {
   'there are no backups yet': ['GET /instances/{id}/backups'],
   'there are no logs yet': ['GET /instances/{id}/log', 'POST /instances/{id}/log'],
@@ -90,21 +90,21 @@ const NOT_SERVED: Record<string, string[]> = {
   'it has always answered 500 in Trove': ['POST /mgmt/instances/{id}/upgrade'],
 }
 
-/** A route without the names of its variables, and without a slash at its end. */
-const shape = (route: string) => route.replaceAll(/\{\w+\}/g, '{}').replace(/(?<=\w)\/$/, '')
+/** A route without the names of its variables and without a trailing slash. */
+const routeShape = (route: string) => route.replaceAll(/\{\w+\}/g, '{}').replace(/(?<=\w)\/$/, '')
 
 const ours = new Map(
-  [...ofAnyone, ...ofProject].map(({ method, path, audience }) => [shape(`${method} ${path}`), audience]),
+  [...publicRoutes, ...projectRoutes].map(({ method, path, audience }) => [routeShape(`${method} ${path}`), audience]),
 )
 
-/** What the reference has and the table of routes has not, or for others: empty. */
-export const missing = () =>
+/** Routes of the reference that are missing from the table, or there for another audience; should be empty. */
+export const missingRoutes = () =>
   Object.entries(SERVED).flatMap(([audience, routes]) =>
-    routes.filter(route => ours.get(shape(route)) !== audience).map(route => `${audience}: ${route}`),
+    routes.filter(route => ours.get(routeShape(route)) !== audience).map(route => `${audience}: ${route}`),
   )
 
-/** What is excused and yet there: empty. */
-export const excused = () =>
+/** Routes with a reason for their absence that are served all the same; should be empty. */
+export const servedAlthoughExcused = () =>
   Object.entries(NOT_SERVED).flatMap(([why, routes]) =>
-    routes.filter(route => ours.has(shape(route))).map(route => `${why}: ${route}`),
+    routes.filter(route => ours.has(routeShape(route))).map(route => `${why}: ${route}`),
   )

@@ -1,86 +1,104 @@
-import { afterEach, describe, expect, it } from '@jest/globals'
-import pg from 'pg'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from '@jest/globals'
+import { query } from './api-helpers.ts'
+import { ANN, CART, ownCloud } from './cloud.ts'
 import {
-  active,
-  type Coffer,
   createInstance,
+  deleteInstance,
   launch,
   processesOf,
+  requestInstance,
   startCoffer,
-  tempDir,
   until,
+  waitUntilActive,
   wipe,
 } from './coffer.ts'
+import { connect, type Instance } from './fault-injection.ts'
+import { tempDir } from './temp-dir.ts'
 
-const USERS = {
-  databases: [{ name: 'cart' }],
-  users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
-}
+const { coffer, demo, restart, resume } = ownCloud(['--spares', '0'])
 
-let coffer: Coffer | undefined
-afterEach(async () => {
-  if (coffer) await wipe(coffer.dataDir)
-}, 60_000)
+describe('a restart of the cloud', () => {
+  const authority = () => readFileSync(join(coffer.dataDir, 'ca.pem'), 'utf8')
 
-async function ask(
-  { addresses }: { addresses: { address: string; port?: number }[] },
-  text: string,
-): Promise<unknown[]> {
-  const [{ address, port = 5432 } = { address: '' }] = addresses
-  const client = new pg.Client({ host: address, port, user: 'ann', password: 'pw1', database: 'cart' })
-  await client.connect()
-  try {
-    return (await client.query(text)).rows
-  } finally {
-    await client.end()
-  }
-}
-
-describe('a clean end', () => {
-  it('stops everything on SIGTERM; the next start brings instances back with data and address', async () => {
-    coffer = await startCoffer()
-    const made = await createInstance(await coffer.login(), USERS)
-    await ask(made, 'CREATE TABLE items AS SELECT 7 AS id')
-    expect(await coffer.stop()).toBe(0)
-    expect(processesOf(coffer.dataDir)).toEqual([])
-    coffer = await startCoffer(coffer.dataDir)
-    const back = await active(await coffer.login(), made.id)
-    expect(back.addresses).toEqual(made.addresses)
-    expect(await ask(back, 'SELECT id FROM items')).toEqual([{ id: 7 }])
-    expect(await coffer.stop()).toBe(0)
-  }, 60_000)
-
-  it('goes on with a create at the next start', async () => {
-    coffer = await startCoffer()
-    const demo = await coffer.login()
-    const asked = await demo.call('POST', '/instances', {
-      instance: { name: 'shop', flavorRef: 1, volume: { size: 1 }, ...USERS },
-    })
-    expect(await coffer.stop()).toBe(0)
-    expect(processesOf(coffer.dataDir)).toEqual([])
-    coffer = await startCoffer(coffer.dataDir)
-    expect(await ask(await active(await coffer.login(), asked.body.instance.id), 'SELECT 1 AS one')).toEqual([
-      { one: 1 },
+  it('brings instances back with their data, address and TLS settings', async () => {
+    const created = await createInstance(demo, CART)
+    const path = `/instances/${created.id}`
+    await query(created, ANN, 'CREATE TABLE items AS SELECT 7 AS id')
+    const ssl = { enable: true, mode: 'enforced' }
+    expect((await demo.call('POST', `${path}/ssl`, { ssl })).status).toBe(200)
+    const ca = authority()
+    await restart()
+    const instance = await waitUntilActive(demo, created.id)
+    expect(instance.addresses).toEqual(created.addresses)
+    expect(authority()).toBe(ca)
+    expect((await demo.call('GET', `${path}/ssl`)).body.ssl).toMatchObject({ status: 'on', mode: 'enforced' })
+    await expect(connect(instance)).rejects.toThrow(/rejects connection/)
+    const client = await connect(instance, { ssl: { ca } })
+    expect((await client.query('SELECT id FROM items')).rows).toEqual([{ id: 7 }])
+    expect((await client.query('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()')).rows).toEqual([
+      { ssl: true },
     ])
-    expect(await coffer.stop()).toBe(0)
-  }, 60_000)
+    await client.end()
+    // The agent's own connection is not refused.
+    expect((await demo.call('GET', `${path}/users`)).body.users).toHaveLength(1)
+    await deleteInstance(demo, created.id)
+  })
 
-  it.each(['SIGINT', 'SIGTERM'] as const)(
-    'takes %s twice, and while it still starts',
-    async signal => {
-      const dataDir = `${tempDir()}/data`
-      const { child, exited, output } = launch(['--data-dir', dataDir, '--port', '0'])
-      // The daemon runs before anybody is told that all is ready.
-      await until(
-        'daemon',
-        async () => output().includes('ready') || processesOf(dataDir).some(({ args }) => args.includes('host.json')),
+  it('continues a create', async () => {
+    const { id } = await requestInstance(demo, CART)
+    await restart()
+    expect(await query(await waitUntilActive(demo, id), ANN, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+    await deleteInstance(demo, id)
+  })
+})
+
+describe('a control plane that is killed', () => {
+  const ids: string[] = []
+
+  it.each([0, 2, 5, 10, 20])('%i ms after a create with an Idempotency-Key was sent creates one instance', async ms => {
+    const create = (): Promise<{ status: number; text: string; body: { instance: Instance } }> =>
+      demo.call(
+        'POST',
+        '/instances',
+        { instance: { name: 'once', flavorRef: 1, volume: { size: 1 } } },
+        { 'idempotency-key': `kill ${ms}` },
       )
+    const interrupted = create().catch(() => undefined)
+    await new Promise(resolve => setTimeout(resolve, ms))
+    await coffer.kill()
+    const first = await interrupted
+    await resume(await startCoffer(coffer.dataDir))
+    const second = await create()
+    expect(second.status).toBe(200)
+    if (first) expect(second.text).toBe(first.text)
+    ids.push(second.body.instance.id)
+    const { instances } = (await demo.call('GET', '/instances')).body
+    expect(instances.map(({ id }: Instance) => id).toSorted()).toEqual(ids.toSorted())
+  })
+
+  it('continues all these creates after its restart', async () => {
+    await Promise.all(ids.map(id => waitUntilActive(demo, id)))
+    await Promise.all(ids.map(id => deleteInstance(demo, id)))
+  })
+})
+
+describe('a signal', () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s that comes twice, while the cloud is starting, stops it',
+    async signal => {
+      const dir = tempDir()
+      const dataDir = join(dir, 'data')
+      const { child, exited, output } = launch(['--data-dir', dataDir, '--port', '0'])
+      // The daemon runs before the ready line is printed.
+      const daemonRuns = () => processesOf(dataDir).some(({ args }) => args.includes('host.json'))
+      await until('daemon', async () => output().includes('ready') || daemonRuns())
       child.kill(signal)
       child.kill(signal)
       expect(await exited).toBe(0)
       expect(processesOf(dataDir)).toEqual([])
-      await wipe(dataDir)
+      await wipe(dir)
     },
-    60_000,
   )
 })

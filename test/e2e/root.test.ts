@@ -1,25 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { contentOf, filesOf } from '../files.ts'
-import { exact, query, refusal } from './api-helpers.ts'
-import { type Answer, type Coffer, createInstance, deleteInstance, type Session, startCoffer, wipe } from './coffer.ts'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { cloudFiles, readIfPresent } from '../files.ts'
+import { exactCaller, query, refusal } from './api-helpers.ts'
+import { sharedCloud } from './cloud.ts'
+import { type Answer, createInstance, requestInstance, waitUntilGone } from './coffer.ts'
+import { withHostPaused } from './fault-injection.ts'
 
-jest.setTimeout(120_000)
-
-let coffer: Coffer
-let demo: Session
-let admin: Session
+const { coffer, demo, admin } = sharedCloud()
 let shop: Answer['body']
 let path: string
 beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-  admin = await coffer.login('openrc-admin')
   shop = await createInstance(demo, { databases: [{ name: 'cart' }] })
   path = `/instances/${shop.id}/root`
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
 })
 
 const login = (password: string, text = 'SHOW is_superuser') =>
@@ -43,10 +34,10 @@ describe('root', () => {
     expect(await login(body.user.password)).toEqual([{ is_superuser: 'on' }])
     expect(await enabled()).toEqual({ rootEnabled: true })
     expect((await demo.call('GET', `${path}.json`)).body).toEqual({ rootEnabled: true })
-    await login(body.user.password, 'CREATE TABLE mine (id int)')
+    await login(body.user.password, 'CREATE TABLE roots (id int)')
   })
 
-  it('gets another password, random or given, as often as asked', async () => {
+  it('gets another password on each request, random or given', async () => {
     const random = await demo.call('POST', path, {})
     passwords.push(random.body.user.password)
     expect(new Set(passwords).size).toBe(2)
@@ -64,7 +55,7 @@ describe('root', () => {
     expect(await login('given-root-pw-1')).toEqual([{ is_superuser: 'on' }])
   })
 
-  it('is remembered: when at first, and by whom', async () => {
+  it('is recorded: when it was first enabled, and by whom', async () => {
     const first = await history()
     expect(first).toEqual({
       id: shop.id,
@@ -79,7 +70,7 @@ describe('root', () => {
     expect([instance.root_enabled, instance.root_enabled_by]).toEqual([first.enabled, first.user])
   })
 
-  it('is disabled: it cannot log in, what it owns stays, users go on', async () => {
+  it('is disabled: it cannot log in, its tables stay, and users can still be managed', async () => {
     const { status, text } = await demo.call('DELETE', path)
     expect([status, text]).toEqual([204, ''])
     expect(await enabled()).toEqual({ rootEnabled: false })
@@ -91,35 +82,34 @@ describe('root', () => {
     ).toBe(202)
     const { body } = await demo.call('POST', path)
     passwords.push(body.user.password)
-    expect(await login(body.user.password, 'SELECT count(*)::int AS n FROM mine')).toEqual([{ n: 0 }])
+    expect(await login(body.user.password, 'SELECT count(*)::int AS n FROM roots')).toEqual([{ n: 0 }])
   })
 
-  it('is found in no file and in no log', async () => {
+  it('leaves its passwords in no file and no log', async () => {
     expect(passwords).toHaveLength(5)
-    const files = filesOf(coffer.dataDir)
+    const files = cloudFiles(coffer.dataDir)
     expect(files.some(file => file.endsWith('coffer.db'))).toBe(true)
-    const holding = files.filter(file => passwords.some(password => contentOf(file).includes(password)))
-    expect(holding).toEqual([])
+    const leaks = files.filter(file => passwords.some(password => readIfPresent(file).includes(password)))
+    expect(leaks).toEqual([])
     for (const password of passwords) expect(coffer.output()).not.toContain(password)
   })
 })
 
 describe('an instance that does not serve', () => {
-  it('answers 422, and one that is gone 404', async () => {
-    const other = (
-      await demo.call('POST', '/instances', { instance: { name: 'o', flavorRef: 1, volume: { size: 1 } } })
-    ).body.instance
-    const call = exact(coffer, demo)
-    // Its delete is on its way: no longer served, whatever its database does.
-    await demo.call('DELETE', `/instances/${other.id}`)
-    const answers = await Promise.all(
-      ['GET', 'POST', 'DELETE'].map(method => call(method, `/instances/${other.id}/root`)),
-    )
-    for (const { status } of answers) expect([404, 422]).toContain(status)
-    expect(answers[0]?.status).toBe(422)
-    await deleteInstance(demo, other.id)
-    for (const method of ['GET', 'POST', 'DELETE']) {
-      expect(await refusal(demo.call(method, `/instances/${other.id}/root`))).toMatch(/^404 /)
+  it('answers 422 while it is deleted, and 404 once it is gone', async () => {
+    const call = exactCaller(coffer, demo)
+    const methods = ['GET', 'POST', 'DELETE']
+    const id = await withHostPaused(coffer, async () => {
+      const created = await requestInstance(demo)
+      expect((await call('DELETE', `/instances/${created.id}`)).status).toBe(202)
+      for (const method of methods) {
+        expect(await refusal(call(method, `/instances/${created.id}/root`))).toMatch(/^422 /)
+      }
+      return created.id
+    })
+    await waitUntilGone(demo, id)
+    for (const method of methods) {
+      expect(await refusal(demo.call(method, `/instances/${id}/root`))).toMatch(/^404 /)
     }
   })
 })

@@ -1,24 +1,24 @@
 import { routes } from '../../functions/api.ts'
 import { bodyOf } from './api-helpers.ts'
 
-/** The table of routes, as tests that are generated from it need it. */
+/** An entry of the table of routes, from which tests are generated. */
 export type Entry = (typeof routes)[number]
 
-/** What is served below a project; the others are served to anyone. */
-export const ofProject = routes.filter(({ audience }) => audience !== 'anyone')
-export const ofAnyone = routes.filter(({ audience }) => audience === 'anyone')
+/** Routes below a project; the others serve anyone, without a token. */
+export const projectRoutes = routes.filter(({ audience }) => audience !== 'anyone')
+export const publicRoutes = routes.filter(({ audience }) => audience === 'anyone')
 
 /** Routes with their names, for `describe.each`. */
-export const named = (list: Entry[]) => list.map(entry => [`${entry.method} ${entry.path}`, entry] as const)
+export const withNames = (list: Entry[]) => list.map(entry => [`${entry.method} ${entry.path}`, entry] as const)
 
-/** Routes that need a body and have none in `BODIES`: a test of them would be refused for its body. */
-export const bodiless = () =>
-  named(ofProject)
+/** Routes that need a body and have none in `BODIES`: their tests would be refused for the missing body. */
+export const routesWithoutBody = () =>
+  withNames(projectRoutes)
     .filter(([, entry]) => entry.body && !entry.optionalBody && bodyOf(entry) === undefined)
     .map(([name]) => name)
 
-/** What the variables of a path shall stand for. */
-export interface Things {
+/** Values for the variables of a path. */
+export interface PathValues {
   instance: string
   project: string
   operation?: string
@@ -27,9 +27,9 @@ export interface Things {
   datastore?: string
 }
 
-/** The route's path with those things in it, and with the database `cart` and the user `ann`. */
-export function filled({ method, path }: Entry, things: Things): string {
-  // What a path names that shall be made must not be there yet.
+/** The route's path with these values, the database `cart` and the user `ann`. */
+export function fillPath({ method, path }: Entry, things: PathValues): string {
+  // A POST creates what its path names, so it must not exist yet.
   const user = method === 'POST' ? 'theirs' : 'ann'
   const datastore = method === 'DELETE' ? things.datastore : undefined
   return path

@@ -1,33 +1,18 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { bodyOf, faultOf, raw, readable } from './api-helpers.ts'
-import { type Answer, type Coffer, createInstance, request, type Session, startCoffer, wipe } from './coffer.ts'
-import { bodiless, type Entry, filled, named, ofProject } from './route-table.ts'
+import { beforeAll, describe, expect, it } from '@jest/globals'
+import { bodyOf, faultOf, isReadableFault, rawRequest } from './api-helpers.ts'
+import { CART, sharedCloud } from './cloud.ts'
+import { type Answer, createInstance, request, type Session } from './coffer.ts'
+import { type Entry, fillPath, projectRoutes, routesWithoutBody, withNames } from './route-table.ts'
 
-jest.setTimeout(60_000)
-
-let coffer: Coffer
-let demo: Session
-let alt: Session
-let admin: Session
+const { coffer, demo, alt, admin } = sharedCloud()
 let shop: Answer['body']
 let before: string
 beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-  alt = await coffer.login('openrc-alt')
-  admin = await coffer.login('openrc-admin')
-  shop = await createInstance(demo, {
-    databases: [{ name: 'cart' }],
-    users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
-  })
+  shop = await createInstance(demo, CART)
   before = await everythingOf(demo)
 })
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
-})
 
-/** All that the API shows of the instance, in one text. Times and figures that move by themselves are left out. */
+/** Everything the API shows of the instance, as one text, without figures that change by themselves. */
 async function everythingOf(session: Session): Promise<string> {
   const paths = ['', '/databases', '/users', '/users/ann/databases', '/operations', '/ssl'].map(
     path => `/instances/${shop.id}${path}`,
@@ -37,13 +22,13 @@ async function everythingOf(session: Session): Promise<string> {
   return text.replace(/"(service_status_updated|used|used_percent)":[^,}]+,?/g, '')
 }
 
-const filledPath = (entry: Entry) => filled(entry, { instance: shop.id, project: demo.project })
+const filledPath = (entry: Entry) => fillPath(entry, { instance: shop.id, project: demo.project })
 
-it('has a body for each route that takes one, so that no case below is refused for its body', () => {
-  expect(bodiless()).toEqual([])
+it('has a body for each route that needs one, so that no request below is refused for its body', () => {
+  expect(routesWithoutBody()).toEqual([])
 })
 
-describe.each(named(ofProject))('%s', (_name, entry) => {
+describe.each(withNames(projectRoutes))('%s', (_name, entry) => {
   const ask = (path: string, headers: Record<string, string> = {}) => {
     const body = bodyOf(entry)
     const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
@@ -58,7 +43,7 @@ describe.each(named(ofProject))('%s', (_name, entry) => {
     }
   })
 
-  it('refuses a request without a good token', async () => {
+  it('refuses a request without a valid token', async () => {
     const forged = demo.token.replace(/.$/, last => (last === 'A' ? 'B' : 'A'))
     const [header, payload, signature] = demo.token.split('.')
     const unsigned = [Buffer.from('{"alg":"none"}').toString('base64url'), payload, ''].join('.')
@@ -97,19 +82,19 @@ describe.each(named(ofProject))('%s', (_name, entry) => {
   }
 })
 
-/** A token's payload that says it ended long ago. */
+/** The payload of a token, with an expiry long ago. */
 function expiredPayload(payload: string): string {
   const claims: Record<string, unknown> = JSON.parse(Buffer.from(payload, 'base64url').toString() || '{}')
   return Buffer.from(JSON.stringify({ ...claims, exp: 1_000_000_000 })).toString('base64url')
 }
 
-describe('after all that', () => {
-  it('nothing was touched, and nothing made', async () => {
+describe('a foreign instance', () => {
+  it('is unchanged by all these requests, which created nothing', async () => {
     expect(await everythingOf(demo)).toBe(before)
     expect((await alt.call('GET', '/instances')).body).toEqual({ instances: [] })
   })
 
-  it('lists show the own project only, whatever the query', async () => {
+  it('is in no list of another project, whatever the query', async () => {
     for (const query of [
       '',
       '?project_id=demo',
@@ -126,25 +111,25 @@ describe('after all that', () => {
     }
   })
 
-  it('a marker leads out of no list', async () => {
+  it('is not reached with a marker', async () => {
     for (const marker of ['z', '#', '../', `${demo.project}%01instance%23`, shop.id]) {
       expect((await alt.call('GET', `/instances?marker=${marker}`)).body).toEqual({ instances: [] })
     }
   })
 
-  it('a replica of a foreign instance cannot be made', async () => {
+  it('cannot be replicated', async () => {
     const answer = await alt.call('POST', '/instances', { instance: { name: 'copy', replica_of: shop.id } })
     expect(faultOf(answer).code).toBe(404)
   })
 
-  it('a path cannot be written so that the project check and the router read it differently', async () => {
+  it('is not reached by a path that the project check and the router could read differently', async () => {
     const headers = { 'x-auth-token': alt.token }
     const to = `/${demo.project}/instances/${shop.id}`
-    const own = `/v1.0/${alt.project}`
+    const prefix = `/v1.0/${alt.project}`
     for (const path of [
-      `${own}/..${to}`,
-      `${own}/%2e%2e${to}`,
-      `${own}%2f..${to}`,
+      `${prefix}/..${to}`,
+      `${prefix}/%2e%2e${to}`,
+      `${prefix}%2f..${to}`,
       `//v1.0${to}`,
       `/v1.0/${to}`,
       `/v1%2e0${to}`,
@@ -154,13 +139,13 @@ describe('after all that', () => {
       `/identity/../v1.0${to}`,
       `http://h/v1.0${to}`,
     ]) {
-      const answer = await raw('GET', coffer.base, path, headers)
+      const answer = await rawRequest('GET', coffer.base, path, headers)
       expect([401, 403, 404]).toContain(answer.status)
       expect(answer.text).not.toContain('shop')
     }
   })
 
-  it('an admin reaches it by its id through the own path, and the links carry that', async () => {
+  it('is reached by an admin by its id, with links to the admin’s project', async () => {
     const { status, body } = await admin.call('GET', `/instances/${shop.id}`)
     expect(status).toBe(200)
     expect(body.instance.tenant_id).toBe(demo.project)
@@ -173,7 +158,7 @@ describe('after all that', () => {
 })
 
 describe('tokens', () => {
-  it('that are revoked are refused at once', async () => {
+  it('are refused as soon as they are revoked', async () => {
     const session = await coffer.login('openrc-alt')
     expect((await session.call('GET', '/instances')).status).toBe(200)
     const headers = { 'x-subject-token': session.token }
@@ -184,7 +169,7 @@ describe('tokens', () => {
     expect((await alt.call('GET', '/instances')).status).toBe(200)
   })
 
-  it('without a project are refused', async () => {
+  it('are refused without a project', async () => {
     const identity = { methods: ['token'], token: { id: alt.token } }
     const answer = await request('POST', `${coffer.base}/identity/v3/auth/tokens`, {
       auth: { identity, scope: 'unscoped' },
@@ -196,12 +181,12 @@ describe('tokens', () => {
     }
   })
 
-  it('that are long are garbage, and too long ones are 431 with a body', async () => {
+  it('are refused with 401 if they are long, and with 431 and a body if they are too long', async () => {
     const path = `/v1.0/${alt.project}/instances`
-    expect((await raw('GET', coffer.base, path, { 'x-auth-token': 'x'.repeat(9_000) })).status).toBe(401)
-    const answer = await raw('GET', coffer.base, path, { 'x-auth-token': 'x'.repeat(20_000) })
+    expect((await rawRequest('GET', coffer.base, path, { 'x-auth-token': 'x'.repeat(9_000) })).status).toBe(401)
+    const answer = await rawRequest('GET', coffer.base, path, { 'x-auth-token': 'x'.repeat(20_000) })
     const body = JSON.parse(answer.text)
-    expect(readable({ status: 431, body })).toBe(true)
+    expect(isReadableFault({ status: 431, body })).toBe(true)
     expect([answer.status, body.title]).toEqual([431, 'Request Header Fields Too Large'])
   })
 })

@@ -1,22 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { type Coffer, createInstance, deleteInstance, type Session, startCoffer, until, wipe } from './coffer.ts'
-
-const TIMEOUT = 120_000
-let coffer: Coffer
-let demo: Session
-let alt: Session
-
-beforeAll(async () => {
-  coffer = await startCoffer(undefined, ['--rate', '5'])
-  demo = await coffer.login()
-  alt = await coffer.login('openrc-alt')
-}, TIMEOUT)
-afterAll(async () => {
-  await coffer.stop()
-  await wipe(coffer.dataDir)
-}, TIMEOUT)
+import { describe, expect, it } from '@jest/globals'
+import { ownCloud } from './cloud.ts'
+import { deleteInstance, requestInstance, type Session, until, waitUntilActive } from './coffer.ts'
+import { withHostPaused } from './fault-injection.ts'
 
 interface Limit {
   verb: string
@@ -33,7 +20,9 @@ async function limitsOf(session: Session): Promise<Limit[]> {
 }
 
 describe('with --rate 5', () => {
-  it('shows the limits of the project, and what is left of them', async () => {
+  const { coffer, demo, alt } = ownCloud(['--rate', '5', '--spares', '0'])
+
+  it('shows the limits of the project, and what remains of them', async () => {
     const limits = await limitsOf(alt)
     expect(limits.map(({ verb, uri }) => `${verb} ${uri}`)).toEqual([
       'POST *',
@@ -42,43 +31,39 @@ describe('with --rate 5', () => {
       'GET *',
       'POST */mgmt',
     ])
-    // The question itself was the first of its verb.
+    // This request is the first GET.
     expect(limits.map(({ remaining }) => remaining)).toEqual([5, 5, 5, 4, 5])
     expect(new Set(limits.map(({ value }) => value))).toEqual(new Set([5]))
     for (const { nextAvailable } of limits) expect(nextAvailable).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
   })
 
-  it(
-    'refuses the sixth GET as Trove does, and nobody else’s',
-    async () => {
-      const statuses: number[] = []
-      for (let count = 0; count < 5; count++) statuses.push((await demo.call('GET', '/flavors')).status)
-      expect(statuses).toEqual([200, 200, 200, 200, 200])
-      const over = await demo.call('GET', '/flavors')
-      expect(over.status).toBe(413)
-      const retryAfter = over.headers.get('retry-after') ?? ''
-      // One drop of a bucket of five a minute leaks in twelve seconds.
-      expect(retryAfter).toMatch(/^([1-9]|1[0-2])$/)
-      expect(over.body).toEqual({
-        overLimit: {
-          code: 413,
-          message: 'This request was rate-limited.',
-          details: 'Only 5 GET request(s) can be made to * every minute.',
-          retryAfter,
-        },
-      })
-      // Unknown routes count too: the limit comes before the route.
-      expect((await demo.call('GET', '/nothing')).status).toBe(413)
-      expect((await alt.call('GET', '/flavors')).status).toBe(200)
-      // Each verb has a limit of its own; PATCH has none.
-      expect((await demo.call('DELETE', '/nothing')).status).toBe(404)
-      const patches = await Promise.all(Array.from({ length: 8 }, () => demo.call('PATCH', '/nothing', {})))
-      expect(new Set(patches.map(({ status }) => status))).toEqual(new Set([404]))
-    },
-    TIMEOUT,
-  )
+  it('refuses the sixth GET as Trove does, and no other project’s requests', async () => {
+    const statuses: number[] = []
+    for (let count = 0; count < 5; count++) statuses.push((await demo.call('GET', '/flavors')).status)
+    expect(statuses).toEqual([200, 200, 200, 200, 200])
+    const over = await demo.call('GET', '/flavors')
+    expect(over.status).toBe(413)
+    const retryAfter = over.headers.get('retry-after') ?? ''
+    // A bucket of five a minute has room for one more every twelve seconds.
+    expect(retryAfter).toMatch(/^([1-9]|1[0-2])$/)
+    expect(over.body).toEqual({
+      overLimit: {
+        code: 413,
+        message: 'This request was rate-limited.',
+        details: 'Only 5 GET request(s) can be made to * every minute.',
+        retryAfter,
+      },
+    })
+    // Unknown routes count too: the limit comes before the route.
+    expect((await demo.call('GET', '/nothing')).status).toBe(413)
+    expect((await alt.call('GET', '/flavors')).status).toBe(200)
+    // Each verb has a limit of its own; PATCH has none.
+    expect((await demo.call('DELETE', '/nothing')).status).toBe(404)
+    const patches = await Promise.all(Array.from({ length: 8 }, () => demo.call('PATCH', '/nothing', {})))
+    expect(new Set(patches.map(({ status }) => status))).toEqual(new Set([404]))
+  })
 
-  it('counts no request of another’s project, nor without a token', async () => {
+  it('does not count requests to a foreign project or without a token', async () => {
     const before = (await limitsOf(alt)).find(({ verb }) => verb === 'PUT')?.remaining
     const url = `${coffer.base}/v1.0/${alt.project}/nothing`
     expect((await demo.call('PUT', url, {})).status).toBe(403)
@@ -86,13 +71,13 @@ describe('with --rate 5', () => {
     expect((await limitsOf(alt)).find(({ verb }) => verb === 'PUT')?.remaining).toBe(before)
   })
 
-  it('shows it in /metrics', async () => {
+  it('counts refused requests in /metrics', async () => {
     const text = await (await fetch(`${coffer.base}/metrics`)).text()
     expect(text).toMatch(/^coffer_requests_throttled_total\{status="413"\} [1-9]\d*$/m)
     expect(text).toMatch(/^coffer_requests_total\{method="GET",route="none",status="413"\} [1-9]\d*$/m)
   })
 
-  it('tells what runs where before the ready line, which is the last', () => {
+  it('prints what runs where before the ready line', () => {
     const plain = coffer.output().split('\n')
     const ready = plain.findIndex(line => line.startsWith('ready '))
     const before = plain.slice(0, ready).join('\n')
@@ -109,66 +94,49 @@ describe('with --rate 5', () => {
 })
 
 describe('with --rate 0', () => {
-  let free: Coffer
-  let session: Session
-  beforeAll(async () => {
-    free = await startCoffer()
-    session = await free.login()
-  }, TIMEOUT)
-  afterAll(async () => {
-    await free.stop()
-    await wipe(free.dataDir)
-  }, TIMEOUT)
+  const { coffer, demo } = ownCloud(['--spares', '0'])
 
-  it(
-    'nothing is limited, and no rate limit is shown',
-    async () => {
-      const all = await Promise.all(Array.from({ length: 1_000 }, () => session.call('GET', '/limits')))
-      expect(new Set(all.map(({ status }) => status))).toEqual(new Set([200]))
-      expect(all[0]?.body.limits.map(({ verb }: Limit) => verb)).toEqual(['ABSOLUTE'])
-    },
-    TIMEOUT,
-  )
+  it('limits nothing, and shows no rate limit', async () => {
+    const all = await Promise.all(Array.from({ length: 1_000 }, () => demo.call('GET', '/limits')))
+    expect(new Set(all.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(all[0]?.body.limits.map(({ verb }: Limit) => verb)).toEqual(['ABSOLUTE'])
+  })
 
-  it(
-    'a request’s id leads from the API through the taskmanager to the agent',
-    async () => {
-      const asked = await session.call('POST', '/instances', {
-        instance: { name: 'traced', flavorRef: 1, volume: { size: 1 } },
-      })
-      const id = asked.headers.get('x-openstack-request-id') ?? ''
-      expect(id).toMatch(/^req-/)
-      const { id: instance } = asked.body.instance
-      const ended = () => linesOf(free.output()).find(line => line['requestId'] === id && line['msg'] === 'saga ended')
-      await until('end of the operation', async () => ended())
-      const lines = linesOf(free.output()).filter(line => line['requestId'] === id)
-      expect(lines.map(line => line['msg'])).toEqual(['request', 'saga ended'])
-      expect(lines[0]).toMatchObject({ method: 'POST', route: '/instances', project: session.project, status: 200 })
-      expect(lines[0]).toMatchObject({ user: expect.stringMatching(/^.+$/), ms: expect.any(Number) })
-      expect(lines[0]?.['bytes']).toBe(Buffer.byteLength(asked.text))
-      expect(lines[1]).toMatchObject({ saga: 'create_instance', instance, outcome: 'done' })
-      const agent = readFileSync(join(free.dataDir, 'servers', `server-${instance}-1.log`), 'utf8')
-      const done = linesOf(agent).filter(line => line['requestId'] === id)
-      expect(done).toEqual([expect.objectContaining({ method: 'prepare', msg: 'command done' })])
-      const metrics = await (await fetch(`${free.base}/metrics`)).text()
-      expect(metrics).toContain('coffer_operations_ended_total{name="create_instance",status="DONE"} 1\n')
-      expect(metrics).toContain('coffer_guests 1\n')
-      await deleteInstance(session, instance)
-    },
-    TIMEOUT,
-  )
+  it('logs a request’s id in the API, the taskmanager and the agent', async () => {
+    const created = await demo.call('POST', '/instances', {
+      instance: { name: 'traced', flavorRef: 1, volume: { size: 1 } },
+    })
+    const id = created.headers.get('x-openstack-request-id') ?? ''
+    expect(id).toMatch(/^req-/)
+    const { id: instance } = created.body.instance
+    const ended = () => linesOf(coffer.output()).find(line => line['requestId'] === id && line['msg'] === 'saga ended')
+    await until('end of the operation', async () => ended())
+    const lines = linesOf(coffer.output()).filter(line => line['requestId'] === id)
+    expect(lines.map(line => line['msg'])).toEqual(['request', 'saga ended'])
+    expect(lines[0]).toMatchObject({ method: 'POST', route: '/instances', project: demo.project, status: 200 })
+    expect(lines[0]).toMatchObject({ user: expect.stringMatching(/^.+$/), ms: expect.any(Number) })
+    expect(lines[0]?.['bytes']).toBe(Buffer.byteLength(created.text))
+    expect(lines[1]).toMatchObject({ saga: 'create_instance', instance, outcome: 'done' })
+    const agent = readFileSync(join(coffer.dataDir, 'servers', `server-${instance}-1.log`), 'utf8')
+    const done = linesOf(agent).filter(line => line['requestId'] === id)
+    expect(done).toEqual([expect.objectContaining({ method: 'prepare', msg: 'command done' })])
+    const metrics = await (await fetch(`${coffer.base}/metrics`)).text()
+    expect(metrics).toContain('coffer_operations_ended_total{name="create_instance",status="DONE"} 1\n')
+    expect(metrics).toContain('coffer_guests 1\n')
+    await deleteInstance(demo, instance)
+  })
 
-  it(
-    'operations under way are seen in /metrics',
-    async () => {
-      const made = createInstance(session)
-      const running = /^coffer_operations\{name="create_instance",status="RUNNING"\} 1$/m
-      await until('operation', async () => running.test(await (await fetch(`${free.base}/metrics`)).text()))
-      await deleteInstance(session, (await made).id)
-      expect(await (await fetch(`${free.base}/metrics`)).text()).not.toMatch(/^coffer_operations\{/m)
-    },
-    TIMEOUT,
-  )
+  it('shows running operations in /metrics', async () => {
+    const metrics = async () => (await fetch(`${coffer.base}/metrics`)).text()
+    const id = await withHostPaused(coffer, async () => {
+      const created = await requestInstance(demo)
+      expect(await metrics()).toMatch(/^coffer_operations\{name="create_instance",status="RUNNING"\} 1$/m)
+      return created.id
+    })
+    await waitUntilActive(demo, id)
+    await deleteInstance(demo, id)
+    expect(await metrics()).not.toMatch(/^coffer_operations\{/m)
+  })
 })
 
 /** The lines of a log that are JSON. */

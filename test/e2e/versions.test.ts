@@ -1,43 +1,20 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { beforeAll, describe, expect, it } from '@jest/globals'
 import { faultOf, query, refusal } from './api-helpers.ts'
-import {
-  type Answer,
-  type Coffer,
-  createInstance,
-  deleteInstance,
-  type Session,
-  startCoffer,
-  until,
-  wipe,
-} from './coffer.ts'
-
-jest.setTimeout(120_000)
+import { ANN, CART, ownCloud } from './cloud.ts'
+import { type Answer, createInstance, deleteInstance, until } from './coffer.ts'
 
 const MANAGED = '/mgmt/datastore-versions'
-const ANN = { user: 'ann', password: 'pw1', database: 'cart' }
 
-let coffer: Coffer
-let demo: Session
-let admin: Session
-beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-  admin = await coffer.login('openrc-admin')
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
-})
+const { coffer, demo, admin, restart } = ownCloud(['--spares', '0'])
 
-const create = (version: string, more: Record<string, unknown> = {}) =>
+const create = (version: string, properties: Record<string, unknown> = {}) =>
   createInstance(demo, {
     name: `pg-${version}`,
     datastore: { type: 'postgresql', version },
-    databases: [{ name: 'cart' }],
-    users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }],
-    ...more,
+    ...CART,
+    ...properties,
   })
 const managed = async (name: string): Promise<Answer['body']> => {
   const { versions } = (await admin.call('GET', MANAGED)).body
@@ -46,56 +23,66 @@ const managed = async (name: string): Promise<Answer['body']> => {
 const change = async (name: string, body: unknown) =>
   admin.call('PATCH', `${MANAGED}/${(await managed(name)).id}`, body)
 
-/** The settings that an instance is shown with, and those that its server has. */
+/** The settings that the API shows for an instance, and those of its server. */
 async function configurations({ id, addresses }: Answer['body']): Promise<[unknown, unknown]> {
-  const shown: object = (await demo.call('GET', `/instances/${id}/configuration`)).body.instance.configuration
-  const names = Object.keys(shown).map(name => `('${name}')`)
+  const configuration: object = (await demo.call('GET', `/instances/${id}/configuration`)).body.instance.configuration
+  const names = Object.keys(configuration).map(name => `('${name}')`)
   const rows = await query(
     { addresses },
     ANN,
     `SELECT name, current_setting(name) AS value FROM (VALUES ${names}) AS shown (name)`,
   )
-  const had = rows.map(row => [Object(row).name, Object(row).value])
+  const actual = rows.map(row => [Object(row).name, Object(row).value])
   return [
-    Object.fromEntries(Object.entries(shown).map(([name, value]) => [name, String(value)])),
-    Object.fromEntries(had),
+    Object.fromEntries(Object.entries(configuration).map(([name, value]) => [name, String(value)])),
+    Object.fromEntries(actual),
   ]
 }
 
 describe('instances of each version', () => {
-  const engine = (version: string) => join(coffer.dataDir, 'runtime', `postgresql-${version}`)
-
-  it.each([
+  const VERSIONS = [
     ['15', '15.18'],
     ['16', '16.14'],
     ['17', '17.10'],
     ['18.3', '18.3'],
-  ])('%s is a real PostgreSQL %s that its users can use', async (version, number) => {
-    // An engine but the default's is put where instances can reach it when the first of them needs it.
-    expect(existsSync(engine(version))).toBe(false)
-    const instance = await create(version)
+  ] as const
+  const hasEngine = (version: string) => existsSync(join(coffer.dataDir, 'runtime', `postgresql-${version}`))
+  const instances = new Map<string, Answer['body']>()
+  let enginesBefore: boolean[]
+
+  beforeAll(async () => {
+    enginesBefore = VERSIONS.map(([version]) => hasEngine(version))
+    await Promise.all(VERSIONS.map(async ([version]) => instances.set(version, await create(version))))
+  })
+
+  it('get their engine when the first of them is created', () => {
+    expect(enginesBefore).toEqual(VERSIONS.map(() => false))
+    expect(VERSIONS.map(([version]) => hasEngine(version))).toEqual(VERSIONS.map(() => process.getuid?.() === 0))
+  })
+
+  it.each(VERSIONS)('%s run PostgreSQL %s, and its users can use it', async (version, number) => {
+    const instance = instances.get(version)
     expect(instance.datastore).toEqual({ type: 'postgresql', version, version_number: number })
     expect(await query(instance, ANN, 'SHOW server_version')).toEqual([{ server_version: number }])
-    const [shownSettings, settings] = await configurations(instance)
-    expect(shownSettings).toEqual(settings)
+    const [documented, actual] = await configurations(instance)
+    expect(documented).toEqual(actual)
     await query(instance, ANN, 'CREATE TABLE items (id int)')
     const path = `/instances/${instance.id}`
-    expect(
-      (await demo.call('POST', `${path}/databases`, { databases: [{ name: 'more', collate: 'de' }] })).status,
-    ).toBe(202)
-    await until('database more', async () => (await demo.call('GET', `${path}/databases`)).text.includes('"more"'))
-    const users = { users: [{ name: 'bob', password: 'pw2', databases: [{ name: 'more' }] }] }
+    const databases = { databases: [{ name: 'orders', collate: 'de' }] }
+    expect((await demo.call('POST', `${path}/databases`, databases)).status).toBe(202)
+    await until('database', async () => (await demo.call('GET', `${path}/databases`)).text.includes('"orders"'))
+    const bob = { name: 'bob', host: '%', databases: [{ name: 'orders' }] }
+    const users = { users: [{ name: 'bob', password: 'pw2', databases: bob.databases }] }
     expect((await demo.call('POST', `${path}/users`, users)).status).toBe(202)
-    // The user is there a moment before its grant.
-    const shown = { name: 'bob', host: '%', databases: [{ name: 'more' }] }
+    // The user exists a moment before its grant.
     await until('user bob with its grant', async () =>
-      (await demo.call('GET', `${path}/users`)).text.includes(JSON.stringify(shown)),
+      (await demo.call('GET', `${path}/users`)).text.includes(JSON.stringify(bob)),
     )
     const fast = { databases: [{ name: 'fast', collate: 'PG_UNICODE_FAST' }] }
-    const made = await demo.call('POST', `${path}/databases`, fast)
-    expect(made.status).toBe(number.startsWith('18') ? 202 : 400)
+    const answer = await demo.call('POST', `${path}/databases`, fast)
+    expect(answer.status).toBe(number.startsWith('18') ? 202 : 400)
     await deleteInstance(demo, instance.id)
-    expect(existsSync(engine(version))).toBe(process.getuid?.() === 0)
+    expect(hasEngine(version)).toBe(process.getuid?.() === 0)
   })
 })
 
@@ -134,10 +121,10 @@ describe('managing versions', () => {
     expect(body.versions.filter((version: { default: boolean }) => version.default)).toMatchObject([{ name: '18' }])
   })
 
-  it('refuses an inactive version to creates, and hides it, until it is active again', async () => {
+  it('hides an inactive version and refuses it in creates, until it is active again', async () => {
     expect(await change('17', { active: false })).toMatchObject({ status: 202, text: '' })
-    const wanted = { name: 'x', flavorRef: 1, volume: { size: 1 }, datastore: { type: 'postgresql', version: '17' } }
-    const refused = await demo.call('POST', '/instances', { instance: wanted })
+    const instance = { name: 'x', flavorRef: 1, volume: { size: 1 }, datastore: { type: 'postgresql', version: '17' } }
+    const refused = await demo.call('POST', '/instances', { instance })
     expect(faultOf(refused)).toMatchObject({ code: 400, message: "Datastore version '17' is not active." })
     expect((await demo.call('GET', '/datastores/postgresql/versions/17')).status).toBe(400)
     expect((await demo.call('GET', '/datastores')).text).not.toContain('17.10')
@@ -146,7 +133,7 @@ describe('managing versions', () => {
     expect((await demo.call('GET', '/datastores/postgresql/versions/17')).status).toBe(200)
   })
 
-  it('makes a version of its own datastore, which is the default for a while', async () => {
+  it('creates a version in a datastore of its own, makes it the default, and deletes it', async () => {
     const version = {
       name: 'stable',
       version: 'our-1',
@@ -155,16 +142,18 @@ describe('managing versions', () => {
       image: '17',
       active: true,
     }
-    const made = await admin.call('POST', MANAGED, { version: { ...version, default: true, default_datastore: true } })
-    expect([made.status, made.text]).toEqual([202, ''])
+    const answer = await admin.call('POST', MANAGED, {
+      version: { ...version, default: true, default_datastore: true },
+    })
+    expect([answer.status, answer.text]).toEqual([202, ''])
     expect(await refusal(admin.call('POST', MANAGED, { version }))).toMatch(/^400 .*already exists/)
     expect(await refusal(admin.call('POST', MANAGED, { version: { ...version, image: null } }))).toMatch(/^400 Image/)
 
     const instance = await create('stable', { datastore: undefined })
     expect(instance.datastore).toEqual({ type: 'shopdb', version: 'stable', version_number: 'our-1' })
     expect(await query(instance, ANN, 'SHOW server_version')).toEqual([{ server_version: '17.10' }])
-    const [shownSettings, settings] = await configurations(instance)
-    expect(shownSettings).toEqual(settings)
+    const [documented, actual] = await configurations(instance)
+    expect(documented).toEqual(actual)
     expect((await demo.call('GET', `/instances/${instance.id}/users`)).body.users).toHaveLength(1)
     const { id } = await managed('stable')
     expect(await refusal(admin.call('DELETE', `${MANAGED}/${id}`))).toBe('400 Datastore version is in use by instance.')
@@ -179,9 +168,7 @@ describe('managing versions', () => {
 
   it('survives a restart', async () => {
     expect((await change('16', { active: false, default: true })).status).toBe(202)
-    await coffer.stop()
-    coffer = await startCoffer(coffer.dataDir)
-    admin = await coffer.login('openrc-admin')
+    await restart()
     expect(await managed('16')).toMatchObject({ active: false, default: true })
     expect(await managed('18')).toMatchObject({ default: false })
   })

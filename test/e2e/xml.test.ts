@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
+import { beforeAll, describe, expect, it } from '@jest/globals'
 import { routes } from '../../functions/api.ts'
-import { type Seen, seen } from '../kit/xml/independent.ts'
-import { raw, segment } from './api-helpers.ts'
-import { active, type Coffer, request, type Session, startCoffer, until, wipe } from './coffer.ts'
-
-jest.setTimeout(60_000)
+import { parseWithSaxes, type SaxesElement } from '../kit/xml/saxes.ts'
+import { pathSegment, rawRequest } from './api-helpers.ts'
+import { sharedCloud } from './cloud.ts'
+import { request, until, waitUntilActive } from './coffer.ts'
+import { bodyDifferences, childrenNamed } from './xml-comparison.ts'
 
 const NS = 'http://docs.openstack.org/database/api/v1.0'
 const ASKS = { accept: 'application/xml' }
@@ -15,26 +15,14 @@ const SHOP = `<?xml version="1.0" encoding="UTF-8"?>
  <databases><database name="cart" character_set="utf8" collate="de_DE"/></databases>
  <users><user name="ann" password="pw1"><databases><database name="cart"/></databases></user></users></instance>`
 
-let coffer: Coffer
-let demo: Session
-let admin: Session
+const { coffer, demo, admin } = sharedCloud()
 let shop: string
 let second: string
 beforeAll(async () => {
-  coffer = await startCoffer()
-  demo = await coffer.login()
-  admin = await coffer.login('openrc-admin')
-  shop = await created(SHOP)
-  second = await created(
-    `<instance xmlns="${NS}" name="b &lt;&amp;&gt; é"><flavorRef>1</flavorRef><volume><size>1</size></volume></instance>`,
-  )
-  await active(demo, shop)
-  await active(demo, second)
-})
-afterAll(async () => {
-  await coffer?.stop()
-  await wipe(coffer.dataDir)
-  expect(coffer.output().match(/^.*(request failed|gateway failed).*$/gm)).toBeNull()
+  const name = 'b &lt;&amp;&gt; é'
+  const document = `<instance xmlns="${NS}" name="${name}"><flavorRef>1</flavorRef><volume><size>1</size></volume></instance>`
+  ;[shop, second] = await Promise.all([created(SHOP), created(document)])
+  await Promise.all([shop, second].map(id => waitUntilActive(demo, id)))
 })
 
 async function created(document: string): Promise<string> {
@@ -44,58 +32,17 @@ async function created(document: string): Promise<string> {
   return root.attributes['id'] ?? ''
 }
 
-/** The document of an answer that is one, in the API's namespace. */
-function xml({ headers, text }: { headers: Headers; text: string }): Seen {
+/** The root of the response's document, in the API's namespace. */
+function xml({ headers, text }: { headers: Headers; text: string }): SaxesElement {
   expect(headers.get('content-type')).toBe('application/xml')
   expect(text.startsWith('<?xml version="1.0" encoding="UTF-8"?>\n')).toBe(true)
-  const root = seen(text)
+  const root = parseWithSaxes(text)
   expect(root.uri).toBe(NS)
   return root
 }
 
 const get = async (path: string, session = demo) => xml(await session.call('GET', path, undefined, ASKS))
-const child = ({ children }: Seen, name: string) => children.filter(one => one.name === name)
-const namesOf = ({ children }: Seen) => children.map(({ attributes }) => attributes['name'])
-
-/** Where a document says other things than a JSON value: nowhere, if it describes the same. */
-function differences(value: unknown, element: Seen, path = element.name): string[] {
-  if (Array.isArray(value)) {
-    if (value.length !== element.children.length) return [`${path}: ${value.length} items`]
-    return value.flatMap((item, at) => differences(item, element.children[at] as Seen, `${path}[${at}]`))
-  }
-  if (typeof value !== 'object' || value === null) return differs(value, element.text, path)
-  const keys = [...Object.keys(element.attributes), ...element.children.map(({ name }) => name)]
-  const members = Object.entries(value)
-  if (
-    keys.toSorted().join() !==
-    members
-      .map(([key]) => key)
-      .toSorted()
-      .join()
-  )
-    return [`${path}: ${keys} for ${Object.keys(value)}`]
-  return members.flatMap(([key, item]) => {
-    const [found] = child(element, key)
-    return found ? differences(item, found, `${path}.${key}`) : differs(item, element.attributes[key], `${path}.${key}`)
-  })
-}
-
-function differs(value: unknown, text: string | undefined, path: string): string[] {
-  const said = value === null ? 'None' : value === true ? 'True' : value === false ? 'False' : String(value)
-  return said === text ? [] : [`${path}: ${text} for ${said}`]
-}
-
-/** The same of a whole answer: a page's links are a child of the list, and what has no top key has a root for it. */
-function answerDiffers(body: Record<string, unknown>, root: Seen): string[] {
-  const { links, ...rest } = body
-  const [[key, value] = ['', undefined]] = Object.entries(rest)
-  if (Array.isArray(links) && Object.keys(rest).join() === `${key},${key}_links`) {
-    const rows = { ...root, children: root.children.slice(0, -1) }
-    return [...differences(value, rows), ...differences(links, root.children.at(-1) as Seen)]
-  }
-  if (Object.keys(body).length === 1) return root.name === key ? differences(value, root) : [`the root is ${root.name}`]
-  return differences(body, root)
-}
+const namesOf = ({ children }: SaxesElement) => children.map(({ attributes }) => attributes['name'])
 
 describe('an instance in XML', () => {
   it('is created with databases and users', async () => {
@@ -114,30 +61,32 @@ describe('an instance in XML', () => {
       created: expect.stringMatching(TIME),
       updated: expect.stringMatching(TIME),
     })
-    expect(child(root, 'volume')[0]?.attributes).toMatchObject({
+    expect(childrenNamed(root, 'volume')[0]?.attributes).toMatchObject({
       size: '1',
       used: expect.stringMatching(/^0(\.\d+)?$/),
     })
-    expect(child(root, 'flavor')[0]?.attributes).toEqual({ id: '1' })
-    expect(child(root, 'links')[0]?.children.map(({ name, attributes }) => [name, attributes])).toEqual([
+    expect(childrenNamed(root, 'flavor')[0]?.attributes).toEqual({ id: '1' })
+    expect(childrenNamed(root, 'links')[0]?.children.map(({ name, attributes }) => [name, attributes])).toEqual([
       ['link', { href: `${coffer.base}/v1.0/${demo.project}/instances/${shop}`, rel: 'self' }],
       ['link', { href: `${coffer.base}/instances/${shop}`, rel: 'bookmark' }],
     ])
     expect((await get(`/instances/${second}`)).attributes['name']).toBe('b <&> é')
   })
 
-  it('is listed by pages whose link is a child of the list', async () => {
+  it('is listed in pages whose link is a child of the list', async () => {
     const first = await get('/instances?limit=1')
-    const [one, links, ...more] = first.children
-    expect([one?.name, links?.name, more]).toEqual(['instance', 'links', []])
+    const [instance, links, ...rest] = first.children
+    expect([instance?.name, links?.name, rest]).toEqual(['instance', 'links', []])
     const next = links?.children[0]?.attributes
     expect(next?.['rel']).toBe('next')
     const last = await get(next?.['href'] ?? '')
     expect(last.children).toHaveLength(1)
-    expect([one, ...last.children].map(item => item?.attributes['id']).toSorted()).toEqual([shop, second].toSorted())
+    expect([instance, ...last.children].map(item => item?.attributes['id']).toSorted()).toEqual(
+      [shop, second].toSorted(),
+    )
   })
 
-  it('is acted on', async () => {
+  it('accepts actions', async () => {
     const act = (document: string) => demo.call('POST', `/instances/${second}/action`, document, SENDS)
     const answer = await act('<reset_status><force_delete/></reset_status>')
     expect([answer.status, answer.text, answer.headers.get('content-type')]).toEqual([202, '', 'application/xml'])
@@ -167,7 +116,7 @@ describe('databases and users in XML', () => {
       `<users xmlns="${NS}"><user name="bob.xml" password="pw2" host="%"><databases/></user></users>`,
     )
     await until('bob', async () => namesOf(await get(users())).includes('bob.xml'))
-    const bob = `${users()}/${segment('bob.xml')}`
+    const bob = `${users()}/${pathSegment('bob.xml')}`
     await send('PUT', `${bob}/databases`, '<databases><database name="books"/></databases>')
     expect(namesOf(await get(`${bob}/databases`))).toEqual(['books'])
     await send('DELETE', `${bob}/databases/books`)
@@ -178,18 +127,18 @@ describe('databases and users in XML', () => {
     await until('no bob', async () => !namesOf(await get(users())).includes('bob.json'))
   })
 
-  it('keep names that end like a suffix', async () => {
-    const made = await demo.call('POST', users(), '<users><user name="eve.xml" password="pw1"/></users>', SENDS)
-    expect(made.status).toBe(202)
-    const shown = await until('eve', async () => {
-      const answer = await demo.call('GET', `${users()}/eve.xml`)
-      return answer.status === 200 && answer
+  it('may have names that end like a format suffix', async () => {
+    const answer = await demo.call('POST', users(), '<users><user name="eve.xml" password="pw1"/></users>', SENDS)
+    expect(answer.status).toBe(202)
+    const eve = await until('eve', async () => {
+      const response = await demo.call('GET', `${users()}/eve.xml`)
+      return response.status === 200 && response
     })
-    expect(shown.body).toEqual({ user: { name: 'eve.xml', host: '%', databases: [] } })
+    expect(eve.body).toEqual({ user: { name: 'eve.xml', host: '%', databases: [] } })
   })
 })
 
-describe('the form', () => {
+describe('the format of the response', () => {
   const typeOf = async (path: string, headers: Record<string, string>) =>
     (await demo.call('GET', path, undefined, headers)).headers.get('content-type')
 
@@ -211,7 +160,7 @@ describe('the form', () => {
     expect(await typeOf('/flavors', { accept: 'image/png' })).toBe('application/json')
   })
 
-  it('of the answer is not the request’s', async () => {
+  it('does not depend on the format of the request', async () => {
     const document = '<databases><database name="from_xml"/></databases>'
     const type = { 'content-type': 'application/vnd.openstack.trove+xml; charset=UTF-8' }
     const answer = await demo.call('POST', `/instances/${shop}/databases`, document, {
@@ -225,9 +174,9 @@ describe('the form', () => {
 })
 
 describe('faults in XML', () => {
-  const fault = (root: Seen) => [root.name, root.attributes, child(root, 'message')[0]?.text]
+  const fault = (root: SaxesElement) => [root.name, root.attributes, childrenNamed(root, 'message')[0]?.text]
 
-  it('have their envelope', async () => {
+  it('have Trove’s envelope', async () => {
     const missing = await demo.call('GET', '/instances/none', undefined, ASKS)
     expect([missing.status, ...fault(xml(missing))]).toEqual([
       404,
@@ -250,7 +199,7 @@ describe('faults in XML', () => {
     ])
   })
 
-  it('of filters are errors', async () => {
+  it('of filters have the root element error', async () => {
     const expectError = (answer: { status: number; headers: Headers; text: string }, status: string) => {
       const { name, attributes } = xml(answer)
       expect([answer.status, name, attributes['code']]).toEqual([Number(status.slice(0, 3)), 'error', status])
@@ -267,7 +216,7 @@ describe('faults in XML', () => {
     expect([json.status, json.body.code]).toEqual([400, '400 Bad Request'])
   })
 
-  it('of the gateway too', async () => {
+  it('of the gateway have the same form', async () => {
     const answer = await request('GET', `${coffer.base}/v1.0/${demo.project}/instances`, undefined, ASKS)
     const { name, attributes, children } = xml(answer)
     expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([
@@ -281,13 +230,13 @@ describe('faults in XML', () => {
     ])
     const headers = { ...SENDS, 'x-auth-token': demo.token }
     for (const body of [Buffer.from('\ufeff<instance name="a"/>', 'utf16le'), Buffer.from([0x3c, 0xff, 0x3e])]) {
-      const refused = await raw('POST', coffer.base, `/v1.0/${demo.project}/instances`, headers, body)
+      const refused = await rawRequest('POST', coffer.base, `/v1.0/${demo.project}/instances`, headers, body)
       expect([refused.status, refused.headers['content-type']]).toEqual([400, 'application/xml'])
-      expect(seen(refused.text).attributes['code']).toBe('400 Bad Request')
+      expect(parseWithSaxes(refused.text).attributes['code']).toBe('400 Bad Request')
     }
   })
 
-  it('never are of the server’s making', async () => {
+  it('never are server errors, whatever the document is', async () => {
     const laughs = '<!DOCTYPE a [<!ENTITY b "b"><!ENTITY c "&b;&b;">]><instance name="&c;"/>'
     const include = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><instance name="&x;"/>'
     const deep = `${'<a>'.repeat(10_000)}${'</a>'.repeat(10_000)}`
@@ -318,7 +267,7 @@ describe('faults in XML', () => {
   })
 })
 
-// What is no document in either form: a file, and an answer without a body.
+// Not documents in either format: files, and a response without a body.
 const BARE = ['/ca.pem', '/openapi.json', '/mgmt/instances/{id}/rpc_ping']
 const documented = routes.filter(({ method, path }) => method === 'GET' && !BARE.includes(path))
 const gets = documented.map(entry => [entry.path, entry] as const)
@@ -334,16 +283,16 @@ describe.each(gets)('GET %s', (_path, { path, audience }) => {
       .replace('{version}', '18')
       .replace(/\{\w+\}/g, 'none')
 
-  it.each(['member', 'admin'])('describes the same in both forms, for a %s', async who => {
+  it.each(['member', 'admin'])('describes the same in both formats, for a %s', async who => {
     const session = who === 'admin' ? admin : demo
     const url = audience === 'anyone' ? `${coffer.base}${path}` : at()
-    // Times and figures move: the same JSON before and after it is what the document describes.
-    const { json, root } = await until('a still moment', async () => {
+    // Times and figures change: compare where the JSON is the same before and after the document.
+    const { json, root } = await until('two equal responses', async () => {
       const before = await session.call('GET', url)
       const answer = await session.call('GET', url, undefined, ASKS)
       const after = await session.call('GET', url)
       return before.text === after.text && answer.status === before.status && { json: before, root: xml(answer) }
     })
-    expect(answerDiffers(json.body, root)).toEqual([])
+    expect(bodyDifferences(json.body, root)).toEqual([])
   })
 })

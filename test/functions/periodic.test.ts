@@ -2,19 +2,19 @@ import { describe, expect, it } from '@jest/globals'
 import type { ScheduledEvent } from 'aws-lambda'
 import { handler } from '../../functions/periodic.ts'
 import { TASKMANAGER_TOPIC } from '../../lib/contracts/taskmanager.ts'
-import { beginning } from '../../lib/kit/saga/saga.ts'
-import { wire } from '../../lib/wiring/current.ts'
-import { contextOf } from '../../local/events.ts'
+import { sagaRecord } from '../../lib/kit/saga/saga.ts'
+import { setPlatform } from '../../lib/wiring/current.ts'
+import { contextOf } from '../../local/gateway/events.ts'
 import { World } from '../sim/world.ts'
 
-/** A world with so many operations of each project that nobody works on: their first doorbells are lost. */
-async function waiting(...counts: [project: string, count: number][]): Promise<World> {
+/** A world with that many operations of each project. No runner has them: their first doorbells were lost. */
+async function worldWithOperations(...counts: [project: string, count: number][]): Promise<World> {
   const world = await new World().open()
   for (const [project, count] of counts) {
     for (let index = 0; index < count; index++) {
-      const known = { project, instance: `${project}-${index}`, requestId: 'req-1', request: {} }
+      const fields = { project, instance: `${project}-${index}`, requestId: 'req-1', request: {} }
       await world.store.transact([
-        beginning({ id: `${project}-${index}`, name: 'restart', ...known }, world.clock.now()),
+        sagaRecord({ id: `${project}-${index}`, name: 'restart', ...fields }, world.clock.now()),
       ])
     }
     await world.clock.advance(1)
@@ -24,12 +24,12 @@ async function waiting(...counts: [project: string, count: number][]): Promise<W
 }
 
 async function tick(world: World): Promise<void> {
-  wire(world.platform)
+  setPlatform(world.platform)
   await handler({} as ScheduledEvent, contextOf('periodic', 60_000))
 }
 
-/** The doorbells on the queue, by the operation that they name. */
-async function rung(world: World): Promise<string[]> {
+/** Takes all doorbells from the queue; returns the ids of their operations. */
+async function takeDoorbells(world: World): Promise<string[]> {
   const ids: string[] = []
   for (;;) {
     const messages = await world.queue.receive(TASKMANAGER_TOPIC, { max: 10, waitMs: 0 })
@@ -40,19 +40,19 @@ async function rung(world: World): Promise<string[]> {
 }
 
 describe('periodic', () => {
-  it('rings all that is due, however much of it is of one project', async () => {
-    const world = await waiting(['much', 450], ['little', 1])
+  it('wakes all due operations, however many are of one project', async () => {
+    const world = await worldWithOperations(['much', 450], ['little', 1])
     await tick(world)
-    const ids = await rung(world)
+    const ids = await takeDoorbells(world)
     expect([ids.length, new Set(ids).size, ids.includes('little-0')]).toEqual([451, 451, true])
   })
 
-  it('rings what nobody heard again every two seconds', async () => {
-    const world = await waiting(['p1', 1])
+  it('wakes an operation again every two seconds until a runner takes it', async () => {
+    const world = await worldWithOperations(['p1', 1])
     const seconds: number[] = []
     for (let second = 0; second < 7; second++) {
       await tick(world)
-      if ((await rung(world)).length > 0) seconds.push(second)
+      if ((await takeDoorbells(world)).length > 0) seconds.push(second)
       await world.clock.advance(1_000)
     }
     expect(seconds).toEqual([0, 2, 4, 6])

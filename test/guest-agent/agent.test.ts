@@ -3,19 +3,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { Agent } from '../../guest-agent/agent.ts'
-import { journal } from '../../guest-agent/journal.ts'
+import { openJournal } from '../../guest-agent/journal.ts'
 import { Report } from '../../lib/contracts/conductor.ts'
-import type { GuestMessage } from '../../lib/contracts/guest.ts'
-import { derivedKeys } from '../../lib/kit/keys.ts'
-import { derivedEnd, readEnvelope, sealer } from '../../lib/kit/seal.ts'
-import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded.ts'
+import type { GuestMessage } from '../../lib/contracts/guest/guest.ts'
+import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
+import { derivedSealKeys, readEnvelope, sealer } from '../../lib/kit/crypto/seal.ts'
+import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 import { memoryDriver } from '../sim/memory-driver.ts'
 
 const random = seededRandom(1)
 const master = { id: 'k1', bytes: random.bytes(32) }
-const seals = sealer(derivedEnd(derivedKeys({ current: async () => master, byId: async () => master })))
+const seals = sealer(derivedSealKeys(derivedKeys({ current: async () => master, byId: async () => master })))
 const clock = virtualClock()
 
 let dir: string
@@ -31,8 +31,8 @@ beforeEach(async () => {
 })
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
-/** As it starts on a machine, with what its disk knows. */
-const newAgent = async (more: { leaseMs?: number } = {}) =>
+/** An agent as it starts on a machine, with the journal on its disk. */
+const newAgent = async (options: { leaseMs?: number } = {}) =>
   new Agent({
     subject: 'guest:i1',
     generation: 1,
@@ -40,38 +40,44 @@ const newAgent = async (more: { leaseMs?: number } = {}) =>
     conductor: 'conductor',
     queue,
     sealer: seals,
-    journal: await journal(join(dir, 'journal')),
+    journal: await openJournal(join(dir, 'journal')),
     driver,
     clock,
     random,
     log: silentLog,
     version: '1',
-    asked: () => {},
-    succeeded: () => {},
-    failed: () => {},
+    onQuery: () => {},
+    onSuccess: () => {},
+    onFailure: () => {},
     health: () => ({ status: 'healthy' }),
-    ...more,
+    ...options,
   })
 
-let sent = 0
-/** What the agent receives, from that generation of the control plane's. */
+let lastMessage = 0
+/** A message to the agent of that generation. */
 async function message(content: GuestMessage, generation = 1) {
-  const outer = { subject: 'guest:i1', generation, direction: 'down', kind: content.kind, id: `m${++sent}` } as const
-  const body = await seals.seal({ ...outer, expires: clock.now() + 60_000 }, content)
-  return { id: outer.id, body, receipt: outer.id, attempt: 1 }
+  const header = {
+    subject: 'guest:i1',
+    generation,
+    direction: 'down',
+    kind: content.kind,
+    id: `m${++lastMessage}`,
+  } as const
+  const body = await seals.seal({ ...header, expires: clock.now() + 60_000 }, content)
+  return { id: header.id, body, receipt: header.id, attempt: 1 }
 }
 
-const create = (number: number, name = `db${number}`, skip = false): GuestMessage => ({
+const create = (number: number, name = `db${number}`, cancelled = false): GuestMessage => ({
   kind: 'command',
   number,
   method: 'create_database',
-  input: skip ? null : { databases: [{ name }] },
+  input: cancelled ? null : { databases: [{ name }] },
   requestId: 'req-1',
-  ...(skip && { skip }),
+  ...(cancelled && { cancelled }),
 })
 
-/** What the agent has told since, in order: method, number, code. */
-async function told(): Promise<unknown[][]> {
+/** The agent's reports since the last call, in order: method, number, code. */
+async function reportsOfCommands(): Promise<unknown[][]> {
   const messages = await queue.receive('conductor', { max: 10, waitMs: 0 })
   return Promise.all(
     messages.map(async ({ body }) => {
@@ -83,16 +89,16 @@ async function told(): Promise<unknown[][]> {
 }
 
 describe('commands to an agent', () => {
-  it('that come early wait for their turn', async () => {
+  it('wait for their turn if they come early', async () => {
     await agent.take(await message(create(3)))
     await agent.take(await message(create(2)))
     expect(driver.executed).toEqual([])
     await agent.take(await message(create(1)))
     expect(driver.executed).toEqual([1, 2, 3].map(number => `create_database db${number}`))
-    expect(await told()).toEqual([1, 2, 3].map(number => ['notify_end', number]))
+    expect(await reportsOfCommands()).toEqual([1, 2, 3].map(number => ['notify_end', number]))
   })
 
-  it('that come again are answered as before and not done again, after a restart too', async () => {
+  it('are not executed again when repeated, but answered as before, even after a restart', async () => {
     await agent.take(await message(create(1)))
     const refused = { ...create(2), method: 'delete_user', input: { name: 'nobody' } }
     await agent.take(await message(refused))
@@ -104,28 +110,28 @@ describe('commands to an agent', () => {
       ['notify_end', 1],
       ['notify_exc_info', 2, 404],
     ]
-    expect(await told()).toEqual([...once, ...once])
+    expect(await reportsOfCommands()).toEqual([...once, ...once])
   })
 
-  it('that are cancelled are counted and not done', async () => {
+  it('are counted and not executed if cancelled', async () => {
     await agent.take(await message(create(1, '', true)))
     await agent.take(await message(create(2)))
     expect(driver.executed).toEqual(['create_database db2'])
-    expect(await told()).toEqual([
+    expect(await reportsOfCommands()).toEqual([
       ['notify_exc_info', 1, 409],
       ['notify_end', 2],
     ])
   })
 
-  it('of another generation, or unreadable, are dropped', async () => {
+  it('are dropped if they are unreadable or of another generation', async () => {
     await agent.take(await message(create(1), 2))
     await agent.take({ ...(await message(create(1))), body: 'x' })
     const { body, ...rest } = await message(create(1))
     await agent.take({ ...rest, body: body.replace(/.$/, last => (last === '}' ? ' ' : '}')) })
-    expect([driver.executed, await told()]).toEqual([[], []])
+    expect([driver.executed, await reportsOfCommands()]).toEqual([[], []])
   })
 
-  it('do not hold up a question', async () => {
+  it('do not delay a query', async () => {
     let finish = () => {}
     driver.create_database = () =>
       new Promise(resolve => {
@@ -137,14 +143,14 @@ describe('commands to an agent', () => {
     expect(await seals.open(readEnvelope(answer?.body ?? ''))).toEqual({ result: true })
     finish()
     await working
-    expect(await told()).toContainEqual(['notify_end', 1])
+    expect(await reportsOfCommands()).toContainEqual(['notify_end', 1])
   })
 })
 
 describe('an agent at rest', () => {
   /** What it reports in so many seconds. */
   async function reports(seconds: number): Promise<unknown[]> {
-    for (let at = 0; at < seconds; at += 10) await clock.advance(10_000)
+    for (let elapsed = 0; elapsed < seconds; elapsed += 10) await clock.advance(10_000)
     const messages = await queue.receive('conductor', { max: 10, waitMs: 0 })
     await queue.ack(
       'conductor',
@@ -155,10 +161,10 @@ describe('an agent at rest', () => {
 
   it.each([
     ['once a minute', {}, 60, undefined],
-    ['as seldom as it was told to, and says so', { leaseMs: 180_000 }, 180, 180_000],
-  ])('reports %s', async (_, more, seconds, lease) => {
+    ['at the interval that it was configured with, which it reports too', { leaseMs: 180_000 }, 180, 180_000],
+  ])('reports %s', async (_, options, seconds, lease) => {
     const ended = new AbortController()
-    agent = await newAgent(more)
+    agent = await newAgent(options)
     const running = agent.run(ended.signal)
     const first = await reports(10)
     expect([first.length, (await reports(seconds - 30)).length, (await reports(30)).length]).toEqual([1, 0, 1])

@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { keepCertificate } from '../../guest-agent/certificate.ts'
-import { type Authority, authority, type Issued } from '../../lib/kit/ca.ts'
-import { derivedKeys } from '../../lib/kit/keys.ts'
-import { sqliteStore } from '../../lib/platform/store/sqlite.ts'
+import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
+import { type Authority, authority, type IssuedCertificate } from '../../lib/kit/tls/ca.ts'
+import { sqliteStore } from '../../lib/platform/store/sqlite/store.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 
@@ -18,7 +18,7 @@ describe('the keeper of a certificate', () => {
   let ca: Authority
   let stop: AbortController
   let key: string
-  let given: Issued | undefined
+  let given: IssuedCertificate | undefined
   let address: string
   let renewals: number
   let fail: number
@@ -58,7 +58,7 @@ describe('the keeper of a certificate', () => {
       },
     })
 
-  it('puts what enrolment gave into use at once, and asks for no more', async () => {
+  it('uses the certificate of the enrolment at once, and requests no other', async () => {
     given = await issued()
     await keep().served
     expect(used).toEqual([given.certificate])
@@ -66,7 +66,7 @@ describe('the keeper of a certificate', () => {
     expect([renewals, used.length]).toEqual([0, 1])
   })
 
-  it('renews when less than a third of its time is left, well before its end', async () => {
+  it('renews when less than a third of the lifetime is left', async () => {
     given = await issued()
     const { expires } = given
     await keep().served
@@ -78,7 +78,7 @@ describe('the keeper of a certificate', () => {
     expect(renewals).toBe(2)
   })
 
-  it('takes a new one when the addresses have changed, not with every enrolment', async () => {
+  it('uses a new one when the addresses have changed, not after every enrolment', async () => {
     given = await issued()
     await keep().served
     given = await issued()
@@ -90,7 +90,7 @@ describe('the keeper of a certificate', () => {
     expect(used).toHaveLength(2)
   })
 
-  it('asks for one when the one it has is for another key', async () => {
+  it('requests a new one when the current one is for another key', async () => {
     given = await issued()
     key = spki()
     await keep().served
@@ -98,7 +98,7 @@ describe('the keeper of a certificate', () => {
     expect(used).toEqual([given?.certificate])
   })
 
-  it('tries again after a failure, and says that it serves only then', async () => {
+  it('tries again after a failure, and counts as serving only then', async () => {
     given = await issued()
     fail = 2
     let served = false
@@ -111,7 +111,7 @@ describe('the keeper of a certificate', () => {
     expect([served, used.length]).toEqual([true, 1])
   })
 
-  it('does not wait for one from a control plane that has none to give', async () => {
+  it('does not wait for one from a control plane that issues none', async () => {
     const { served } = keepCertificate({
       clock,
       log: silentLog,

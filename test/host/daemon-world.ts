@@ -14,42 +14,43 @@ import { join } from 'node:path'
 import type { HostConfig } from '../../host/config.ts'
 import { Daemon } from '../../host/daemon.ts'
 import { hostState, siteFile } from '../../host/state.ts'
-import type { Facts } from '../../lib/platform/compute/compute.ts'
+import type { MachineState } from '../../lib/ports/compute.ts'
 import { silentLog } from '../kit/random.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 
-/** What a daemon told: which part, and how it is. */
-export type Told = { method: string; name: string } & Facts
+/** A report of a daemon: of which part, and its state. */
+export type Report = { method: string; name: string } & MachineState
 
-/** A machine with a real daemon, whose agents and clusters are only stand-ins. */
+/** A machine with a real daemon, whose agents and clusters are stand-ins. */
 export interface DaemonWorld {
   config: HostConfig
   daemon: Daemon
-  told: Told[]
+  reports: Report[]
   /** Another daemon on the same directory, as after a restart; the one before is closed. */
   restart(): Promise<void>
   /** From now on agents end as soon as they are started. */
   breakAgents(): void
   /** The pid of the agent of a server, as the daemon remembers it. */
   agentOf(server: string): Promise<number | undefined>
-  /** Files of volumes and servers that are there. */
+  /** The files of volumes and servers. */
   files(): string[]
-  /** What a server's agent is told of its machine. */
+  /** The site file of a server's agent. */
   site(server: string): unknown
   remove(): Promise<void>
 }
 
 export const random = { uuid: randomUUID, bytes: randomBytes }
 
-/** Makes what a volume holds, as initdb would. */
+/** Makes the files of a cluster by which it is recognized. */
 const INITDB =
   '#!/bin/sh\n[ "$1" = --version ] && exec echo "initdb (PostgreSQL) 18.4"\nmkdir -p "$2" && echo 18 > "$2/PG_VERSION"\n'
 
-export function hostConfig(more: Partial<HostConfig> = {}): HostConfig {
+export function hostConfig(changes: Partial<HostConfig> = {}): HostConfig {
   const dir = mkdtempSync(join(tmpdir(), 'coffer-host-'))
   chmodSync(dir, 0o755)
   const engine = join(dir, 'engine')
   mkdirSync(join(engine, 'bin'), { recursive: true })
+  mkdirSync(join(dir, 'data'))
   writeFileSync(join(engine, 'bin', 'initdb'), INITDB, { mode: 0o755 })
   writeFileSync(
     join(dir, 'agent.mjs'),
@@ -69,29 +70,29 @@ export function hostConfig(more: Partial<HostConfig> = {}): HostConfig {
     spare: { manager: 'postgresql', version: '18', count: 0 },
     network: `127.${150 + (process.pid % 50)}`,
     logLevel: 'error',
-    ...more,
+    ...changes,
   }
 }
 
 export async function daemonWorld(): Promise<DaemonWorld> {
   const config = hostConfig()
-  const told: Told[] = []
+  const reports: Report[] = []
   const boot = () =>
     new Daemon({
       config,
       clock: realClock,
       random,
       log: silentLog,
-      report: async (method, { name }, facts) => void told.push({ method, name, ...facts }),
-      standing: async () => 'held',
-      over: () => {},
+      report: async (method, { name }, state) => void reports.push({ method, name, ...state }),
+      ownership: async () => 'held',
+      onEnd: () => {},
     })
   const namesIn = (folder: string) =>
     existsSync(join(config.dataDir, folder)) ? readdirSync(join(config.dataDir, folder)) : []
   const world: DaemonWorld = {
     config,
     daemon: boot(),
-    told,
+    reports,
     async restart() {
       await world.daemon.close()
       world.daemon = boot()

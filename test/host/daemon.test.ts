@@ -14,9 +14,9 @@ const server = {
   datastore,
   userData: JSON.stringify({ instance: 'i1', generation: 1, secret: 's', enrolUrl: 'http://127.0.0.1/enrol' }),
 }
-const madeVolume = { method: 'update_volume', name: volume.name, status: 'ACTIVE' }
-const goneVolume = { ...madeVolume, status: 'GONE' }
-const goneServer = { method: 'update_server', name: server.name, status: 'GONE' }
+const activeVolume = { method: 'update_volume', name: volume.name, status: 'ACTIVE' }
+const deletedVolume = { ...activeVolume, status: 'GONE' }
+const deletedServer = { method: 'update_server', name: server.name, status: 'GONE' }
 
 let world: DaemonWorld
 beforeEach(async () => {
@@ -24,19 +24,19 @@ beforeEach(async () => {
 })
 afterEach(() => world.remove(), 60_000)
 
-const wish = (name: keyof DaemonWorld['daemon']['handlers']) => {
+const request = (name: keyof DaemonWorld['daemon']['handlers']) => {
   const { handlers } = world.daemon
-  const wishes = {
+  const requests = {
     create_volume: () => handlers.create_volume(volume, undefined),
     create_server: () => handlers.create_server(server, undefined),
     delete_volume: () => handlers.delete_volume(part(volume.name), undefined),
     delete_server: () => handlers.delete_server(part(server.name), undefined),
-    resize_volume: () => handlers.resize_volume({ ...part(volume.name), wish: 'w1', sizeGb: 3 }, undefined),
+    resize_volume: () => handlers.resize_volume({ ...part(volume.name), changeId: 'w1', sizeGb: 3 }, undefined),
     change_server: () =>
-      handlers.change_server({ ...part(server.name), wish: 'w2', flavor: { ramMb: 1024, vcpus: 2 } }, undefined),
-    reboot_server: () => handlers.reboot_server({ ...part(server.name), wish: 'w3' }, undefined),
+      handlers.change_server({ ...part(server.name), changeId: 'w2', flavor: { ramMb: 1024, vcpus: 2 } }, undefined),
+    reboot_server: () => handlers.reboot_server({ ...part(server.name), changeId: 'w3' }, undefined),
   }
-  return wishes[name]()
+  return requests[name]()
 }
 
 async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
@@ -59,149 +59,159 @@ const lives = (pid: number | undefined) => {
 
 describe('an agent', () => {
   // AWS's SDK asks for it; a uid without an entry in passwd has no other.
-  it('has a home of its own', async () => {
-    await wish('create_volume')
-    await wish('create_server')
+  it('has a home directory of its own', async () => {
+    await request('create_volume')
+    await request('create_server')
     const env = readFileSync(`/proc/${await world.agentOf(server.name)}/environ`, 'utf8').split('\0')
     expect(env).toContain(`HOME=${join(world.config.dataDir, 'servers', server.name)}`)
   })
 })
 
-describe('wishes to a host daemon', () => {
-  it('that are repeated change nothing, and are answered each time', async () => {
-    for (let time = 1; time <= 3; time++) await wish('create_volume')
-    await wish('create_server')
+describe('requests to a host daemon', () => {
+  it('change nothing when repeated, and are answered each time', async () => {
+    for (let time = 1; time <= 3; time++) await request('create_volume')
+    await request('create_server')
     const agent = await world.agentOf(server.name)
     const files = world.files()
-    await Promise.all([wish('create_server'), wish('create_volume'), wish('create_server')])
+    await Promise.all([request('create_server'), request('create_volume'), request('create_server')])
     expect(await world.agentOf(server.name)).toBe(agent)
     expect(world.files()).toEqual(files)
-    expect(world.told.filter(({ name }) => name === volume.name)).toEqual([1, 2, 3, 4].map(() => madeVolume))
+    expect(world.reports.filter(({ name }) => name === volume.name)).toEqual([1, 2, 3, 4].map(() => activeVolume))
     // While it is built, its addresses are told already.
-    const servers = world.told.filter(({ name, status }) => name === server.name && status !== 'BUILD')
+    const servers = world.reports.filter(({ name, status }) => name === server.name && status !== 'BUILD')
     expect(servers).toHaveLength(3)
     expect(servers[0]).toMatchObject({ status: 'ACTIVE', addresses: [{ port: expect.any(Number), type: 'private' }] })
     expect(servers[1]).toEqual(servers[0])
     expect(servers[2]).toEqual(servers[0])
   })
 
-  it('for a server before its volume are not answered: they come again', async () => {
-    await wish('create_server')
-    expect([world.told, world.files()]).toEqual([[], []])
-    await wish('create_volume')
-    await wish('create_server')
-    expect(world.told.map(({ name, status }) => [name, status])).toEqual([
+  it('for a server are not answered before its volume exists', async () => {
+    await request('create_server')
+    expect([world.reports, world.files()]).toEqual([[], []])
+    await request('create_volume')
+    await request('create_server')
+    expect(world.reports.map(({ name, status }) => [name, status])).toEqual([
       [volume.name, 'ACTIVE'],
       [server.name, 'BUILD'],
       [server.name, 'ACTIVE'],
     ])
   })
 
-  it('that arrive after the delete of their part make nothing any more, over a restart too', async () => {
-    await wish('delete_server')
-    await wish('delete_volume')
-    await wish('create_volume')
-    await wish('create_server')
+  it('make nothing after the delete of their part, even after a restart', async () => {
+    await request('delete_server')
+    await request('delete_volume')
+    await request('create_volume')
+    await request('create_server')
     await world.restart()
-    await wish('create_volume')
-    await wish('create_server')
-    expect(world.told).toEqual([goneServer, goneVolume, goneVolume, goneServer, goneVolume, goneServer])
+    await request('create_volume')
+    await request('create_server')
+    expect(world.reports).toEqual([
+      deletedServer,
+      deletedVolume,
+      deletedVolume,
+      deletedServer,
+      deletedVolume,
+      deletedServer,
+    ])
     expect(world.files()).toEqual([])
   })
 
-  it('to delete end the agent and remove all, and may be repeated', async () => {
-    await wish('create_volume')
-    await wish('create_server')
+  it('to delete a part end its agent and remove its files, and may be repeated', async () => {
+    await request('create_volume')
+    await request('create_server')
     const agent = await world.agentOf(server.name)
     expect(lives(agent)).toBe(true)
-    await Promise.all([wish('delete_server'), wish('delete_volume'), wish('delete_server')])
+    await Promise.all([request('delete_server'), request('delete_volume'), request('delete_server')])
     expect(lives(agent)).toBe(false)
     expect(world.files()).toEqual([])
-    expect(world.told.slice(3)).toEqual([goneServer, goneVolume, goneServer])
+    expect(world.reports.slice(3)).toEqual([deletedServer, deletedVolume, deletedServer])
   })
 
-  it('for changes are carried out once each, and answered with their names', async () => {
-    for (const name of ['resize_volume', 'change_server', 'reboot_server'] as const) await wish(name)
-    expect(world.told).toEqual([])
-    await wish('create_volume')
-    await wish('create_server')
-    await wish('resize_volume')
-    expect(world.told.at(-1)).toMatchObject({ ...madeVolume, wish: 'w1' })
-    await wish('change_server')
-    expect(world.told.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', wish: 'w2' })
+  it('to change a part are executed once each, and answered with their change ids', async () => {
+    for (const name of ['resize_volume', 'change_server', 'reboot_server'] as const) await request(name)
+    expect(world.reports).toEqual([])
+    await request('create_volume')
+    await request('create_server')
+    await request('resize_volume')
+    expect(world.reports.at(-1)).toMatchObject({ ...activeVolume, changeId: 'w1' })
+    await request('change_server')
+    expect(world.reports.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', changeId: 'w2' })
     expect(world.site(server.name)).toMatchObject({ flavor: { ramMb: 1024, vcpus: 2 } })
     const agent = await world.agentOf(server.name)
     // A database that was stopped on purpose starts with its server.
     const mark = join(world.config.dataDir, 'servers', server.name, 'stopped')
     writeFileSync(mark, '')
-    await wish('reboot_server')
+    await request('reboot_server')
     expect(existsSync(mark)).toBe(false)
     const again = await world.agentOf(server.name)
     expect(again).not.toBe(agent)
     expect([lives(agent), lives(again)]).toEqual([false, true])
-    await wish('reboot_server')
+    await request('reboot_server')
     expect(await world.agentOf(server.name)).toBe(again)
-    expect(world.told.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', wish: 'w3' })
+    expect(world.reports.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', changeId: 'w3' })
     // A repeated create does not forget the last change.
-    await wish('create_volume')
-    expect(world.told.at(-1)).toMatchObject({ ...madeVolume, wish: 'w1' })
+    await request('create_volume')
+    expect(world.reports.at(-1)).toMatchObject({ ...activeVolume, changeId: 'w1' })
   })
 
-  it('for a change to an engine that the host lacks are answered with the reason', async () => {
-    await wish('create_volume')
-    await wish('create_server')
+  it('to change to an engine that the host lacks are answered with the reason', async () => {
+    await request('create_volume')
+    await request('create_server')
     const datastore9 = { ...datastore, version: '9' }
-    await world.daemon.handlers.change_server({ ...part(server.name), wish: 'w4', datastore: datastore9 }, undefined)
-    expect(world.told.at(-1)).toMatchObject({ wish: 'w4', fault: 'this host has no postgresql 9' })
+    await world.daemon.handlers.change_server(
+      { ...part(server.name), changeId: 'w4', datastore: datastore9 },
+      undefined,
+    )
+    expect(world.reports.at(-1)).toMatchObject({ changeId: 'w4', fault: 'this host has no postgresql 9' })
     expect(world.site(server.name)).toMatchObject({ flavor: server.flavor })
   })
 
-  it('for a server that could not be made leave its address to the next', async () => {
-    await wish('create_volume')
+  it('to create a server that fails leave its address to the next', async () => {
+    await request('create_volume')
     await world.daemon.handlers.create_server({ ...server, name: 'server-i1-0', userData: 'no JSON' }, undefined)
-    expect(world.told.at(-1)).toMatchObject({ name: 'server-i1-0', status: 'ERROR', fault: expect.any(String) })
-    await wish('create_server')
-    const addresses = world.told.flatMap(({ addresses = [] }) => addresses.map(({ address }) => address))
+    expect(world.reports.at(-1)).toMatchObject({ name: 'server-i1-0', status: 'ERROR', fault: expect.any(String) })
+    await request('create_server')
+    const addresses = world.reports.flatMap(({ addresses = [] }) => addresses.map(({ address }) => address))
     // The first was told of while it was built; the second while it was built, and when it was.
     expect(addresses).toHaveLength(3)
     expect(new Set(addresses).size).toBe(1)
   })
 
-  it('to a host without the engine are answered with the reason', async () => {
+  it('to create a volume for an engine that the host lacks are answered with the reason', async () => {
     await world.daemon.handlers.create_volume({ ...volume, datastore: { ...datastore, version: '9' } }, undefined)
-    expect(world.told).toEqual([{ ...madeVolume, status: 'ERROR', fault: 'this host has no postgresql 9' }])
+    expect(world.reports).toEqual([{ ...activeVolume, status: 'ERROR', fault: 'this host has no postgresql 9' }])
   })
 })
 
 describe('an agent', () => {
   beforeEach(async () => {
-    await wish('create_volume')
-    await wish('create_server')
+    await request('create_volume')
+    await request('create_server')
   })
 
-  it('outlives its daemon, and the next one finds it', async () => {
+  it('outlives its daemon and is found by the next one', async () => {
     const agent = await world.agentOf(server.name)
     await world.restart()
     expect(await world.agentOf(server.name)).toBe(agent)
     expect(lives(agent)).toBe(true)
   })
 
-  it('that ended is started again, with the same endpoint', async () => {
-    const [before] = world.told.slice(-1)
+  it('is started again when it ended, with the same endpoint', async () => {
+    const [before] = world.reports.slice(-1)
     const agent = await world.agentOf(server.name)
     kill(agent)
     await until(async () => {
       const now = await world.agentOf(server.name)
       return now !== agent && lives(now)
     })
-    await wish('create_server')
-    expect(world.told.at(-1)).toEqual(before)
+    await request('create_server')
+    expect(world.reports.at(-1)).toEqual(before)
   }, 60_000)
 
-  it('that keeps ending is given up, and told so', async () => {
+  it('is given up and reported when it keeps ending', async () => {
     world.breakAgents()
     kill(await world.agentOf(server.name))
-    await until(() => world.told.some(({ status }) => status === 'ERROR'))
-    expect(world.told.at(-1)).toMatchObject({ name: server.name, fault: 'The agent of the instance keeps ending.' })
+    await until(() => world.reports.some(({ status }) => status === 'ERROR'))
+    expect(world.reports.at(-1)).toMatchObject({ name: server.name, fault: 'The agent of the instance keeps ending.' })
   }, 60_000)
 })

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from '@jest/globals'
-import { engineFor, provide } from '../../host/engines.ts'
+import { engineFor, installEngine } from '../../host/engines.ts'
 
 let base: string
 let from: string
@@ -32,9 +32,9 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(base, { recursive: true, force: true }))
 
-it('puts an engine where everybody can reach it, without a copy, whatever the umask', async () => {
+it('installs an engine where every uid can read it, by links, whatever the umask', async () => {
   const before = process.umask(0o077)
-  await provide({ from, stamp: '1' }, to).finally(() => process.umask(before))
+  await installEngine({ from, stamp: '1' }, to).finally(() => process.umask(before))
   for (const folder of [to, join(to, 'bin'), join(to, 'lib')]) expect(statSync(folder).mode & 0o777).toBe(0o755)
   const program = statSync(join(to, 'bin', 'postgres'))
   expect([program.mode & 0o777, program.ino]).toEqual([0o755, statSync(join(from, 'bin', 'postgres')).ino])
@@ -42,23 +42,23 @@ it('puts an engine where everybody can reach it, without a copy, whatever the um
   expect(readFileSync(join(to, 'lib', 'libpq.so'), 'utf8')).toBe('library')
 })
 
-it('does so once, for everyone who waits, and again when the stamp is another', async () => {
+it('installs an engine once for all callers, and again when its stamp changes', async () => {
   const source = { from, stamp: '1' }
-  await Promise.all([provide(source, to), provide(source, to), provide(source, to)])
-  const made = lstatSync(to).ino
-  await provide(source, to)
-  expect(lstatSync(to).ino).toBe(made)
+  await Promise.all([installEngine(source, to), installEngine(source, to), installEngine(source, to)])
+  const inode = lstatSync(to).ino
+  await installEngine(source, to)
+  expect(lstatSync(to).ino).toBe(inode)
   writeFileSync(join(from, 'bin', 'initdb'), 'new')
-  await provide({ from, stamp: '2' }, to)
+  await installEngine({ from, stamp: '2' }, to)
   expect(readFileSync(join(to, 'bin', 'initdb'), 'utf8')).toBe('new')
   // What an end in the middle left is no engine.
   rmSync(`${to}.stamp`)
   mkdirSync(`${to}.new`)
-  await provide({ from, stamp: '2' }, to)
+  await installEngine({ from, stamp: '2' }, to)
   expect([existsSync(join(to, 'bin', 'initdb')), existsSync(`${to}.new`)]).toEqual([true, false])
 })
 
-it('says of an engine that is not there', async () => {
+it('throws for an engine that the host does not have', async () => {
   const runtime = { node: '', agent: '', engines: { postgresql: { '18': to } } }
   expect(await engineFor({ runtime }, { manager: 'postgresql', version: '18' })).toBe(to)
   for (const [manager, version] of [
@@ -69,7 +69,7 @@ it('says of an engine that is not there', async () => {
   }
   const missing = { ...runtime, sources: { postgresql: { '18': { from: join(base, 'nowhere'), stamp: '1' } } } }
   await expect(engineFor({ runtime: missing }, { manager: 'postgresql', version: '18' })).rejects.toThrow('ENOENT')
-  const back = { ...runtime, sources: { postgresql: { '18': { from, stamp: '1' } } } }
-  await engineFor({ runtime: back }, { manager: 'postgresql', version: '18' })
+  const restored = { ...runtime, sources: { postgresql: { '18': { from, stamp: '1' } } } }
+  await engineFor({ runtime: restored }, { manager: 'postgresql', version: '18' })
   expect(existsSync(join(to, 'bin', 'postgres'))).toBe(true)
 })

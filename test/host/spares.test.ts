@@ -4,8 +4,7 @@ import { afterEach, describe, expect, it } from '@jest/globals'
 import type { HostConfig } from '../../host/config.ts'
 import { Spares } from '../../host/spares.ts'
 import { hostState } from '../../host/state.ts'
-import { freeUid, UIDS } from '../../host/uids.ts'
-import { readJson, removeAll } from '../../lib/kit/files.ts'
+import { readJson, removeAll } from '../../lib/kit/os/files.ts'
 import { silentLog } from '../kit/random.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { hostConfig, random } from './daemon-world.ts'
@@ -22,36 +21,53 @@ function initdb(script: string): void {
 afterEach(() => rmSync(join(config.dataDir, '..'), { recursive: true, force: true }))
 
 describe('spare clusters', () => {
-  it('are taken once each, and made where there is none', async () => {
+  it('are taken once each, and a cluster is made when none is left', async () => {
     config = hostConfig({ spare: { manager: 'postgresql', version: '18', count: 2 } })
-    const made = spares()
-    made.fill()
+    const source = spares()
+    source.fill()
     const folder = join(config.dataDir, 'spares')
     const ready = async () => readdirSync(folder).filter(name => name.startsWith('ready-'))
     while ((await ready().catch(() => [])).length < 2) await realClock.sleep(10)
-    await Promise.all(['a', 'b', 'c'].map(name => take(made, name)))
+    await Promise.all(['a', 'b', 'c'].map(name => take(source, name)))
     expect(readdirSync(join(config.dataDir, 'volumes')).sort()).toEqual(['a', 'b', 'c'])
     for (const name of ['a', 'b', 'c']) expect(readdirSync(volume(name)).sort()).toEqual(['data', 'os_maint.pw'])
     expect(await ready()).toEqual([])
-    await made.close()
+    await source.close()
   })
 
-  it('leave nothing of a try that failed', async () => {
+  it('leave no files when making one fails', async () => {
     config = hostConfig()
     initdb('mkdir "$2"; echo no space left >&2; exit 1')
     await expect(take(spares(), 'a')).rejects.toThrow('no space left')
-    const left = ['spares', 'volumes'].map(folder => readdirSync(join(config.dataDir, folder)))
-    expect(left).toEqual([[], []])
+    const contents = ['spares', 'volumes'].map(folder => readdirSync(join(config.dataDir, folder)))
+    expect(contents).toEqual([[], []])
   })
 
-  it('leave nothing of one whose making was ended', async () => {
+  it.each(['before', 'during'])('do not bring back a data directory that was removed %s initdb', async when => {
+    config = hostConfig({ spare: { manager: 'postgresql', version: '18', count: 2 } })
+    const [started, gate] = ['started', 'gate'].map(name => join(config.dataDir, '..', name)) as [string, string]
+    initdb(`echo > ${started}; until [ -e ${gate} ]; do sleep 0.01; done; mkdir -p "$2" && echo 18 > "$2/PG_VERSION"`)
+    const source = spares()
+    if (when === 'before') rmSync(config.dataDir, { recursive: true })
+    source.fill()
+    if (when === 'during') {
+      while (!existsSync(started)) await realClock.sleep(10)
+      rmSync(config.dataDir, { recursive: true })
+    }
+    writeFileSync(gate, '')
+    await realClock.sleep(300)
+    await source.close()
+    expect(existsSync(config.dataDir)).toBe(false)
+  })
+
+  it('leave no files when their making is aborted', async () => {
     config = hostConfig({ spare: { manager: 'postgresql', version: '18', count: 1 } })
-    const begun = join(config.dataDir, '..', 'begun')
-    initdb(`mkdir "$2"; echo > ${begun}; exec sleep 60`)
-    const made = spares()
-    made.fill()
-    while (!existsSync(begun)) await realClock.sleep(10)
-    await made.close()
+    const started = join(config.dataDir, '..', 'started')
+    initdb(`mkdir "$2"; echo > ${started}; exec sleep 60`)
+    const source = spares()
+    source.fill()
+    while (!existsSync(started)) await realClock.sleep(10)
+    await source.close()
     expect(readdirSync(join(config.dataDir, 'spares'))).toEqual([])
   })
 
@@ -69,7 +85,7 @@ describe('spare clusters', () => {
     expect(await take(spares(), 'c')).toBe(1_500_000_002)
   })
 
-  asRoot('belong to a uid that nobody has, once all were given', async () => {
+  asRoot('belong to a free uid once all were used', async () => {
     const firstUid = 1_500_000_000
     config = hostConfig({ firstUid })
     const { dataDir } = config
@@ -90,7 +106,7 @@ describe('spare clusters', () => {
     expect(await take(spares(), 'c')).toBe(firstUid + 7)
   })
 
-  asRoot('belong to a uid that nothing which is being made will have', async () => {
+  asRoot('belong to a uid that no other cluster in the making gets', async () => {
     const firstUid = 1_500_000_000
     config = hostConfig({ firstUid })
     const gate = join(config.dataDir, '..', 'gate')
@@ -99,28 +115,13 @@ describe('spare clusters', () => {
     const givenAfter = async (uid: number | undefined) => {
       while ((await readJson(last)) === uid) await realClock.sleep(10)
     }
-    const made = spares()
-    const a = take(made, 'a')
+    const source = spares()
+    const a = take(source, 'a')
     await givenAfter(undefined)
     writeFileSync(last, String(firstUid + 49_999))
-    const b = take(made, 'b')
+    const b = take(source, 'b')
     await givenAfter(firstUid + 49_999)
     writeFileSync(gate, '')
     expect(await Promise.all([a, b])).toEqual([firstUid, firstUid + 1])
-  })
-})
-
-describe('the next uid', () => {
-  const all = Array.from({ length: UIDS }, (_, index) => 1_000 + index)
-
-  it('is the next one that nobody has, round and round', () => {
-    expect(freeUid(1_000, 999, new Set())).toBe(1_000)
-    expect(freeUid(1_000, 1_000, new Set([1_001, 1_003]))).toBe(1_002)
-    expect(freeUid(1_000, 50_999, new Set([1_000, 1_001]))).toBe(1_002)
-    expect(freeUid(1_000, 1_500, new Set(all.filter(uid => uid !== 1_499)))).toBe(1_499)
-  })
-
-  it('is none where all are taken', () => {
-    expect(() => freeUid(1_000, 1_500, new Set(all))).toThrow('no free uid')
   })
 })

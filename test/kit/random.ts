@@ -1,6 +1,6 @@
 import type { Log, Random } from '../../lib/kit/clock.ts'
 
-/** The same numbers for the same seed (mulberry32): for tests only. */
+/** Randomness that repeats for the same seed (mulberry32). For tests only. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0
   const next = (): number => {
@@ -20,13 +20,13 @@ function toUuid(bytes: Uint8Array): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
-const nothing = (): void => {}
+const doNothing = (): void => {}
 
-/** A log that nobody reads. */
+/** A log that discards everything. */
 export const silentLog: Log = {
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
+  debug: doNothing,
+  info: doNothing,
+  warn: doNothing,
+  error: doNothing,
   child: () => silentLog,
 }

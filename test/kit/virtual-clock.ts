@@ -1,14 +1,14 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../lib/kit/clock.ts'
 
-/** A clock that moves only when told. */
+/** A clock that only moves by `advance`. */
 export interface VirtualClock extends Clock {
-  /** Moves on by `ms`, waking sleepers in the order of their times; what each wakes runs before the next is woken. */
+  /** Moves on by `ms` milliseconds and wakes sleepers in order. What one of them does runs before the next is woken. */
   advance(ms: number): Promise<void>
 }
 
 interface Sleeper {
-  at: number
+  wakeAt: number
   wake(): void
 }
 
@@ -18,9 +18,10 @@ export function virtualClock(start = 1_700_000_000_000): VirtualClock {
   const sleepers = new Set<Sleeper>()
 
   function earliest(until: number): Sleeper | undefined {
-    let found: Sleeper | undefined
-    for (const sleeper of sleepers) if (sleeper.at <= until && (!found || sleeper.at < found.at)) found = sleeper
-    return found
+    let first: Sleeper | undefined
+    for (const sleeper of sleepers)
+      if (sleeper.wakeAt <= until && (!first || sleeper.wakeAt < first.wakeAt)) first = sleeper
+    return first
   }
 
   return {
@@ -33,25 +34,25 @@ export function virtualClock(start = 1_700_000_000_000): VirtualClock {
           signal?.removeEventListener('abort', wake)
           resolve()
         }
-        const sleeper = { at: now + Math.max(ms, 0), wake }
+        const sleeper = { wakeAt: now + Math.max(ms, 0), wake }
         sleepers.add(sleeper)
         signal?.addEventListener('abort', wake)
       })
     },
     async advance(ms) {
       const until = now + ms
-      await turn() // what was just started gets to its sleep
+      await nextTurn() // lets what has just started reach its sleep
       for (let next = earliest(until); next; next = earliest(until)) {
-        now = Math.max(now, next.at)
+        now = Math.max(now, next.wakeAt)
         next.wake()
-        await turn()
+        await nextTurn()
       }
       now = Math.max(now, until)
     },
   }
 }
 
-/** The time of day, for tests of what waits for sockets or processes. */
+/** The real time, for tests that wait for sockets or processes. */
 export const realClock: Clock = {
   now: () => Date.now(),
   sleep: (ms, signal) =>

@@ -1,41 +1,40 @@
 import { expect } from '@jest/globals'
-import { type AuditRecord, audits } from '../../lib/audit/audit.ts'
+import { agentCommands, agentRecords } from '../../lib/agents/agent.ts'
+import { type AuditRecord, auditRecords } from '../../lib/audit/audit.ts'
 import { guestTopic } from '../../lib/contracts/conductor.ts'
 import type { TaskmanagerMethods } from '../../lib/contracts/taskmanager.ts'
-import { commands, guests } from '../../lib/guests/guest.ts'
-import { requestAccess } from '../../lib/instances/access.ts'
-import { requestCreate } from '../../lib/instances/create.ts'
-import { CreateBody } from '../../lib/instances/create-body.ts'
-import { requestDelete } from '../../lib/instances/delete.ts'
-import { type Instance, instances, serverOf, statusOf, volumeOf } from '../../lib/instances/instance.ts'
-import { engineOf } from '../../lib/instances/parts.ts'
-import { requestReboot } from '../../lib/instances/reboot.ts'
-import { requestRebuild } from '../../lib/instances/rebuild.ts'
-import { requestResizeFlavor } from '../../lib/instances/resize-flavor.ts'
-import { requestResizeVolume } from '../../lib/instances/resize-volume.ts'
-import { requestRestart } from '../../lib/instances/restart.ts'
-import { sizeOf } from '../../lib/instances/server.ts'
-import { requestStop } from '../../lib/instances/stop.ts'
-import { requestUpgrade } from '../../lib/instances/upgrade.ts'
+import { requestAccess } from '../../lib/instances/verbs/access.ts'
+import { CreateBody, requestCreate } from '../../lib/instances/verbs/create.ts'
+import { requestDelete } from '../../lib/instances/verbs/delete.ts'
+import { requestReboot } from '../../lib/instances/verbs/reboot.ts'
+import { requestRebuild } from '../../lib/instances/verbs/rebuild.ts'
+import { requestResizeFlavor } from '../../lib/instances/verbs/resize-flavor.ts'
+import { requestResizeVolume } from '../../lib/instances/verbs/resize-volume.ts'
+import { requestRestart } from '../../lib/instances/verbs/restart.ts'
+import { requestStop } from '../../lib/instances/verbs/stop.ts'
+import { requestUpgrade } from '../../lib/instances/verbs/upgrade.ts'
+import { ERASED } from '../../lib/kit/crypto/secret.ts'
 import type { Call } from '../../lib/kit/http/route.ts'
-import { isOver, type SagaRecord } from '../../lib/kit/saga/saga.ts'
-import { ERASED } from '../../lib/kit/secret.ts'
+import { hasEnded, type SagaRecord } from '../../lib/kit/saga/saga.ts'
+import { engineOfInstance } from '../../lib/model/catalog.ts'
+import { flavorSize } from '../../lib/model/flavor.ts'
+import { type Instance, instances, serverOf, statusOf, volumeOf } from '../../lib/model/instance.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { silentLog } from '../kit/random.ts'
 import type { World } from '../sim/world.ts'
 
 export const PROJECT = 'p1'
 
-/** How a saga is begun in the simulated world, and what must be so at its end. */
+/** How an operation is requested in the simulated world, and what holds at its end. */
 export interface Scenario {
-  /** Brings the world to where the saga can begin. */
+  /** Brings the world to where the operation can be requested. */
   before(world: World): Promise<void>
   begin(platform: Platform): Promise<unknown>
-  /** It ran to the end. */
+  /** Whether it was done completely. */
   done(world: World): Promise<boolean>
-  /** It turned round; left out where it only runs forward. */
+  /** Whether it was rolled back; missing if it only runs forward. */
   failed?(world: World): Promise<boolean>
-  /** It was cancelled; left out where that looks like a failure. */
+  /** Whether it was cancelled and rolled back; missing if that looks the same as a failure. */
   cancelled?(world: World): Promise<boolean>
 }
 
@@ -49,51 +48,51 @@ const BODY = {
   },
 }
 
-function call<B>(platform: Platform, body: B, params: Record<string, string> = {}): Call<B, Platform> {
-  const known = { project: PROJECT, user: 'u1', admin: false, requestId: 'req-1', base: 'http://localhost' }
-  return { ...known, deps: platform, method: 'POST', params, query: {}, body, log: silentLog }
+function callOf<B>(platform: Platform, body: B, params: Record<string, string> = {}): Call<B, Platform> {
+  const caller = { project: PROJECT, user: 'u1', admin: false, requestId: 'req-1', baseUrl: 'http://localhost' }
+  return { ...caller, deps: platform, method: 'POST', params, query: {}, body, log: silentLog }
 }
 
 export async function theInstance(world: World): Promise<Instance | undefined> {
   return (await instances.list(world.store, PROJECT, { limit: 1 }))[0]?.body
 }
 
-const create = (platform: Platform) => requestCreate(call(platform, CreateBody.parse(BODY)))
+const createInstance = (platform: Platform) => requestCreate(callOf(platform, CreateBody.parse(BODY)))
 
-export const remove = async (platform: Platform) => {
+export const deleteInstance = async (platform: Platform) => {
   const [item] = await instances.list(platform.store, PROJECT, { limit: 1 })
-  if (item) await requestDelete(call(platform, undefined, { id: item.body.id }))
+  if (item) await requestDelete(callOf(platform, undefined, { id: item.body.id }))
 }
 
 async function isActive(world: World): Promise<boolean> {
   const instance = await theInstance(world)
-  return instance !== undefined && statusOf(instance) === 'ACTIVE' && instance.service?.status === 'healthy'
+  return instance !== undefined && statusOf(instance) === 'ACTIVE' && instance.agentReport?.status === 'healthy'
 }
 
-/** Serves, with nothing to complain of. */
-const isWell = async (world: World) => (await isActive(world)) && (await theInstance(world))?.fault === undefined
+/** Active and serving, without a fault. */
+const isHealthy = async (world: World) => (await isActive(world)) && (await theInstance(world))?.fault === undefined
 
-/** As it was before, and it is told why. */
-const isAsBefore = async (world: World) => {
+/** Idle again, with the reason as its fault. */
+const isUnchangedWithFault = async (world: World) => {
   const instance = await theInstance(world)
   return instance?.task === 'NONE' && instance.fault !== undefined && instance.operation === undefined
 }
 
-/** As it was before, without a word. */
-const isAsWell = async (world: World) => {
+/** Idle again, without a fault. */
+const isUnchanged = async (world: World) => {
   const instance = await theInstance(world)
   return instance?.task === 'NONE' && instance.fault === undefined && instance.operation === undefined
 }
 
-const admin = <B>(platform: Platform, body: B, id: string) => ({ ...call(platform, body, { id }), admin: true })
+const adminCall = <B>(platform: Platform, body: B, id: string) => ({ ...callOf(platform, body, { id }), admin: true })
 
-/** Whether the agents were asked for these, in this order and no others, after what made the instance. */
-function didLast(world: World, ...expected: string[]): boolean {
+/** Whether exactly these commands were executed, in this order, after the three of the create. */
+function agentExecuted(world: World, ...expected: string[]): boolean {
   const [guest] = world.machine.servers.values()
   return JSON.stringify(guest?.driver.executed.slice(3)) === JSON.stringify(expected)
 }
 
-/** An action of a running instance. */
+/** The scenario of an action on a running instance. */
 function action(
   begin: (platform: Platform, id: string) => Promise<unknown>,
   done: (world: World, instance: Instance) => boolean,
@@ -101,7 +100,7 @@ function action(
 ): Scenario {
   return {
     async before(world) {
-      await requestCreate(call(world.platform, CreateBody.parse(body)))
+      await requestCreate(callOf(world.platform, CreateBody.parse(body)))
       await world.until('instance', () => isActive(world))
     },
     async begin(platform) {
@@ -110,21 +109,21 @@ function action(
     },
     async done(world) {
       const instance = await theInstance(world)
-      return instance !== undefined && (await isWell(world)) && done(world, instance)
+      return instance !== undefined && (await isHealthy(world)) && done(world, instance)
     },
-    failed: isAsBefore,
-    // Its user knows why.
-    cancelled: isAsWell,
+    failed: isUnchangedWithFault,
+    // No fault: its user knows why.
+    cancelled: isUnchanged,
   }
 }
 
 const machineSize = (world: World) => [...world.machine.servers.values()][0]?.spec
 
-/** One for every saga that the taskmanager knows: a new one does not compile without. */
+/** One for every operation of the taskmanager: a new operation does not compile without one. */
 export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
   create_instance: {
     before: async () => {},
-    begin: create,
+    begin: createInstance,
     done: isActive,
     failed: async world => {
       const instance = await theInstance(world)
@@ -135,65 +134,65 @@ export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
   },
   delete_instance: {
     async before(world) {
-      await create(world.platform)
+      await createInstance(world.platform)
       await world.until('instance', () => isActive(world))
     },
-    begin: remove,
+    begin: deleteInstance,
     done: async world => (await theInstance(world)) === undefined,
   },
   restart: action(
-    (platform, id) => requestRestart(call(platform, {}, { id })),
-    world => didLast(world, 'restart'),
+    (platform, id) => requestRestart(callOf(platform, {}, { id })),
+    world => agentExecuted(world, 'restart'),
   ),
   reboot: action(
-    (platform, id) => requestReboot(admin(platform, {}, id)),
-    world => [...world.machine.servers.values()][0]?.wish !== undefined,
+    (platform, id) => requestReboot(adminCall(platform, {}, id)),
+    world => [...world.machine.servers.values()][0]?.changeId !== undefined,
   ),
   stop_db: {
     ...action(
-      (platform, id) => requestStop(admin(platform, {}, id)),
-      world => didLast(world, 'stop_db'),
+      (platform, id) => requestStop(adminCall(platform, {}, id)),
+      world => agentExecuted(world, 'stop_db'),
     ),
     async done(world) {
       const instance = await theInstance(world)
-      return instance?.task === 'NONE' && instance.service?.status === 'shutdown' && didLast(world, 'stop_db')
+      return instance?.task === 'NONE' && instance.agentReport?.status === 'shutdown' && agentExecuted(world, 'stop_db')
     },
   },
   resize_volume: action(
-    (platform, id) => requestResizeVolume(call(platform, { size: 3 }, { id })),
+    (platform, id) => requestResizeVolume(callOf(platform, { volume: { size: 3 } }, { id })),
     (world, { volume }) => volume.sizeGb === 3 && [...world.machine.volumes.values()][0]?.sizeGb === 3,
   ),
   resize_flavor: action(
-    (platform, id) => requestResizeFlavor(call(platform, { flavor: 2 }, { id })),
+    (platform, id) => requestResizeFlavor(callOf(platform, { flavorRef: 2 }, { id })),
     (world, { flavor }) =>
       flavor === '2' &&
       Object(machineSize(world)?.flavor).ramMb === 1024 &&
-      didLast(world, 'start_db_with_conf_changes'),
+      agentExecuted(world, 'start_db_with_conf_changes'),
   ),
   upgrade: action(
-    (platform, id) => requestUpgrade(call(platform, { version: '18' }, { id })),
+    (platform, id) => requestUpgrade(callOf(platform, { version: '18' }, { id })),
     (world, { datastore }) =>
       datastore.versionName === '18' &&
       Object(machineSize(world)?.datastore).version === '18' &&
-      didLast(world, 'upgrade'),
+      agentExecuted(world, 'upgrade'),
     { instance: { ...BODY.instance, datastore: { type: 'postgresql', version: '18.3' } } },
   ),
   update_access: {
     ...action(
-      (platform, id) => requestAccess(call(platform, { access: { allowed_cidrs: ['10.0.0.0/8'] } }, { id })),
+      (platform, id) => requestAccess(callOf(platform, { access: { allowed_cidrs: ['10.0.0.0/8'] } }, { id })),
       (world, { access }) =>
-        JSON.stringify(access?.allowed_cidrs) === '["10.0.0.0/8"]' && didLast(world, 'update_access 10.0.0.0/8'),
+        JSON.stringify(access?.allowed_cidrs) === '["10.0.0.0/8"]' && agentExecuted(world, 'update_access 10.0.0.0/8'),
     ),
-    // What was let in is shut out again.
+    // The networks that were let in are shut out again.
     async cancelled(world) {
       const [guest] = world.machine.servers.values()
-      return (await isAsWell(world)) && guest?.driver.executed.at(-1) !== 'update_access 10.0.0.0/8'
+      return (await isUnchanged(world)) && guest?.driver.executed.at(-1) !== 'update_access 10.0.0.0/8'
     },
   },
   rebuild: {
     ...action(
-      (platform, id) => requestRebuild(admin(platform, {}, id)),
-      (world, { generation }) => generation === 2 && didLast(world, 'rebuild'),
+      (platform, id) => requestRebuild(adminCall(platform, {}, id)),
+      (world, { generation }) => generation === 2 && agentExecuted(world, 'rebuild'),
     ),
     async failed(world) {
       const instance = await theInstance(world)
@@ -205,11 +204,11 @@ export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
   },
 }
 
-/** What the audit has, the latest first. */
-export const records = async (world: World): Promise<AuditRecord[]> =>
-  (await audits.list(world.store, PROJECT, { limit: 100 })).map(({ body }) => body)
+/** The audit records of the project, the latest first. */
+export const auditTrail = async (world: World): Promise<AuditRecord[]> =>
+  (await auditRecords.list(world.store, PROJECT, { limit: 100 })).map(({ body }) => body)
 
-/** What the project has of its quota. */
+/** What the project uses of its quotas, by resource. */
 export async function usedQuota(world: World): Promise<Record<string, number>> {
   const items = await world.store.list(PROJECT, 'quota', { limit: 10 })
   return Object.fromEntries(
@@ -217,40 +216,43 @@ export async function usedQuota(world: World): Promise<Record<string, number>> {
   )
 }
 
-/** Nothing of a machine is left over that the store does not know of. */
-export function expectBareMachine(world: World): void {
+/** Expects no volume, server or agent queue. */
+export function expectEmptyMachine(world: World): void {
   expect([...world.machine.volumes]).toEqual([])
   expect([...world.machine.servers.keys()]).toEqual([])
   expect(world.queue.topics().filter(topic => topic.startsWith('guest-'))).toEqual([])
 }
 
-/** The machine has what the instance says, and nothing else. */
-export function expectItsMachine(world: World, instance: Instance): void {
+/** Expects the machine to have what the instance's record says, and nothing else. */
+export function expectMachineMatches(world: World, instance: Instance): void {
   expect([...world.machine.volumes].map(([name, { sizeGb }]) => [name, sizeGb])).toEqual([
     [volumeOf(instance), instance.volume.sizeGb],
   ])
   const { server } = instance
-  const runs = server !== undefined && server.status !== 'GONE'
-  expect([...world.machine.servers.keys()]).toEqual(runs ? [serverOf(instance)] : [])
-  if (runs) {
-    expect(machineSize(world)).toEqual({ flavor: sizeOf(instance.flavor), datastore: engineOf(instance.datastore) })
+  const hasServer = server !== undefined && server.status !== 'GONE'
+  expect([...world.machine.servers.keys()]).toEqual(hasServer ? [serverOf(instance)] : [])
+  if (hasServer) {
+    expect(machineSize(world)).toEqual({
+      flavor: flavorSize(instance.flavor),
+      datastore: engineOfInstance(instance.datastore),
+    })
   }
   const topics = world.queue.topics().filter(topic => topic.startsWith('guest-'))
-  expect(topics).toEqual(runs ? [guestTopic(instance.id, instance.generation)] : [])
+  expect(topics).toEqual(hasServer ? [guestTopic(instance.id, instance.generation)] : [])
 }
 
-/** Nothing at all is left over but records that expire by themselves. */
+/** Expects nothing to be left but records that expire by themselves. */
 export async function expectNothingLeft(world: World): Promise<void> {
-  expectBareMachine(world)
+  expectEmptyMachine(world)
   expect(await usedQuota(world)).toEqual({ instances: 0, ram: 0, volumes: 0 })
-  expect((await guests.all(world.store, { limit: 10 })).items).toEqual([])
+  expect((await agentRecords.all(world.store, { limit: 10 })).items).toEqual([])
   for (const kind of ['instance', 'id', 'guest', 'command', 'machine', 'saga', 'answer', 'root', 'tombstone']) {
     const { items } = await world.store.all(kind, { limit: 100 })
     expect(items.filter(({ expires }) => expires === undefined).map(({ key }) => key.id)).toEqual([])
   }
 }
 
-/** No secret is readable in any record, and the ones whose use has ended are gone, not only encrypted. */
+/** Expects no readable secret in any record. */
 export async function expectNoSecrets(world: World): Promise<void> {
   for (const kind of ['instance', 'guest', 'command', 'saga', 'machine']) {
     const { items } = await world.store.all(kind, { limit: 100 })
@@ -258,14 +260,14 @@ export async function expectNoSecrets(world: World): Promise<void> {
   }
 }
 
-/** The secrets of what has ended are erased. */
-export async function expectErased(world: World): Promise<void> {
+/** Expects the secrets of ended operations and commands to be erased, not only encrypted. */
+export async function expectSecretsErased(world: World): Promise<void> {
   const sagas = (await world.sagas()) as SagaRecord[]
-  const rows = (await commands.all(world.store, { limit: 100 })).items.map(({ body }) => body)
-  const over = [
-    ...sagas.filter(isOver).map(({ request }) => request),
+  const rows = (await agentCommands.all(world.store, { limit: 100 })).items.map(({ body }) => body)
+  const inputs = [
+    ...sagas.filter(hasEnded).map(({ request }) => request),
     ...rows.filter(row => row.status !== 'issued').map(({ input }) => input),
   ]
-  const passwords = JSON.stringify(over).match(/"password":"[^"]*"/g) ?? []
-  expect(passwords.filter(found => found !== `"password":"${ERASED}"`)).toEqual([])
+  const passwords = JSON.stringify(inputs).match(/"password":"[^"]*"/g) ?? []
+  expect(passwords.filter(password => password !== `"password":"${ERASED}"`)).toEqual([])
 }

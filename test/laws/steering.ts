@@ -9,10 +9,10 @@ import type { World } from '../sim/world.ts'
 
 const sagaOf = (name: string): Saga<unknown, Platform> | undefined =>
   Object.values(sagas).find(saga => saga.name === name)
-const all: Route<Platform>[] = [...instanceRoutes, ...routes(sagaOf)]
+const allRoutes: Route<Platform>[] = [...instanceRoutes, ...routes(sagaOf)]
 
-/** Steers the operation of that id, as the API does. Answers status and message. */
-export async function steered(
+/** Cancels or retries the operation with that id through its route; returns the status and the error message. */
+export async function steer(
   platform: Platform,
   action: 'cancel' | 'retry',
   id: string,
@@ -20,11 +20,11 @@ export async function steered(
 ): Promise<[number, string]> {
   const [item] = (await platform.store.all('saga', { limit: 100 })).items.filter(({ key }) => key.id === `saga#${id}`)
   const params = { id: (item?.body as SagaRecord | undefined)?.instance ?? '', operation_id: id }
-  const known = { project, user: 'u1', admin: false, requestId: 'req-9', base: '', query: {}, method: 'POST' }
-  const found = all.find(({ path }) => path === '/instances/{id}/operations/{operation_id}/action')
+  const caller = { project, user: 'u1', admin: false, requestId: 'req-9', base: '', query: {}, method: 'POST' }
+  const route = allRoutes.find(({ path }) => path === '/instances/{id}/operations/{operation_id}/action')
   try {
-    const call = { ...known, deps: platform, params, body: { [action]: {} }, log: silentLog }
-    const reply = await found?.handle(call as never)
+    const call = { ...caller, deps: platform, params, body: { [action]: {} }, log: silentLog }
+    const reply = await route?.handle(call as never)
     return [reply?.status ?? 0, '']
   } catch (error) {
     if (!(error instanceof Fault)) throw error
@@ -34,12 +34,12 @@ export async function steered(
 
 /** The id of the latest operation of that name. */
 export async function operationId(world: World, name: string): Promise<string> {
-  const found = ((await world.sagas()) as SagaRecord[]).filter(record => record.name === name)
-  return found.sort((a, b) => b.started - a.started)[0]?.id ?? ''
+  const records = ((await world.sagas()) as SagaRecord[]).filter(record => record.name === name)
+  return records.sort((a, b) => b.started - a.started)[0]?.id ?? ''
 }
 
-export async function recordOf(world: World, id: string): Promise<SagaRecord> {
-  const found = ((await world.sagas()) as SagaRecord[]).find(record => record.id === id)
-  if (!found) throw new Error(`no operation ${id}`)
-  return found
+export async function operationRecord(world: World, id: string): Promise<SagaRecord> {
+  const record = ((await world.sagas()) as SagaRecord[]).find(one => one.id === id)
+  if (!record) throw new Error(`no operation ${id}`)
+  return record
 }

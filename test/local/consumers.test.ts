@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
-import { embeddedQueue } from '../../lib/platform/queue/embedded.ts'
-import { wire } from '../../lib/wiring/current.ts'
+import { embeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
+import { setPlatform } from '../../lib/wiring/current.ts'
 import { systemLog } from '../../lib/wiring/system.ts'
-import { CONCURRENCY, consume, pull } from '../../local/consumers.ts'
+import { CONCURRENCY, consume, consumeTopic } from '../../local/consumers.ts'
 import { registry } from '../../local/metrics.ts'
 import { seededRandom } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
@@ -20,19 +20,19 @@ const casts = (group: string, count: number) => Array.from({ length: count }, ()
 const turn = () => new Promise<void>(resolve => setImmediate(resolve))
 
 describe('the consumers', () => {
-  it('start a tenant’s create after a handful of the 10,000 that another has queued', async () => {
+  it('handle a tenant’s message after at most 511 of the 10,000 that another has queued', async () => {
     const { queue, platform, stop } = setUp()
     await queue.declare('t')
     await queue.send('t', casts('flood', 10_000))
     const order: string[] = []
     let running = 0
-    let most = 0
-    const pulling = pull(
+    let max = 0
+    const consuming = consumeTopic(
       platform,
       't',
       async event => {
         for (const { body } of event.Records) order.push(body)
-        most = Math.max(most, ++running)
+        max = Math.max(max, ++running)
         if (order.length === 500) await queue.send('t', casts('one', 1))
         await turn()
         running--
@@ -41,23 +41,23 @@ describe('the consumers', () => {
       },
       stop.signal,
     )
-    await pulling
+    await consuming
     expect(order).toHaveLength(10_001)
-    // It came when 500 had begun: at most what was received with them, and one turn, came before it.
+    // It was sent when 500 had started: only those received with them, and one turn, may come before it.
     expect(order.indexOf('one')).toBeLessThanOrEqual(500 + 10 + 1)
-    expect(most).toBeLessThanOrEqual(CONCURRENCY)
+    expect(max).toBeLessThanOrEqual(CONCURRENCY)
   })
 
-  it('count what fails, and what is given up', async () => {
+  it('count messages that failed and messages that were given up', async () => {
     const { clock, queue, metrics, platform, stop } = setUp()
     await queue.declare('t')
     await queue.send('t', casts('poison', 1))
-    let seen = 0
-    const pulling = pull(
+    let deliveries = 0
+    const consuming = consumeTopic(
       platform,
       't',
       async event => {
-        seen++
+        deliveries++
         return { batchItemFailures: event.Records.map(({ messageId }) => ({ itemIdentifier: messageId })) }
       },
       stop.signal,
@@ -65,19 +65,19 @@ describe('the consumers', () => {
     for (let second = 0; second < 60; second++) await clock.advance(1_000)
     stop.abort()
     await clock.advance(1_000)
-    await pulling
-    expect(seen).toBe(5)
+    await consuming
+    expect(deliveries).toBe(5)
     expect(metrics.text()).toContain('coffer_messages_failed_total{topic="t"} 5\n')
     expect(metrics.text()).toContain('coffer_messages_dropped_total{topic="t",why="given up"} 1\n')
   })
 })
 
 describe('the schedule', () => {
-  /** With its first sweep done. */
-  async function scheduled(more: { sweepExpired?(now: number): number } = {}) {
+  /** A running schedule after its first sweep. */
+  async function startSchedule(overrides: { sweepExpired?(now: number): number } = {}) {
     const world = await new World().open()
-    const platform = { ...world.platform, store: { ...world.store, ...more } }
-    wire(platform)
+    const platform = { ...world.platform, store: { ...world.store, ...overrides } }
+    setPlatform(platform)
     const stop = new AbortController()
     const consuming = consume(platform, stop.signal, ['periodic'])
     await world.clock.advance(1_000)
@@ -89,8 +89,8 @@ describe('the schedule', () => {
     return { clock: world.clock, store: world.store, end }
   }
 
-  it('sweeps all that has expired since the last time', async () => {
-    const { clock, store, end } = await scheduled()
+  it('deletes all records that expired since the last sweep', async () => {
+    const { clock, store, end } = await startSchedule()
     const expires = clock.now() + 1_000
     for (let count = 0; count < 50; count++) {
       const ids = Array.from({ length: 100 }, (_, index) => `a#${count * 100 + index}`)
@@ -101,18 +101,18 @@ describe('the schedule', () => {
     await end()
   })
 
-  it('lets others have their turn between two sweeps, however much has expired, and ends at once', async () => {
+  it('pauses between sweeps however much has expired, and ends at once', async () => {
     const times: number[] = []
-    const { clock, end } = await scheduled({ sweepExpired: now => times.push(now) && 1_000 })
+    const { clock, end } = await startSchedule({ sweepExpired: now => times.push(now) && 1_000 })
     await clock.advance(10_000)
     expect(times.length).toBeGreaterThan(10)
     expect(new Set(times).size).toBe(times.length)
     await end()
   })
 
-  it('sweeps again after a sweep that failed', async () => {
+  it('sweeps again after a sweep failed', async () => {
     let calls = 0
-    const { clock, end } = await scheduled({
+    const { clock, end } = await startSchedule({
       sweepExpired() {
         if (++calls === 1) throw new Error('the store is away')
         return 0

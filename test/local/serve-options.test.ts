@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { Unfit } from '../../local/options.ts'
+import { StartupError } from '../../local/options.ts'
 import { readServeOptions, settingsOf } from '../../local/serve-options.ts'
 
 const SETTINGS = {
@@ -11,35 +11,45 @@ const SETTINGS = {
 }
 
 describe('the options of serve', () => {
-  it('name one part, several, or all', () => {
+  it('select one part, several, or all', () => {
     const only = (...args: string[]) => readServeOptions(args, false, '/').only
     expect(only('--only', 'gateway', '--port', '1')).toEqual(['gateway'])
     expect(only('--port', '1', '--only=taskmanager,conductor')).toEqual(['taskmanager', 'conductor'])
     expect(only()).toEqual(['gateway', 'taskmanager', 'conductor', 'periodic', 'host'])
     for (const wrong of [['--only'], ['--only', 'queen'], ['--only', 'gateway,'], ['--only', '--port', '1']])
-      expect(() => only(...wrong)).toThrow(Unfit)
+      expect(() => only(...wrong)).toThrow(StartupError)
   })
 
-  it('need --insecure for other addresses only where instances are', () => {
-    const at = (...only: string[]) => readServeOptions([...only, '--host', '0.0.0.0'], false, '/').host
-    expect(at('--only', 'gateway')).toBe('0.0.0.0')
-    expect(() => at('--only', 'host')).toThrow('--insecure')
+  it('require --insecure for other addresses only where instances run', () => {
+    const hostOf = (...only: string[]) => readServeOptions([...only, '--host', '0.0.0.0'], false, '/').host
+    expect(hostOf('--only', 'gateway')).toBe('0.0.0.0')
+    expect(() => hostOf('--only', 'host')).toThrow('--insecure')
+  })
+
+  it('include those of npm start, --spares of the host among them', () => {
+    expect(readServeOptions(['--only', 'host', '--spares', '0'], true, '/')).toMatchObject({
+      only: ['host'],
+      spares: 0,
+    })
+    expect(readServeOptions(['--only', 'host'], true, '/').spares).toBe(2)
   })
 })
 
 describe('the settings of serve', () => {
-  it('are told by name where they are missing or wrong, and never shown', () => {
+  it('are named in the error when missing or wrong, without their values', () => {
     expect(settingsOf(SETTINGS)).toMatchObject({ ...SETTINGS, COFFER_POSTGRESQL_CONNECTIONS: 10 })
-    const told = (more: Record<string, string | undefined>) => {
+    const errorFor = (settings: Record<string, string | undefined>) => {
       try {
-        settingsOf({ ...SETTINGS, ...more })
+        settingsOf({ ...SETTINGS, ...settings })
         return ''
       } catch (error) {
         return String(error)
       }
     }
-    expect(told({ PUBLIC_URL: undefined, COFFER_KEY_FILE: '' })).toContain('COFFER_KEY_FILE, PUBLIC_URL')
-    expect(told({ COFFER_POSTGRESQL_CONNECTIONS: 'secret' })).toMatch(/^Unfit: .*COFFER_POSTGRESQL_CONNECTIONS/)
-    expect(told({ COFFER_POSTGRESQL_CONNECTIONS: 'secret' })).not.toContain('secret')
+    expect(errorFor({ PUBLIC_URL: undefined, COFFER_KEY_FILE: '' })).toContain('COFFER_KEY_FILE, PUBLIC_URL')
+    expect(errorFor({ COFFER_POSTGRESQL_CONNECTIONS: 'secret' })).toMatch(
+      /^StartupError: .*COFFER_POSTGRESQL_CONNECTIONS/,
+    )
+    expect(errorFor({ COFFER_POSTGRESQL_CONNECTIONS: 'secret' })).not.toContain('secret')
   })
 })

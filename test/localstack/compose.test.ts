@@ -27,12 +27,12 @@ const Compose = z.strictObject({
   ),
 })
 
-it("LocalStack's compose file has the form that Compose asks for, and is served on this machine alone", () => {
+it("LocalStack's compose file follows the Compose specification, and publishes ports on this machine only", () => {
   const { services } = Compose.parse(load(readFileSync(join(FOLDER, 'compose.yml'), 'utf8')))
   expect(Object.keys(services)).toEqual(['localstack'])
 })
 
-it('it starts every service that the template uses', () => {
+it("LocalStack's compose file starts every service that the template uses", () => {
   const [service] = Object.values(Compose.parse(load(readFileSync(join(FOLDER, 'compose.yml'), 'utf8'))).services)
   const started = service?.environment['SERVICES']?.split(',')
   const parts = ['queues', 'state', 'roles', 'gateway', 'alarms'].map(name =>

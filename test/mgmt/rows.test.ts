@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { type Instance, instances, pointers } from '../../lib/instances/instance.ts'
-import { EVERY_PROJECT, tombstones } from '../../lib/instances/tombstone.ts'
-import { type Managed, managedRows, type Wanted } from '../../lib/mgmt/rows.ts'
-import { sqliteStore } from '../../lib/platform/store/sqlite.ts'
-import type { Store } from '../../lib/platform/store/store.ts'
+import { type AnyInstance, type ListOptions, listAnyInstances } from '../../lib/mgmt/rows.ts'
+import { ALL_PROJECTS, deletedInstances } from '../../lib/model/deleted-instance.ts'
+import { type Instance, instances, projectIndex } from '../../lib/model/instance.ts'
+import { sqliteStore } from '../../lib/platform/store/sqlite/store.ts'
+import type { Store } from '../../lib/ports/store.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 
 const instance = (id: string, project: string): Instance => ({
@@ -20,63 +20,67 @@ const instance = (id: string, project: string): Instance => ({
   task: 'NONE',
 })
 
-interface Made {
+interface Entry {
   id: string
   project: string
-  /** `torn`: the pointer stands, the instance went while the list was read. */
-  state: 'there' | 'deleted' | 'torn'
+  /** `index only`: the instance was deleted between the reads of the project index and of its record. */
+  state: 'existing' | 'deleted' | 'index only'
 }
 
-async function storeOf(all: Made[]): Promise<Store> {
+async function storeWith(entries: Entry[]): Promise<Store> {
   const store = sqliteStore(':memory:', { clock: virtualClock() })
-  for (const { id, project, state } of all) {
-    const one = instance(id, project)
-    const grave = { op: 'put' as const, key: tombstones.key(EVERY_PROJECT, id), body: { ...one, deleted: 1 } }
-    const pointer = pointers.create('*', id, { project })
-    if (state === 'there') await store.transact([instances.create(project, id, one), pointer])
-    if (state === 'deleted') await store.transact([grave])
-    if (state === 'torn') await store.transact([pointer])
+  for (const { id, project, state } of entries) {
+    const body = instance(id, project)
+    const key = deletedInstances.key(ALL_PROJECTS, id)
+    const indexEntry = projectIndex.create('*', id, { project })
+    if (state === 'existing') await store.transact([instances.create(project, id, body), indexEntry])
+    if (state === 'deleted') await store.transact([{ op: 'put', key, body: { ...body, deleted: 1 } }])
+    if (state === 'index only') await store.transact([indexEntry])
   }
   return store
 }
 
-/** Every page, each asked for after the last id of the one before, as clients do. */
-async function pages(store: Store, wanted: Pick<Wanted, 'project' | 'deleted'>, size: number): Promise<Managed[][]> {
-  const all: Managed[][] = []
+/** All pages, each requested with the last id of the one before as its marker, as clients do. */
+async function readPages(
+  store: Store,
+  filter: Pick<ListOptions, 'project' | 'deleted'>,
+  size: number,
+): Promise<AnyInstance[][]> {
+  const all: AnyInstance[][] = []
   for (let after: string | undefined; ; ) {
-    const rows = await managedRows(store, { ...wanted, after, limit: size + 1 })
+    const rows = await listAnyInstances(store, { ...filter, after, limit: size + 1 })
     all.push(rows.slice(0, size))
     if (rows.length <= size) return all
     after = rows[size - 1]?.id
   }
 }
 
-describe('the rows of the management', () => {
-  const made = fc.record({
+describe('listAnyInstances', () => {
+  const entry = fc.record({
     id: fc.stringMatching(/^[0-9a-f]{4}$/),
     project: fc.constantFrom('a', 'b', 'c'),
-    state: fc.constantFrom('there' as const, 'deleted' as const, 'torn' as const),
+    state: fc.constantFrom('existing' as const, 'deleted' as const, 'index only' as const),
   })
-  const all = fc.uniqueArray(made, { selector: ({ id }) => id, maxLength: 30 })
+  const entryList = fc.uniqueArray(entry, { selector: ({ id }) => id, maxLength: 30 })
 
-  it('are each on one page, in the order of ids, over all projects or of one, there or deleted or both', async () => {
+  it('returns each instance that matches the filter on one page, in the order of ids', async () => {
     await fc.assert(
       fc.asyncProperty(
-        all,
+        entryList,
         fc.integer({ min: 1, max: 7 }),
         fc.constantFrom(undefined, 'a', 'b'),
         fc.constantFrom(undefined, true, false),
-        async (rows, size, project, deleted) => {
-          const store = await storeOf(rows)
-          const found = await pages(store, { project, deleted }, size)
-          const wanted = rows
-            .filter(({ state }) => state !== 'torn')
+        async (entries, size, project, deleted) => {
+          const store = await storeWith(entries)
+          const pages = await readPages(store, { project, deleted }, size)
+          const expected = entries
+            .filter(({ state }) => state !== 'index only')
             .filter(row => project === undefined || row.project === project)
             .filter(({ state }) => deleted === undefined || (state === 'deleted') === deleted)
             .map(({ id }) => id)
             .sort()
-          expect(found.flat().map(({ id }) => id)).toEqual(wanted)
-          for (const page of found.slice(0, -1)) expect(page).toHaveLength(size)
+          expect(pages.flat().map(({ id }) => id)).toEqual(expected)
+          for (const page of pages.slice(0, -1)) expect(page).toHaveLength(size)
           await store.close()
         },
       ),
@@ -84,12 +88,12 @@ describe('the rows of the management', () => {
     )
   })
 
-  it('show one that is deleted while it is read only once', async () => {
-    const store = await storeOf([{ id: 'aa', project: 'a', state: 'there' }])
+  it('returns an instance that is deleted during the reads only once', async () => {
+    const store = await storeWith([{ id: 'aa', project: 'a', state: 'existing' }])
     await store.transact([
-      { op: 'put', key: tombstones.key(EVERY_PROJECT, 'aa'), body: { ...instance('aa', 'a'), deleted: 5 } },
+      { op: 'put', key: deletedInstances.key(ALL_PROJECTS, 'aa'), body: { ...instance('aa', 'a'), deleted: 5 } },
     ])
-    const rows = await managedRows(store, { project: undefined, deleted: undefined, after: undefined, limit: 5 })
+    const rows = await listAnyInstances(store, { project: undefined, deleted: undefined, after: undefined, limit: 5 })
     expect(rows.map(({ id, deleted }) => [id, deleted])).toEqual([['aa', 5]])
   })
 })

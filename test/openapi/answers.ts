@@ -1,49 +1,50 @@
 import { z } from 'zod'
 import { routes } from '../../functions/api.ts'
 import { router } from '../../lib/kit/http/route.ts'
-import { faultSchema, REASONS, refusalsOf } from '../../lib/openapi/faults.ts'
+import { errorStatuses, faultSchema, STATUS_DESCRIPTIONS } from '../../lib/openapi/faults.ts'
 
 const find = router(routes)
 const faults = new Map<number, z.ZodType>(
-  Object.keys(REASONS).map(status => [Number(status), faultSchema(Number(status))]),
+  Object.keys(STATUS_DESCRIPTIONS).map(status => [Number(status), faultSchema(Number(status))]),
 )
 
-/** An answer as it came; `body` is parsed if it is JSON. */
-export interface Given {
+/** An answer of the API; `body` is parsed if it is JSON. */
+export interface ReceivedAnswer {
   status: number
   type: string | null
   body: unknown
 }
 
-/** Throws if the route's page (openapi.json) says nothing of such an answer; other paths than the API's are let through. */
-export function assertDescribed(method: string, url: string, given: Given): void {
-  // As it was sent: a URL object would take `..` for a way up.
+/** Throws if openapi.json does not describe such an answer of the route. Paths outside the API are not checked. */
+export function assertDescribed(method: string, url: string, answer: ReceivedAnswer): void {
+  // Not by a URL object, which would resolve `..`.
   const [pathname = ''] = url.replace(/^https?:\/\/[^/]*/, '').split('?')
-  // An answer to HEAD has no body to look at.
+  // An answer to HEAD has no body.
   if (method === 'HEAD') return
   const match = find(method, pathname)
   const inProject = pathname.startsWith('/v1.0/')
   if (!match && !inProject) return
-  const why = match ? whyNot(match.route, given) : unknownPath(given)
-  if (why === undefined) return
-  throw new Error(`${method} ${pathname} answered ${given.status} as openapi.json does not say: ${why}`)
+  const problem = match ? routeProblem(match.route, answer) : unknownPathProblem(answer)
+  if (problem === undefined) return
+  throw new Error(`${method} ${pathname} answered ${answer.status}, which openapi.json does not describe: ${problem}`)
 }
 
-const unknownPath = (given: Given) => (given.status >= 400 ? unlike(faults.get(given.status), given) : 'no such route')
+const unknownPathProblem = (answer: ReceivedAnswer) =>
+  answer.status >= 400 ? schemaProblem(faults.get(answer.status), answer) : 'no such route'
 
-function whyNot(route: (typeof routes)[number], given: Given): string | undefined {
-  const { status, body, type } = route.answers
-  if (given.status === status && status < 400) {
+function routeProblem(route: (typeof routes)[number], answer: ReceivedAnswer): string | undefined {
+  const { status, body, type } = route.response
+  if (answer.status === status && status < 400) {
     const media = type ?? 'application/json'
-    if (body && type !== undefined && given.type !== media) return `${given.type} is not ${media}`
-    return unlike(body, given)
+    if (body && type !== undefined && answer.type !== media) return `${answer.type} is not ${media}`
+    return schemaProblem(body, answer)
   }
-  if (!refusalsOf(route).includes(given.status)) return 'no such status'
-  return unlike(faults.get(given.status), given)
+  if (!errorStatuses(route).includes(answer.status)) return 'no such status'
+  return schemaProblem(faults.get(answer.status), answer)
 }
 
-/** What of the body does not fit. XML is the same by rule, and not looked at. */
-function unlike(schema: z.ZodType | undefined, { body, type }: Given): string | undefined {
+/** How the body violates the schema. XML bodies are converted from the same data, and are not checked. */
+function schemaProblem(schema: z.ZodType | undefined, { body, type }: ReceivedAnswer): string | undefined {
   if (!schema) return body === undefined ? undefined : 'it has a body'
   if (type === 'application/xml') return undefined
   const parsed = schema.safeParse(body)

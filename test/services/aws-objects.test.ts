@@ -1,13 +1,13 @@
 import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, expect } from '@jest/globals'
-import { s3Objects } from '../../lib/platform/objects/s3.ts'
+import { s3Objects } from '../../lib/platform/objects/s3/objects.ts'
 import { objectsCases } from '../cases/objects.ts'
-import { type Ministack, ministack } from './ministack.ts'
+import { type Ministack, startMinistack } from './ministack.ts'
 
 let aws: Ministack
 let count = 0
 beforeAll(async () => {
-  aws = await ministack()
+  aws = await startMinistack()
 })
 afterAll(() => aws?.stop())
 
@@ -18,7 +18,7 @@ objectsCases(
     const client = new S3Client({ ...connection, forcePathStyle: true })
     const bucket = `coffer-${++count}`
     await client.send(new CreateBucketCommand({ Bucket: bucket }))
-    const objects = s3Objects({ connection, bucket, prefix: 'below/' })
+    const objects = s3Objects({ connection, bucket, prefix: 'below/', partBytes: 8 * 1024 * 1024 })
     return {
       objects,
       async close() {

@@ -1,22 +1,22 @@
 import { CreateTableCommand, DynamoDBClient, PutItemCommand, ScanCommand } from '@aws-sdk/client-dynamodb'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { dynamodbStore } from '../../lib/platform/store/dynamodb.ts'
-import { TABLE } from '../../lib/platform/store/dynamodb-table.ts'
-import { Conflict } from '../../lib/platform/store/store.ts'
+import { dynamodbStore } from '../../lib/platform/store/dynamodb/store.ts'
+import { TABLE } from '../../lib/platform/store/dynamodb/table.ts'
+import { Conflict } from '../../lib/ports/store.ts'
 import { systemRandom } from '../../lib/wiring/system.ts'
 import { storeCases } from '../cases/store.ts'
 import { realClock } from '../kit/virtual-clock.ts'
-import { type Ministack, ministack } from './ministack.ts'
+import { type Ministack, startMinistack } from './ministack.ts'
 
 let aws: Ministack
 let count = 0
 beforeAll(async () => {
-  aws = await ministack()
+  aws = await startMinistack()
 })
 afterAll(() => aws?.stop())
 
-/** It stands still unless moved on; sleepers sleep all the same. */
-function movingClock() {
+/** A clock that stands still until it is advanced; sleeping takes real time. */
+function manualClock() {
   let now = realClock.now()
   return {
     now: () => now,
@@ -28,7 +28,7 @@ function movingClock() {
 }
 
 async function setUp() {
-  const clock = movingClock()
+  const clock = manualClock()
   const { connection } = aws
   const client = new DynamoDBClient(connection)
   const table = `coffer-${++count}`
@@ -42,8 +42,8 @@ async function setUp() {
 
 storeCases('DynamoDB store on ministack', setUp, 30_000)
 
-describe('DynamoDB store on ministack of its own', () => {
-  const made = async () => {
+describe('DynamoDB store: the index', () => {
+  const setUpIndex = async () => {
     const setup = await setUp()
     const client = new DynamoDBClient(aws.connection)
     /** The index entries in the table. */
@@ -51,28 +51,33 @@ describe('DynamoDB store on ministack of its own', () => {
       const { Items = [] } = await client.send(new ScanCommand({ TableName: setup.table, ConsistentRead: true }))
       return Items.filter(({ pk }) => !pk!.S!.startsWith('p/'))
     }
-    const put = (more: object = {}) => ({ op: 'put' as const, key: { project: 'demo', id: 'a#1' }, body: {}, ...more })
+    const put = (fields: object = {}) => ({
+      op: 'put' as const,
+      key: { project: 'demo', id: 'a#1' },
+      body: {},
+      ...fields,
+    })
     return { ...setup, client, entries, put }
   }
 
-  it('keeps just the entries that lead somewhere', async () => {
-    const { store, entries, put, client } = await made()
-    const places = async () => (await entries()).map(({ pk }) => pk!.S!.split('/').slice(0, 2).join('/')).sort()
+  it('has just the index entries of its records', async () => {
+    const { store, entries, put, client } = await setUpIndex()
+    const partitions = async () => (await entries()).map(({ pk }) => pk!.S!.split('/').slice(0, 2).join('/')).sort()
     await store.transact([put({ due: 5, instance: 'i' })])
     const shard = expect.stringMatching(/^d\//)
-    expect(await places()).toEqual([shard, 'i/i', 'k/a'])
+    expect(await partitions()).toEqual([shard, 'i/i', 'k/a'])
     await store.transact([put({ due: 6, instance: 'j' })])
-    expect(await places()).toEqual([shard, 'i/j', 'k/a'])
+    expect(await partitions()).toEqual([shard, 'i/j', 'k/a'])
     await expect(store.transact([put({ due: 7, was: 1 })])).rejects.toThrow(Conflict)
-    expect(await places()).toEqual([shard, 'i/j', 'k/a'])
+    expect(await partitions()).toEqual([shard, 'i/j', 'k/a'])
     await store.transact([{ op: 'delete', key: put().key }])
-    expect(await places()).toEqual([])
+    expect(await partitions()).toEqual([])
     client.destroy()
     await store.close()
   })
 
-  it('leaves out entries of a transaction that never was, and removes them once it cannot be any more', async () => {
-    const { store, clock, entries, put, client, table } = await made()
+  it('ignores index entries without a transaction, and removes them once none can follow', async () => {
+    const { store, clock, entries, put, client, table } = await setUpIndex()
     await store.transact([put({ due: 5, instance: 'i' })])
     for (const entry of await entries()) {
       const Item = { ...entry, sk: { S: `${entry['sk']!.S!.slice(0, -12)}never-was-it` } }
@@ -92,8 +97,8 @@ describe('DynamoDB store on ministack of its own', () => {
     await store.close()
   })
 
-  it('does not lose what many write at once', async () => {
-    const { store, put, entries, client } = await made()
+  it('loses nothing of concurrent writes', async () => {
+    const { store, put, entries, client } = await setUpIndex()
     const dues = Array.from({ length: 12 }, (_, due) => due)
     await Promise.all(
       dues.map(due => store.transact([put({ due }), put({ key: { project: 'demo', id: `b#${due}` } })])),
@@ -106,14 +111,14 @@ describe('DynamoDB store on ministack of its own', () => {
     await store.close()
   })
 
-  it('tells which of two that want the same came first', async () => {
-    const { store, put, client } = await made()
+  it('reports a conflict to all but the first of concurrent writes', async () => {
+    const { store, put, client } = await setUpIndex()
     const outcomes = await Promise.allSettled(
       [1, 2, 3].map(() => store.transact([put({ was: 0 }), put({ key: { project: 'p', id: 'x' } })])),
     )
-    const refused = outcomes.filter(({ status }) => status === 'rejected')
-    expect(refused.length).toBe(2)
-    for (const outcome of refused)
+    const rejected = outcomes.filter(({ status }) => status === 'rejected')
+    expect(rejected.length).toBe(2)
+    for (const outcome of rejected)
       expect(outcome).toMatchObject({ reason: { name: 'Conflict', index: 0, reason: 'version' } })
     client.destroy()
     await store.close()

@@ -1,42 +1,27 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { until } from '../e2e/coffer.ts'
-import { address, create, type Shown, startWorld, type World } from './clients.ts'
+import { address, createActive, query, run, type ShownInstance, startWorld, type World } from './clients.ts'
 
 type Row = Record<string, unknown>
 
-// python-openstackclient with python-troveclient's plugin: every command of what Coffer serves so far.
-describe('openstack database', () => {
+// python-openstackclient with python-troveclient's plugin: the commands but for actions and management.
+describe('openstack database: commands', () => {
   let world: World
-  let shop: Shown
+  let shop: ShownInstance
   beforeAll(async () => {
     world = await startWorld()
-    shop = await create(world, world.demo, 'shop', '--databases cart --users ann:secret1')
+    shop = await createActive(world, world.demo, 'shop', '--databases cart --users ann:secret1')
   }, 120_000)
   afterAll(() => world.end(), 60_000)
 
-  /** Runs a command as the member of `demo`; it must succeed. */
-  async function run(command: string): Promise<string> {
-    const { code, out, err } = await world.openstack(world.demo, command)
-    expect({ command, code, err }).toEqual({ command, code: 0, err: '' })
-    return out
-  }
   const rows = (command: string) => world.json<Row[]>(world.demo, command)
   const names = async (command: string) => (await rows(command)).map(row => row['Name'])
-  /** Trove answers 202 before the guest has acted: asks until the listing has these names. */
-  const listed = (command: string, wanted: string[]) =>
+  /** Trove answers 202 before the guest has acted: repeats the command until it lists these names. */
+  const untilListed = (command: string, expected: string[]) =>
     until(
-      `${wanted} in ${command}`,
-      async () => JSON.stringify(await names(command)) === JSON.stringify(wanted),
+      `${expected} in ${command}`,
+      async () => JSON.stringify(await names(command)) === JSON.stringify(expected),
       10_000,
-    )
-  /** One statement as a tenant's user. */
-  const query = (login: string, statement: string) =>
-    world.python(
-      {},
-      `import psycopg
-with psycopg.connect('${address(shop)} ${login}', autocommit=True) as connection:
-    cursor = connection.execute(${JSON.stringify(statement)})
-    result = cursor.fetchall() if cursor.description else None`,
     )
 
   it('shows flavors and datastores by id and by name', async () => {
@@ -59,7 +44,7 @@ with psycopg.connect('${address(shop)} ${login}', autocommit=True) as connection
       volume_used: _,
       service_status_updated: __,
       ...byName
-    } = await world.json<Shown>(world.demo, 'database instance show shop')
+    } = await world.json<ShownInstance>(world.demo, 'database instance show shop')
     expect(await world.json(world.demo, `database instance show ${shop.id}`)).toMatchObject(byName)
     expect(await rows('database instance list')).toEqual([
       expect.objectContaining({
@@ -74,139 +59,158 @@ with psycopg.connect('${address(shop)} ${login}', autocommit=True) as connection
   })
 
   it('shows the limits', async () => {
-    const limits = await run('database limit list')
+    const limits = await run(world, world.demo, 'database limit list')
     expect(limits).toMatch(/\| max_instances \| 10 +\|/)
     expect(limits).toMatch(/\| max_volumes +\| 40 +\|/)
     expect(limits).toMatch(/\| +20000 \| POST +\|/)
   })
 
-  it('shows the default configuration, which is what its server runs with', async () => {
-    const shown = await world.json<Record<string, string | number>>(world.demo, 'database configuration default shop')
-    expect(shown).toMatchObject({ max_connections: 64, shared_buffers: '128MB' })
-    const names = Object.keys(shown).map(name => `'${name}'`)
-    const asked = `SELECT lower(name), current_setting(name) FROM pg_settings WHERE lower(name) IN (${names})`
-    const { result } = await query('user=ann password=secret1 dbname=cart', asked)
+  it('shows the default configuration, with which the server runs', async () => {
+    const configuration = await world.json<Record<string, string | number>>(
+      world.demo,
+      'database configuration default shop',
+    )
+    expect(configuration).toMatchObject({ max_connections: 64, shared_buffers: '128MB' })
+    const names = Object.keys(configuration).map(name => `'${name}'`)
+    const settings = `SELECT lower(name), current_setting(name) FROM pg_settings WHERE lower(name) IN (${names})`
+    const { result } = await query(world, shop, 'user=ann password=secret1 dbname=cart', settings)
     expect(Object.fromEntries(result)).toEqual(
-      Object.fromEntries(Object.entries(shown).map(([name, value]) => [name, String(value)])),
+      Object.fromEntries(Object.entries(configuration).map(([name, value]) => [name, String(value)])),
     )
   })
 
-  it('attaches no configuration that is not there, and detaches none without complaint', async () => {
+  it('refuses to attach an unknown configuration, and detaches none without an error', async () => {
     const missing = '00000000-0000-4000-8000-000000000000'
     expect(await world.openstack(world.demo, `database configuration attach shop ${missing}`)).toMatchObject({
       code: 1,
       err: expect.stringMatching(new RegExp(`${missing} cannot be found.*HTTP 404`)),
     })
-    await run('database configuration detach shop')
-    await run(`database configuration detach ${shop.id}`)
+    await run(world, world.demo, 'database configuration detach shop')
+    await run(world, world.demo, `database configuration detach ${shop.id}`)
   })
 
   it('creates, lists and deletes databases', async () => {
     expect(await names('database db list shop')).toEqual(['cart'])
-    await run('database db create shop books')
-    await listed('database db list shop', ['books', 'cart'])
-    await run('database db create shop dotted.json')
-    await listed('database db list shop', ['books', 'cart', 'dotted.json'])
-    await run('database db delete shop dotted.json')
-    await run('database db delete shop books')
-    await listed('database db list shop', ['cart'])
+    await run(world, world.demo, 'database db create shop books')
+    await untilListed('database db list shop', ['books', 'cart'])
+    await run(world, world.demo, 'database db create shop dotted.json')
+    await untilListed('database db list shop', ['books', 'cart', 'dotted.json'])
+    await run(world, world.demo, 'database db delete shop dotted.json')
+    await run(world, world.demo, 'database db delete shop books')
+    await untilListed('database db list shop', ['cart'])
   })
 
-  it('creates a user with a grant, who can use exactly that database', async () => {
-    await run('database db create shop books')
-    await listed('database db list shop', ['books', 'cart'])
-    await run('database user create shop bob pw2 --databases books')
-    await listed('database user list shop', ['ann', 'bob'])
+  it('creates a user with a grant who can use exactly that database', async () => {
+    await run(world, world.demo, 'database db create shop books')
+    await untilListed('database db list shop', ['books', 'cart'])
+    await run(world, world.demo, 'database user create shop bob pw2 --databases books')
+    await untilListed('database user list shop', ['ann', 'bob'])
     expect(await rows('database user list shop')).toContainEqual({ Name: 'bob', Host: '%', Databases: 'books' })
     expect(await world.json(world.demo, 'database user show shop bob')).toEqual({
       name: 'bob',
       host: '%',
       databases: [{ name: 'books' }],
     })
-    expect(await query('user=bob password=pw2 dbname=books', 'CREATE TABLE t (id int)')).toEqual({ result: null })
-    expect(await query('user=bob password=pw2 dbname=cart', 'SELECT 1')).toMatchObject({ error: 'OperationalError' })
+    expect(await query(world, shop, 'user=bob password=pw2 dbname=books', 'CREATE TABLE t (id int)')).toEqual({
+      result: null,
+    })
+    expect(await query(world, shop, 'user=bob password=pw2 dbname=cart', 'SELECT 1')).toMatchObject({
+      error: 'OperationalError',
+    })
   })
 
-  it('grants and revokes access, at once', async () => {
-    await run('database user grant access shop bob cart')
+  it('grants and revokes access immediately', async () => {
+    await run(world, world.demo, 'database user grant access shop bob cart')
     expect(await names('database user show access shop bob')).toEqual(['books', 'cart'])
-    expect(await query('user=bob password=pw2 dbname=cart', 'SELECT 1')).toEqual({ result: [[1]] })
-    await run('database user revoke access shop bob cart')
+    expect(await query(world, shop, 'user=bob password=pw2 dbname=cart', 'SELECT 1')).toEqual({ result: [[1]] })
+    await run(world, world.demo, 'database user revoke access shop bob cart')
     expect(await names('database user show access shop bob')).toEqual(['books'])
-    expect(await query('user=bob password=pw2 dbname=cart', 'SELECT 1')).toMatchObject({ error: 'OperationalError' })
+    expect(await query(world, shop, 'user=bob password=pw2 dbname=cart', 'SELECT 1')).toMatchObject({
+      error: 'OperationalError',
+    })
   })
 
-  it("changes a user's name and password; what the user made is kept", async () => {
-    await run('database user update attributes shop bob --new_name rob --new_password pw3')
-    await listed('database user list shop', ['ann', 'rob'])
-    expect(await query('user=rob password=pw3 dbname=books', 'INSERT INTO t VALUES (1) RETURNING id')).toEqual({
+  it("changes a user's name and password and keeps the user's tables", async () => {
+    await run(world, world.demo, 'database user update attributes shop bob --new_name rob --new_password pw3')
+    await untilListed('database user list shop', ['ann', 'rob'])
+    expect(
+      await query(world, shop, 'user=rob password=pw3 dbname=books', 'INSERT INTO t VALUES (1) RETURNING id'),
+    ).toEqual({
       result: [[1]],
     })
-    expect(await query('user=rob password=pw2 dbname=books', 'SELECT 1')).toMatchObject({ error: 'OperationalError' })
+    expect(await query(world, shop, 'user=rob password=pw2 dbname=books', 'SELECT 1')).toMatchObject({
+      error: 'OperationalError',
+    })
   })
 
-  it('holds a user to a host', async () => {
-    await run('database user create shop far pw4 --host 192.0.2.7 --databases cart')
-    await listed('database user list shop', ['ann', 'far', 'rob'])
+  it('limits a user to a host', async () => {
+    await run(world, world.demo, 'database user create shop far pw4 --host 192.0.2.7 --databases cart')
+    await untilListed('database user list shop', ['ann', 'far', 'rob'])
     expect(await world.json(world.demo, 'database user show shop far --host 192.0.2.7')).toMatchObject({
       host: '192.0.2.7',
     })
-    expect(await query('user=far password=pw4 dbname=cart', 'SELECT 1')).toMatchObject({ error: 'OperationalError' })
-    await run('database user update attributes shop far --host 192.0.2.7 --new_host %')
-    await until('far let in', async () => (await query('user=far password=pw4 dbname=cart', 'SELECT 1')).result, 10_000)
-    await run('database user delete shop far')
+    expect(await query(world, shop, 'user=far password=pw4 dbname=cart', 'SELECT 1')).toMatchObject({
+      error: 'OperationalError',
+    })
+    await run(world, world.demo, 'database user update attributes shop far --host 192.0.2.7 --new_host %')
+    await until(
+      'login of far',
+      async () => (await query(world, shop, 'user=far password=pw4 dbname=cart', 'SELECT 1')).result,
+      10_000,
+    )
+    await run(world, world.demo, 'database user delete shop far')
   })
 
-  it('takes names and passwords that shells and SQL would stumble over', async () => {
+  it('accepts names and passwords with quotes, spaces and SQL in them', async () => {
     const [database, user, password] = [`o'brien "db"; --`, 'ünï "x"', `p'w" ;$1 \\`]
-    const must = async (args: string[]) =>
-      expect(await world.openstack(world.demo, args)).toMatchObject({ code: 0, err: '' })
-    await must(['database', 'db', 'create', 'shop', database])
-    await listed('database db list shop', ['books', 'cart', database])
-    await must(['database', 'user', 'create', 'shop', user, password, '--databases', database])
+    await run(world, world.demo, ['database', 'db', 'create', 'shop', database])
+    await untilListed('database db list shop', ['books', 'cart', database])
+    await run(world, world.demo, ['database', 'user', 'create', 'shop', user, password, '--databases', database])
     await until('the user', async () => (await names('database user list shop')).includes(user), 10_000)
+    const [asUser, withPassword, toDatabase] = [user, password, database].map(text => JSON.stringify(text))
+    const keywords = `user=${asUser}, password=${withPassword}, dbname=${toDatabase}`
     const code = `import psycopg
-with psycopg.connect(${JSON.stringify(address(shop))}, user=${JSON.stringify(user)}, password=${JSON.stringify(password)}, dbname=${JSON.stringify(database)}) as connection:
+with psycopg.connect(${JSON.stringify(address(shop))}, ${keywords}) as connection:
     result = connection.execute('SELECT current_user, current_database()').fetchone()`
     expect(await world.python({}, code)).toEqual({ result: [user, database] })
-    await must(['database', 'user', 'delete', 'shop', user])
+    await run(world, world.demo, ['database', 'user', 'delete', 'shop', user])
     await until('end of the user', async () => !(await names('database user list shop')).includes(user), 10_000)
-    // Its path segment is for the server to decode; troveclient sends the name as it is, but for what HTTP forbids.
-    await must(['database', 'db', 'delete', 'shop', database])
-    await listed('database db list shop', ['books', 'cart'])
+    // The server decodes the path segment; troveclient sends the name unchanged but for characters that HTTP forbids.
+    await run(world, world.demo, ['database', 'db', 'delete', 'shop', database])
+    await untilListed('database db list shop', ['books', 'cart'])
   })
 
-  it('deletes users; what they made stays, for root alone', async () => {
-    await run('database user delete shop rob')
-    await listed('database user list shop', ['ann'])
-    await run('database user grant access shop ann books')
+  it('deletes users and keeps their tables, which only root can read', async () => {
+    await run(world, world.demo, 'database user delete shop rob')
+    await untilListed('database user list shop', ['ann'])
+    await run(world, world.demo, 'database user grant access shop ann books')
     const tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    expect(await query('user=ann password=secret1 dbname=books', tables)).toEqual({ result: [['t']] })
-    expect(await query('user=ann password=secret1 dbname=books', 'SELECT id FROM t')).toMatchObject({
+    expect(await query(world, shop, 'user=ann password=secret1 dbname=books', tables)).toEqual({ result: [['t']] })
+    expect(await query(world, shop, 'user=ann password=secret1 dbname=books', 'SELECT id FROM t')).toMatchObject({
       error: 'InsufficientPrivilege',
     })
   })
 
-  it('lets an admin reset a status, and nobody else', async () => {
+  it('lets only an admin reset a status', async () => {
     const command = `database instance reset status ${shop.id}`
     expect(await world.openstack(world.demo, command)).toMatchObject({
       code: 1,
       err: expect.stringContaining('HTTP 403'),
     })
     expect(await world.openstack(world.admin, command)).toMatchObject({ code: 0 })
-    const status = async () => (await world.json<Shown>(world.demo, 'database instance show shop')).status
+    const status = async () => (await world.json<ShownInstance>(world.demo, 'database instance show shop')).status
     await until('ACTIVE again', async () => (await status()) === 'ACTIVE', 80_000)
-    expect(await query('user=ann password=secret1 dbname=books', 'SELECT 1')).toEqual({ result: [[1]] })
+    expect(await query(world, shop, 'user=ann password=secret1 dbname=books', 'SELECT 1')).toEqual({ result: [[1]] })
   })
 
-  it('force-deletes as an admin, even what is being built', async () => {
-    const { id } = await world.json<Shown>(world.demo, 'database instance create brief --flavor 1 --size 1')
+  it('lets an admin force-delete an instance that is being built', async () => {
+    const { id } = await world.json<ShownInstance>(world.demo, 'database instance create brief --flavor 1 --size 1')
     expect(await world.openstack(world.admin, `database instance force delete ${id}`)).toMatchObject({ code: 0 })
-    await listed('database instance list', ['shop'])
+    await untilListed('database instance list', ['shop'])
   })
 
-  it('deletes by name', async () => {
-    await run('database instance delete shop')
-    await listed('database instance list', [])
+  it('deletes an instance by name', async () => {
+    await run(world, world.demo, 'database instance delete shop')
+    await untilListed('database instance list', [])
   })
 })

@@ -1,9 +1,9 @@
 """The real OpenStack clients, imported once, since that takes two seconds: one request and one answer per line.
 
 {"env": {...}, "argv": [...]}  runs the `openstack` program's own entry point -> {"code", "out", "err"}
-{"env": {...}, "code": "..."}  runs Python, which leaves its answer in `result` -> {"result"} or {"error", "message"}
+{"env": {...}, "code": "..."}  runs Python, which assigns its answer to `result` -> {"result"} or {"error", "message"}
 
-Each request has a process of its own, forked from this one: clients keep what they know of a cloud in globals.
+Each request has a process of its own, forked from this one: clients cache what they learn about a cloud in globals.
 """
 
 import contextlib
@@ -43,8 +43,8 @@ def answer(request):
     for name in [name for name in os.environ if name.startswith("OS_")]:
         del os.environ[name]
     os.environ.update(request["env"])
-    found = run_command(request["argv"]) if "argv" in request else run_code(request["code"])
-    print(json.dumps(found), flush=True)
+    result = run_command(request["argv"]) if "argv" in request else run_code(request["code"])
+    print(json.dumps(result), flush=True)
 
 
 def main():

@@ -1,46 +1,48 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { expect } from '@jest/globals'
+import { pythonEnvironment } from '../../localstack/python.ts'
 import { type Coffer, processesOf, startCoffer, until, wipe } from '../e2e/coffer.ts'
 
-const ROOT = join(import.meta.dirname, '..', '..')
-/** Where `npm run test:services` has put the clients. */
-export const PROGRAMS = join(ROOT, '.venv', 'bin')
+/** Where `npm run test:services` installs the clients. */
+export const PROGRAMS = join(pythonEnvironment('requirements.txt'), 'bin')
 
 /** What an openrc file exports. */
 export type Login = Record<string, string>
 
 /** How a program ended and what it printed. */
-export interface Ran {
+export interface ProgramResult {
   code: number
   out: string
   err: string
 }
 
-/** What Python code left in `result`, or the exception that ended it. */
-export interface Answer {
-  // biome-ignore lint/suspicious/noExplicitAny: tests read whatever came
+/** What Python code assigned to `result`, or the exception that ended it. */
+export interface PythonResult {
+  // biome-ignore lint/suspicious/noExplicitAny: tests read results of any shape
   result?: any
   error?: string
   message?: string
 }
 
-/** The real clients in a process that has imported them already (clients.py). One request at a time. */
+/** The real clients, in a process that has imported them already (clients.py). One request at a time. */
 export interface Clients {
-  /** The `openstack` command line, as a shell would split it at spaces. An array is taken as it is. */
-  openstack(login: Login, command: string | string[]): Promise<Ran>
-  /** Its answer as JSON. Throws if it fails. */
+  /** Runs an `openstack` command. A string is split at spaces; an array is passed unchanged. */
+  openstack(login: Login, command: string | string[]): Promise<ProgramResult>
+  /** Runs an `openstack` command, and returns what it prints as JSON. Throws if it fails. */
   json<T = Record<string, unknown>>(login: Login, command: string): Promise<T>
-  /** Runs Python, which leaves its answer in `result`. */
-  python(login: Login, code: string): Promise<Answer>
+  /** Runs Python code, which assigns its result to `result`. */
+  python(login: Login, code: string): Promise<PythonResult>
   stop(): void
 }
 
-/** Variables of a login and everything else a program needs; none of the caller's own OpenStack variables. */
+/** This process's environment with the login's OpenStack variables instead of its own. */
 function environment(login: Login): NodeJS.ProcessEnv {
-  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('OS_'))
-  return { ...Object.fromEntries(own), PATH: `${PROGRAMS}:${process.env['PATH']}`, ...login }
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('OS_'))
+  return { ...Object.fromEntries(inherited), PATH: `${PROGRAMS}:${process.env['PATH']}`, ...login }
 }
 
 export function startClients(): Clients {
@@ -48,9 +50,9 @@ export function startClients(): Clients {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: environment({}),
   })
-  const ask = asking(child)
-  const openstack = async (login: Login, command: string | string[]): Promise<Ran> =>
-    (await ask({ env: login, argv: typeof command === 'string' ? command.split(' ') : command })) as Ran
+  const request = lineClient(child)
+  const openstack = async (login: Login, command: string | string[]): Promise<ProgramResult> =>
+    (await request({ env: login, argv: typeof command === 'string' ? command.split(' ') : command })) as ProgramResult
   return {
     openstack,
     async json<T>(login: Login, command: string): Promise<T> {
@@ -58,49 +60,54 @@ export function startClients(): Clients {
       if (code !== 0) throw new Error(`openstack ${command} ended with ${code}: ${err}`)
       return JSON.parse(out) as T
     },
-    python: async (login, code) => (await ask({ env: login, code })) as Answer,
+    python: async (login, code) => (await request({ env: login, code })) as PythonResult,
     stop: () => child.stdin?.end(),
   }
 }
 
-/** Sends a line, and answers the next line that comes. */
-function asking({ stdin, stdout, stderr }: ChildProcess): (request: object) => Promise<unknown> {
+/** A function that sends a request as a line of JSON, and returns the next line. Requests wait for their turn. */
+function lineClient({ stdin, stdout, stderr }: ChildProcess): (request: object) => Promise<unknown> {
   if (!stdin || !stdout || !stderr) throw new Error('the process has no pipes')
   const lines = createInterface({ input: stdout })[Symbol.asyncIterator]()
-  let said = ''
+  let errors = ''
   stderr.on('data', chunk => {
-    said += chunk
+    errors += chunk
   })
   let last: Promise<unknown> = Promise.resolve()
-  const once = async (request: object) => {
+  const exchange = async (request: object) => {
     stdin.write(`${JSON.stringify(request)}\n`)
     const line = await lines.next()
-    if (line.done) throw new Error(`the clients ended:\n${said}`)
+    if (line.done) throw new Error(`the clients ended:\n${errors}`)
     return JSON.parse(line.value) as unknown
   }
   return request => {
-    const mine = last.then(() => once(request))
-    last = mine.catch(() => undefined)
-    return mine
+    const turn = last.then(() => exchange(request))
+    last = turn.catch(() => undefined)
+    return turn
   }
 }
 
-/** Runs a script in bash, with the clients' programs on its path and nothing of the caller's login. */
-export function bash(script: string): Promise<Ran> {
+/** Runs a script in bash, with the clients' programs on its path and without a login. */
+export function bash(script: string): Promise<ProgramResult> {
   const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
     env: environment({}),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const ran: Ran = { code: -1, out: '', err: '' }
+  return programResult(child)
+}
+
+/** Waits for the end of a program whose output is piped. Rejects if it cannot be started. */
+export function programResult(child: ChildProcessByStdio<null, Readable, Readable>): Promise<ProgramResult> {
+  const result: ProgramResult = { code: -1, out: '', err: '' }
   child.stdout.on('data', chunk => {
-    ran.out += chunk
+    result.out += chunk
   })
   child.stderr.on('data', chunk => {
-    ran.err += chunk
+    result.err += chunk
   })
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', code => resolve({ ...ran, code: code ?? -1 }))
+    child.once('close', code => resolve({ ...result, code: code ?? -1 }))
   })
 }
 
@@ -113,7 +120,7 @@ export interface World extends Clients {
   end(): Promise<void>
 }
 
-// A limit, so that clients have one to show, and far above what they ask.
+// With a limit, so that clients have one to show; far more than they request.
 const localCloud = () => startCoffer(undefined, ['--rate', '20000'])
 
 export async function startWorld(start: () => Promise<Coffer> = localCloud): Promise<World> {
@@ -129,11 +136,11 @@ export async function startWorld(start: () => Promise<Coffer> = localCloud): Pro
     async end() {
       clients.stop()
       const code = await coffer.stop()
-      const left = processesOf(coffer.dataDir)
+      const remaining = processesOf(coffer.dataDir)
       await wipe(coffer.dataDir)
-      if (code === 0 && left.length === 0) return
+      if (code === 0 && remaining.length === 0) return
       throw new Error(
-        `coffer ended with ${code}, left ${JSON.stringify(left)} and said\n${coffer.output().slice(-3000)}`,
+        `coffer ended with ${code}, left processes ${JSON.stringify(remaining)} and printed\n${coffer.output().slice(-3000)}`,
       )
     },
   }
@@ -146,8 +153,8 @@ export function readLogin(path: string): Login {
   )
 }
 
-/** What `openstack database instance show -f json` tells. */
-export interface Shown {
+/** What `openstack database instance show -f json` prints. */
+export interface ShownInstance {
   id: string
   name: string
   status: string
@@ -157,22 +164,45 @@ export interface Shown {
   [field: string]: unknown
 }
 
-/** Creates an instance with the command line, and shows it once it is ACTIVE and HEALTHY. */
-export async function create(world: World, login: Login, name: string, options = ''): Promise<Shown> {
+/** Creates an instance with the command line, and returns what `show` prints once it is ACTIVE and HEALTHY. */
+export async function createActive(world: World, login: Login, name: string, options = ''): Promise<ShownInstance> {
   const command = `database instance create ${name} --flavor 1 --size 1 --nic net-id=${NETWORK} ${options}`.trim()
-  const { id } = await world.json<Shown>(login, command)
+  const { id } = await world.json<ShownInstance>(login, command)
   return until(`ACTIVE instance ${name}`, async () => {
-    const shown = await world.json<Shown>(login, `database instance show ${id}`)
-    if (shown.status === 'ERROR') throw new Error(`${name} is in ERROR: ${JSON.stringify(shown)}`)
-    return shown.status === 'ACTIVE' && shown.operating_status === 'HEALTHY' ? shown : undefined
+    const instance = await world.json<ShownInstance>(login, `database instance show ${id}`)
+    if (instance.status === 'ERROR') throw new Error(`${name} is in ERROR: ${JSON.stringify(instance)}`)
+    return instance.status === 'ACTIVE' && instance.operating_status === 'HEALTHY' ? instance : undefined
   })
 }
 
-/** Coffer has no networks: it takes any. */
+/** Coffer has no networks: it accepts any id. */
 export const NETWORK = '0f5d9d7e-5a0e-4b9e-8f43-4c0f4dd0ab0a'
 
-/** Where a PostgreSQL client finds the instance, as libpq writes it. */
-export function address({ addresses }: Pick<Shown, 'addresses'>): string {
+/** Host and port of the instance, as in a connection string of libpq. */
+export function address({ addresses }: Pick<ShownInstance, 'addresses'>): string {
   const [first] = addresses
   return `host=${first?.address} port=${first?.port ?? 5432}`
+}
+
+/** Runs an `openstack` command that must succeed without a warning; returns what it prints. */
+export async function run(world: World, login: Login, command: string | string[]): Promise<string> {
+  const { code, out, err } = await world.openstack(login, command)
+  expect({ command, code, err }).toEqual({ command, code: 0, err: '' })
+  return out
+}
+
+/** Runs one SQL statement on the instance. `connection` has user, password and dbname as libpq writes them. */
+export function query(
+  world: World,
+  instance: Pick<ShownInstance, 'addresses'>,
+  connection: string,
+  statement: string,
+): Promise<PythonResult> {
+  return world.python(
+    {},
+    `import psycopg
+with psycopg.connect('${address(instance)} ${connection}', autocommit=True) as connection:
+    cursor = connection.execute(${JSON.stringify(statement)})
+    result = cursor.fetchall() if cursor.description else None`,
+  )
 }

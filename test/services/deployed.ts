@@ -2,23 +2,23 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../localstack/emulator.ts'
-import { type Coffer, type Started, startCoffer, startedAs, until } from '../e2e/coffer.ts'
-import type { Ran } from './clients.ts'
-import { type AwsCall, signed } from './signed.ts'
+import { type Coffer, followProcess, type LaunchedProcess, startCoffer, until } from '../e2e/coffer.ts'
+import { type ProgramResult, programResult } from './clients.ts'
+import { type AwsCall, callAws } from './signed.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
-/** `sls deploy` has a minute alone, with a machine to itself. */
+/** `sls deploy` alone takes a minute on an idle machine. */
 const READY_MS = 240_000
 
-/** `npm run localstack` with that limit of requests; ended again if it does not get ready. */
-export const localstack = (rate: number) => async (): Promise<Coffer> => {
-  let started: Started | undefined
-  const how = (args: string[]) => {
-    started = launch(args)
+/** `npm run localstack` with that limit of requests; it is stopped again if it does not get ready. */
+export const startLocalstack = (rate: number) => async (): Promise<Coffer> => {
+  let started: LaunchedProcess | undefined
+  const launch = (args: string[]) => {
+    started = launchLocalstack(args)
     return started
   }
   try {
-    return await startCoffer(undefined, ['--rate', String(rate), '--quiet'], how, READY_MS)
+    return await startCoffer(undefined, ['--rate', String(rate), '--quiet'], launch, READY_MS)
   } catch (error) {
     started?.child.kill('SIGTERM')
     await started?.exited
@@ -26,37 +26,34 @@ export const localstack = (rate: number) => async (): Promise<Coffer> => {
   }
 }
 
-function launch(args: string[]) {
+function launchLocalstack(args: string[]) {
   const flags = ['--disable-warning=ExperimentalWarning', join(ROOT, 'localstack', 'main.ts')]
   const env = { ...process.env, NODE_OPTIONS: '' }
-  return startedAs(spawn(process.execPath, [...flags, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env }))
+  return followProcess(
+    spawn(process.execPath, [...flags, ...args], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env }),
+  )
 }
 
-/** The Serverless Framework in a folder, as the emulator's operator. */
-export function sls(cwd: string, operator: Record<string, string>, ...args: string[]): Promise<Ran> {
+/** Runs the Serverless Framework in a folder, as the emulator's operator. */
+export function sls(cwd: string, operator: Record<string, string>, ...args: string[]): Promise<ProgramResult> {
   const program = join(ROOT, 'node_modules', 'serverless', 'bin', 'serverless.js')
   const env = { ...process.env, NODE_OPTIONS: '', SLS_NOTIFICATIONS_MODE: 'off', ...operator }
   const child = spawn(process.execPath, [program, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
-  const ran: Ran = { code: -1, out: '', err: '' }
-  child.stdout.on('data', chunk => {
-    ran.out += chunk
-  })
-  child.stderr.on('data', chunk => {
-    ran.err += chunk
-  })
-  return new Promise(resolve => child.once('close', code => resolve({ ...ran, code: code ?? -1 })))
+  return programResult(child)
 }
 
-/** `sls offline` on free ports, once it is ready. */
-export async function offline(operator: Record<string, string>): Promise<{ base: string; stop(): Promise<unknown> }> {
+/** Starts `sls offline` on free ports, and waits until it is ready. */
+export async function startOffline(
+  operator: Record<string, string>,
+): Promise<{ base: string; stop(): Promise<unknown> }> {
   const [http, lambda, alb] = [await freePort(), await freePort(), await freePort()]
   const base = `http://127.0.0.1:${http}`
   const program = join(ROOT, 'node_modules', 'serverless', 'bin', 'serverless.js')
   const ports = ['--httpPort', http, '--lambdaPort', lambda, '--albPort', alb].map(String)
   const env = { ...process.env, NODE_OPTIONS: '', SLS_NOTIFICATIONS_MODE: 'off', ...operator, COFFER_URL: base }
-  const how = { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] }
-  const child = spawn(process.execPath, [program, 'offline', '--stage', 'local', ...ports], how)
-  const started = startedAs(child)
+  const options = { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] }
+  const child = spawn(process.execPath, [program, 'offline', '--stage', 'local', ...ports], options)
+  const started = followProcess(child)
   await until('offline', async () => {
     if (child.exitCode !== null) throw new Error(`sls offline ended:\n${started.output()}`)
     return started.output().includes('Server ready')
@@ -70,8 +67,8 @@ export async function offline(operator: Record<string, string>): Promise<{ base:
   }
 }
 
-/** A copy of the project with one text of one file replaced by another. */
-export function changedProject(folder: string, file: string, from: string, to: string): string {
+/** Copies the project with one text of one file replaced; returns the folder. */
+export function copyProjectWithChange(folder: string, file: string, from: string, to: string): string {
   mkdirSync(folder)
   for (const part of ['serverless.yml', 'package.json', 'deploy', 'functions', 'lib']) {
     cpSync(join(ROOT, part), join(folder, part), { recursive: true })
@@ -83,7 +80,7 @@ export function changedProject(folder: string, file: string, from: string, to: s
   return folder
 }
 
-/** Everything that a deployment makes, and how it is listed; `name` finds the names in what comes. */
+/** Every kind of resource of a deployment: how it is listed, and the pattern of the names in the answer. */
 const KINDS: Record<string, { call: AwsCall; name: RegExp }> = {
   stacks: {
     call: { service: 'cloudformation', form: { Action: 'DescribeStacks', Version: '2010-05-15' } },
@@ -123,21 +120,21 @@ const KINDS: Record<string, { call: AwsCall; name: RegExp }> = {
   },
 }
 
-/** The names of everything there is on the emulator, by kind; a kind of which there is nothing is left out. */
-export async function everything(endpoint: string): Promise<Record<string, string[]>> {
-  const found = await Promise.all(
+/** The names of all resources on the emulator, by kind, without kinds of which there are none. */
+export async function listResources(endpoint: string): Promise<Record<string, string[]>> {
+  const names = await Promise.all(
     Object.entries(KINDS).map(async ([kind, { call, name }]) => {
-      const text = await signed(endpoint, call)
-      return [kind, [...text.matchAll(name)].map(([, each = '']) => each)]
+      const text = await callAws(endpoint, call)
+      return [kind, [...text.matchAll(name)].map(([, match = '']) => match)]
     }),
   )
-  return Object.fromEntries(found.filter(([, names]) => names?.length))
+  return Object.fromEntries(names.filter(([, list]) => list?.length))
 }
 
-/** The bodies of the messages that a queue shows now, which stay there as they were. */
-export async function shownIn(endpoint: string, queue: string): Promise<string[]> {
+/** The bodies of the messages that are visible in a queue now; they stay in it. */
+export async function visibleMessages(endpoint: string, queue: string): Promise<string[]> {
   const form = { Action: 'ReceiveMessage', Version: '2012-11-05', MaxNumberOfMessages: '10', VisibilityTimeout: '0' }
   const QueueUrl = `${endpoint}/000000000000/${queue}`
-  const text = await signed(endpoint, { service: 'sqs', form: { ...form, QueueUrl } })
+  const text = await callAws(endpoint, { service: 'sqs', form: { ...form, QueueUrl } })
   return [...text.matchAll(/<Body>([^<]*)/g)].map(([, body = '']) => body.replaceAll('&quot;', '"'))
 }

@@ -1,32 +1,32 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { until } from '../e2e/coffer.ts'
-import { address, bash, NETWORK, type Shown, startWorld, type World } from './clients.ts'
+import { address, bash, NETWORK, type ShownInstance, startWorld, type World } from './clients.ts'
 
-// The README's first session, with the real programs and nothing in between.
+// The README's first session, with the real programs.
 describe('the first session with the openstack client', () => {
   let world: World
-  let shop: Shown
+  let shop: ShownInstance
   beforeAll(async () => {
     world = await startWorld()
   }, 90_000)
   afterAll(() => world.end(), 60_000)
 
-  /** Runs commands in a shell that has logged in; answers what they print. */
+  /** Runs commands in a shell with the login of `demo`; returns what they print. */
   async function session(commands: string): Promise<string> {
     const { code, out, err } = await bash(`. ${world.coffer.dataDir}/openrc\n${commands}`)
     if (code !== 0) throw new Error(`ended with ${code}:\n${out}${err}`)
     return out
   }
 
-  it('shows what is on offer', async () => {
-    const offered = await session(`
+  it('lists flavors, datastores and versions', async () => {
+    const lists = await session(`
       openstack database flavor list
       openstack datastore list
       openstack datastore version list postgresql
     `)
-    expect(offered).toMatch(/\| +1 \| db\.tiny +\| +512 \|/)
-    expect(offered).toMatch(/\| postgresql \|/)
-    expect(offered).toMatch(/\| 18 +\| 18\.\d+ +\|/)
+    expect(lists).toMatch(/\| +1 \| db\.tiny +\| +512 \|/)
+    expect(lists).toMatch(/\| postgresql \|/)
+    expect(lists).toMatch(/\| 18 +\| 18\.\d+ +\|/)
   })
 
   it('creates an instance and sees it go from BUILD to ACTIVE', async () => {
@@ -37,8 +37,8 @@ describe('the first session with the openstack client', () => {
     `)
     expect(JSON.parse(created)).toMatchObject({ name: 'shop', status: 'BUILD', datastore: 'postgresql', volume: 1 })
     shop = await until('ACTIVE shop', async () => {
-      const shown = JSON.parse(await session('openstack database instance show shop -f json')) as Shown
-      return shown.status === 'ACTIVE' && shown
+      const instance = JSON.parse(await session('openstack database instance show shop -f json')) as ShownInstance
+      return instance.status === 'ACTIVE' && instance
     })
     expect(shop).toMatchObject({ name: 'shop', operating_status: 'HEALTHY', flavor: '1', datastore_version: '18' })
     expect(shop.ip).toBe(shop.addresses[0]?.address)
@@ -55,11 +55,11 @@ print(connection.execute('SELECT id, what FROM items').fetchall())"`)
     expect(read).toBe("[(7, 'žluťoučký kůň')]\n")
   })
 
-  it('refuses the wrong password at the database, and any other database to the user', async () => {
-    const attempt = (password: string, database: string) =>
-      bash(
-        `python -c "import psycopg; psycopg.connect('${address(shop)} user=ann password=${password} dbname=${database}')"`,
-      )
+  it('refuses a wrong password, and another database than the user has been granted', async () => {
+    const attempt = (password: string, database: string) => {
+      const dsn = `${address(shop)} user=ann password=${password} dbname=${database}`
+      return bash(`python -c "import psycopg; psycopg.connect('${dsn}')"`)
+    }
     expect(await attempt('wrong', 'cart')).toMatchObject({
       code: 1,
       err: expect.stringContaining('password authentication failed'),
@@ -67,14 +67,13 @@ print(connection.execute('SELECT id, what FROM items').fetchall())"`)
     expect((await attempt('secret1', 'postgres')).code).toBe(1)
   })
 
-  it('deletes the instance, after which nothing answers', async () => {
+  it('deletes the instance, after which nothing listens at its address', async () => {
     await session('openstack database instance delete shop')
     await until('end of shop', async () => (await session('openstack database instance list -f value')).trim() === '')
     const show = await bash(`. ${world.coffer.dataDir}/openrc; openstack database instance show shop`)
     expect(show).toMatchObject({ code: 1, err: "No instance with a name or ID of 'shop' exists.\n" })
-    const connect = await bash(
-      `python -c "import psycopg; psycopg.connect('${address(shop)} user=ann password=secret1 dbname=cart', connect_timeout=5)"`,
-    )
+    const dsn = `${address(shop)} user=ann password=secret1 dbname=cart connect_timeout=5`
+    const connect = await bash(`python -c "import psycopg; psycopg.connect('${dsn}')"`)
     expect(connect).toMatchObject({ code: 1, err: expect.stringContaining('onnection') })
   })
 })

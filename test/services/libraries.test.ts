@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { until } from '../e2e/coffer.ts'
-import { type Answer, create, type Login, type Shown, startWorld, type World } from './clients.ts'
+import { createActive, type Login, type PythonResult, type ShownInstance, startWorld, type World } from './clients.ts'
 
 describe('clients as libraries', () => {
   let world: World
@@ -12,15 +12,15 @@ describe('clients as libraries', () => {
   }, 90_000)
   afterAll(() => world.end(), 60_000)
 
-  /** Runs Python with openstacksdk's connection `conn`; what it leaves in `result`. */
-  async function sdk(code: string): Promise<Answer> {
+  /** Runs Python with openstacksdk's connection `conn` and its proxy `db`. */
+  async function sdk(code: string): Promise<PythonResult> {
     return world.python(
       clouds,
       `import openstack\nconn = openstack.connect(cloud='coffer')\ndb = conn.database\n${code}`,
     )
   }
-  /** The same; it must succeed. */
-  async function ok(code: string): Promise<Answer['result']> {
+  /** The same for code that must succeed; returns its `result`. */
+  async function ok(code: string): Promise<PythonResult['result']> {
     const answer = await sdk(code)
     expect({ code, error: answer.error, message: answer.message }).toEqual({
       code,
@@ -38,18 +38,18 @@ describe('clients as libraries', () => {
         'db.tiny',
         512,
       ])
-      const found = "result = [db.get_flavor(1).name, db.find_flavor('db.small').id, db.find_flavor('none')]"
-      expect(await ok(found)).toEqual(['db.tiny', 2, null])
+      const lookups = "result = [db.get_flavor(1).name, db.find_flavor('db.small').id, db.find_flavor('none')]"
+      expect(await ok(lookups)).toEqual(['db.tiny', 2, null])
     })
 
-    it('creates an instance by its own word for the flavor, and finds it', async () => {
+    it('creates an instance with its own field for the flavor, and finds it', async () => {
       id = await ok(`
 instance = db.create_instance(name='sdk', flavor='1', volume={'size': 1}, datastore={'type': 'postgresql', 'version': '18'})
 result = instance.id`)
       await until('ACTIVE', async () => (await ok(`result = db.get_instance('${id}').status`)) === 'ACTIVE')
-      const listed =
+      const lookups =
         "result = [db.find_instance('sdk').id, [one.name for one in db.instances()], db.find_instance('none')]"
-      expect(await ok(listed)).toEqual([id, ['sdk'], null])
+      expect(await ok(lookups)).toEqual([id, ['sdk'], null])
     })
 
     it('creates, lists and deletes databases and users', async () => {
@@ -64,14 +64,14 @@ result = instance.id`)
       await until('nothing left', async () => (await users()).length + (await databases()).length === 0)
     })
 
-    it('asks for no single database and user, as Trove has it', async () => {
+    it('does not request single databases and users, as Trove defines', async () => {
       for (const verb of ['get_database', 'find_database', 'get_user', 'find_user']) {
-        // Trove shows users alone and databases never: the library asks for neither by itself.
+        // Trove has a request for a single user and none for a database: the library implements neither.
         expect(await sdk(`db.${verb}('none', '${id}')`)).toMatchObject({ error: 'MethodNotSupported' })
       }
     })
 
-    it('updates, enables root, resizes and restarts, and waits for the words that it knows', async () => {
+    it('updates, enables root, resizes and restarts, and waits for the statuses that it knows', async () => {
       expect(
         await ok(`
 instance = db.update_instance('${id}', name='sdk two')
@@ -80,16 +80,16 @@ before = one.is_root_enabled(db)
 login = one.enable_root_user(db)
 result = [instance.name, before, one.is_root_enabled(db), login['name'], len(login['password'])]`),
       ).toEqual(['sdk two', false, true, 'postgres', 36])
-      const settled = async (action: string) =>
+      const runUntilActive = async (action: string) =>
         ok(`
 one = db.get_instance('${id}')
 one.${action}
 word = db.get_instance('${id}').status
 one = db.wait_for_status(db.get_instance('${id}'), status='ACTIVE', failures=['ERROR', 'SHUTDOWN', 'FAILED'], interval=1, wait=60)
 result = [word, one.flavor['id'], one.volume['size']]`)
-      expect(await settled("resize(db, '2')")).toEqual([expect.stringMatching(/^(RESIZE|ACTIVE)$/), '2', 1])
-      expect(await settled('resize_volume(db, 2)')).toEqual([expect.stringMatching(/^(RESIZE|ACTIVE)$/), '2', 2])
-      expect(await settled('restart(db)')).toEqual([expect.stringMatching(/^(REBOOT|ACTIVE)$/), '2', 2])
+      expect(await runUntilActive("resize(db, '2')")).toEqual([expect.stringMatching(/^(RESIZE|ACTIVE)$/), '2', 1])
+      expect(await runUntilActive('resize_volume(db, 2)')).toEqual([expect.stringMatching(/^(RESIZE|ACTIVE)$/), '2', 2])
+      expect(await runUntilActive('restart(db)')).toEqual([expect.stringMatching(/^(REBOOT|ACTIVE)$/), '2', 2])
     })
 
     it('raises the exceptions that its users catch', async () => {
@@ -109,14 +109,14 @@ result = [word, one.flavor['id'], one.volume['size']]`)
 one = db.get_instance('${id}')
 db.delete_instance(one)
 db.wait_for_delete(one, interval=1, wait=60)
-db.delete_instance('${id}')  # what is not there is deleted: the library's own default
+db.delete_instance('${id}')  # by default the library ignores that it is gone
 result = None`)
       expect(await ok('result = len(list(db.instances()))')).toBe(0)
     })
   })
 
-  describe('other ways to log in', () => {
-    it('an application credential, until it is deleted', async () => {
+  describe('other logins', () => {
+    it('accept an application credential until it is deleted', async () => {
       const [id, secret] = await ok(`
 credential = conn.identity.create_application_credential(conn.current_user_id, name='robot')
 result = [credential.id, credential.secret]`)
@@ -131,7 +131,7 @@ result = [credential.id, credential.secret]`)
       expect(await world.openstack(robot, 'database flavor list')).toMatchObject({ code: 1 })
     })
 
-    it('a token', async () => {
+    it('accept a token', async () => {
       const token = await ok('result = conn.auth_token')
       const login = {
         OS_AUTH_TYPE: 'v3token',
@@ -143,13 +143,13 @@ result = [credential.id, credential.secret]`)
       expect(await world.openstack(login, 'database flavor list')).toMatchObject({ code: 0 })
     })
 
-    it('clouds.yaml, by the command line too', async () => {
+    it('accept clouds.yaml, also for the command line', async () => {
       expect(await world.openstack({ ...clouds, OS_CLOUD: 'coffer-alt' }, 'database flavor list')).toMatchObject({
         code: 0,
       })
     })
 
-    it('no login at all is refused', async () => {
+    it('refuse a client without a login', async () => {
       const none = { OS_AUTH_TYPE: 'none', OS_ENDPOINT: `${world.coffer.base}/v1.0/demo` }
       expect(await world.openstack(none, 'database flavor list')).toMatchObject({
         code: 1,
@@ -159,13 +159,13 @@ result = [credential.id, credential.secret]`)
   })
 
   describe('python-troveclient', () => {
-    let shop: Shown
+    let shop: ShownInstance
     beforeAll(async () => {
-      shop = await create(world, world.demo, 'shop')
+      shop = await createActive(world, world.demo, 'shop')
     }, 60_000)
 
-    /** Runs Python with troveclient's `trove`, logged in by keystoneauth. */
-    async function trove(code: string): Promise<Answer['result']> {
+    /** Runs Python with troveclient's client `trove`, logged in by keystoneauth; returns its `result`. */
+    async function trove(code: string): Promise<PythonResult['result']> {
       const prelude = `
 import os
 from keystoneauth1 import loading, session
@@ -185,7 +185,7 @@ trove = client.Client('1.0', session=session.Session(auth=auth), service_type='d
     }
 
     it('pages through databases and users with limit and marker', async () => {
-      const wanted = Array.from({ length: 5 }, (_, index) => `d${index}`)
+      const names = Array.from({ length: 5 }, (_, index) => `d${index}`)
       await trove(`trove.databases.create('${shop.id}', [{'name': f'd{index}'} for index in range(5)])`)
       const all = () => trove(`result = [one.name for one in trove.databases.list('${shop.id}')]`)
       await until('five databases', async () => (await all()).length === 5)
@@ -198,10 +198,10 @@ while True:
     if marker is None:
         break
 result = pages`
-      expect(await trove(code('databases'))).toEqual([wanted.slice(0, 2), wanted.slice(2, 4), wanted.slice(4)])
-      await trove(
-        `trove.users.create('${shop.id}', [{'name': f'u.{index}', 'password': 'pw', 'databases': []} for index in range(5)])`,
-      )
+      expect(await trove(code('databases'))).toEqual([names.slice(0, 2), names.slice(2, 4), names.slice(4)])
+      await trove(`
+users = [{'name': f'u.{index}', 'password': 'pw', 'databases': []} for index in range(5)]
+trove.users.create('${shop.id}', users)`)
       await until('five users', async () => (await trove(`result = len(trove.users.list('${shop.id}'))`)) === 5)
       expect(await trove(code('users'))).toEqual([['u.0', 'u.1'], ['u.2', 'u.3'], ['u.4']])
     })
@@ -216,10 +216,10 @@ result = [[one.name for one in first], [one.name for one in second], second.next
       expect(pages[2]).toBeNull()
     })
 
-    it('changes many passwords at once, which the command line cannot', async () => {
-      await trove(
-        `trove.users.change_passwords('${shop.id}', [{'name': 'u.0', 'password': 'new0'}, {'name': 'u.1', 'password': 'new1'}])`,
-      )
+    it('changes several passwords in one request, which the command line cannot', async () => {
+      await trove(`
+users = [{'name': 'u.0', 'password': 'new0'}, {'name': 'u.1', 'password': 'new1'}]
+trove.users.change_passwords('${shop.id}', users)`)
       await trove(`trove.users.grant('${shop.id}', 'u.1', ['d1'])`)
       const login = `host=${shop.ip} port=${shop.addresses[0]?.port ?? 5432} user=u.1 password=new1 dbname=d1`
       const connect = `import psycopg\nresult = psycopg.connect('${login}').execute('SELECT 1').fetchone()`

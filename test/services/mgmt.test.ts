@@ -1,25 +1,25 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { address, create, type Shown, startWorld, type World } from './clients.ts'
+import { address, createActive, type ShownInstance, startWorld, type World } from './clients.ts'
 
 type Row = Record<string, unknown>
 
 // python-troveclient's commands of root, quotas and management.
-describe('openstack database', () => {
+describe('openstack database: root, quotas and management', () => {
   let world: World
-  let shop: Shown
+  let shop: ShownInstance
   beforeAll(async () => {
     world = await startWorld()
-    shop = await create(world, world.demo, 'shop', '--databases cart')
+    shop = await createActive(world, world.demo, 'shop', '--databases cart')
   }, 120_000)
   afterAll(() => world.end(), 60_000)
 
   const demoProject = async () => (await world.json<Row>(world.admin, 'project show demo'))['id']
 
   it('enables, shows and disables root', async () => {
-    const rooted = () => world.json<Row>(world.demo, 'database root show shop')
-    expect(await rooted()).toEqual({ is_root_enabled: false })
-    const made = await world.json<Row>(world.demo, 'database root enable shop')
-    expect(made).toEqual({ name: 'postgres', password: expect.stringMatching(/^.{36}$/) })
+    const rootStatus = () => world.json<Row>(world.demo, 'database root show shop')
+    expect(await rootStatus()).toEqual({ is_root_enabled: false })
+    const generated = await world.json<Row>(world.demo, 'database root enable shop')
+    expect(generated).toEqual({ name: 'postgres', password: expect.stringMatching(/^.{36}$/) })
     const login = (password: unknown) =>
       world.python(
         {},
@@ -27,12 +27,12 @@ describe('openstack database', () => {
 with psycopg.connect('${address(shop)} user=postgres dbname=cart', password=${JSON.stringify(password)}) as connection:
     result = connection.execute('SHOW is_superuser').fetchall()`,
       )
-    expect(await login(made['password'])).toEqual({ result: [['on']] })
-    expect(await rooted()).toEqual({ is_root_enabled: true })
-    const given = await world.json<Row>(world.demo, 'database root enable shop --root_password secret7')
-    expect(given).toEqual({ name: 'postgres', password: 'secret7' })
+    expect(await login(generated['password'])).toEqual({ result: [['on']] })
+    expect(await rootStatus()).toEqual({ is_root_enabled: true })
+    const chosen = await world.json<Row>(world.demo, 'database root enable shop --root_password secret7')
+    expect(chosen).toEqual({ name: 'postgres', password: 'secret7' })
     expect((await world.openstack(world.demo, 'database root disable shop')).code).toBe(0)
-    expect(await rooted()).toEqual({ is_root_enabled: false })
+    expect(await rootStatus()).toEqual({ is_root_enabled: false })
     expect(await login('secret7')).toMatchObject({ error: 'OperationalError' })
   })
 
@@ -50,21 +50,23 @@ with psycopg.connect('${address(shop)} user=postgres dbname=cart', password=${JS
     expect([unknown.code, unknown.err]).toEqual([1, expect.stringContaining('HTTP 404')])
   })
 
-  it('lists the instances of all projects, and shows one', async () => {
-    const other = await create(world, world.alt, 'other')
+  it('lists the instances of all projects and shows one', async () => {
+    const other = await createActive(world, world.alt, 'other')
     const rows = (options: string) => world.json<Row[]>(world.admin, `database instance list ${options}`.trim())
     const names = async (options: string) => (await rows(options)).map(row => row['Name']).toSorted()
     expect(await names('--all-projects')).toEqual(['other', 'shop'])
     expect(await rows('')).toEqual([])
     expect(await names(`--project-id ${await demoProject()}`)).toEqual(['shop'])
     expect(await names('--all-projects --limit 1')).toHaveLength(1)
-    expect(await world.json<Shown>(world.admin, `database instance show ${other.id}`)).toMatchObject({ name: 'other' })
+    expect(await world.json<ShownInstance>(world.admin, `database instance show ${other.id}`)).toMatchObject({
+      name: 'other',
+    })
     const denied = await world.openstack(world.demo, 'database instance list --all-projects')
     expect([denied.code, denied.err]).toEqual([1, expect.stringContaining('User does not have admin privileges.')])
   }, 180_000)
 
-  it('is managed by the library', async () => {
-    const { result, ...wrong } = await world.python(
+  it('answers the management calls of the library', async () => {
+    const { result, ...failure } = await world.python(
       world.admin,
       `import os
 from keystoneauth1 import loading, session
@@ -84,7 +86,7 @@ result = {
     'configuration': len(trove.instances.configuration('${shop.id}').configuration) > 0,
 }`,
     )
-    expect(wrong).toEqual({})
+    expect(failure).toEqual({})
     expect(result).toMatchObject({ state: 'healthy', threads: 1, configuration: true })
     expect(result.names).toContain('shop')
     expect(result.root).toMatch(/^\d{4}-/)

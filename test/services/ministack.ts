@@ -3,17 +3,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Emulator, emulator } from '../../localstack/emulator.ts'
 
-/** The emulator of AWS in a folder of its own, gone when it is stopped. */
+/** The emulator of AWS in its own folder, which is removed when the emulator is stopped. */
 export type Ministack = Emulator
 
-/** `auth`: it enforces IAM's policies. */
-export async function ministack({ auth = false } = {}): Promise<Ministack> {
+/** Starts the emulator; with `auth` it enforces IAM's policies. */
+export async function startMinistack({ auth = false } = {}): Promise<Ministack> {
   const folder = await mkdtemp(join(tmpdir(), 'coffer-ministack-'))
-  const started = await emulator(folder, { auth })
+  const running = await emulator(folder, { auth })
   return {
-    ...started,
+    ...running,
     async stop() {
-      await started.stop()
+      await running.stop()
       await rm(folder, { recursive: true, force: true })
     },
   }

@@ -18,8 +18,8 @@ afterAll(async () => {
   if (coffer) await wipe(coffer.dataDir)
 })
 
-/** What a program printed, and its exit code. */
-async function ran(program: string, args: string[], timeout: number): Promise<[number, string]> {
+/** Runs a program; returns its exit code and what it printed. */
+async function runProgram(program: string, args: string[], timeout: number): Promise<[number, string]> {
   try {
     const { stdout, stderr } = await promisify(execFile)(join(PROGRAMS, program), args, {
       cwd: coffer.dataDir,
@@ -33,7 +33,7 @@ async function ran(program: string, args: string[], timeout: number): Promise<[n
   }
 }
 
-/** A few requests for each operation, with everything that a schema allows and some of what it does not. */
+/** A few requests for each operation, with values that its schema allows and some that it does not. */
 const config = (serving: string, spare: string) => `
 headers = { "X-Auth-Token" = "${admin.token}" }
 continue-on-failure = true
@@ -52,40 +52,40 @@ checks.response_schema_conformance.enabled = true
 [parameters]
 "path.project_id" = "${admin.project}"
 
-# What only asks an instance, or works in its database.
+# Operations that read an instance or work in its database.
 [[operations]]
 include-path-regex = "/instances/.id./(users|databases|ssl|operations|configuration)"
 parameters = { "path.project_id" = "${admin.project}", "path.id" = "${serving}" }
 
-# What may end it.
+# Operations that may end an instance.
 [[operations]]
 include-path-regex = "/instances/.id.($|/(root|hwinfo|diagnostics|rpc_ping|action)$)"
 parameters = { "path.project_id" = "${admin.project}", "path.id" = "${spare}" }
 `
 
 describe('openapi.json', () => {
-  it('is valid OpenAPI 3.1, with the base it was asked at', async () => {
+  it('is valid OpenAPI 3.1, with the base URL of the request', async () => {
     const { status, headers, text, body } = await request('GET', `${coffer.base}/openapi.json`)
     expect([status, headers.get('content-type')]).toEqual([200, 'application/json'])
     expect(body.servers).toEqual([{ url: coffer.base }])
     const file = join(coffer.dataDir, 'openapi.json')
     writeFileSync(file, text)
-    expect(await ran('openapi-spec-validator', [file], 60_000)).toEqual([0, expect.stringContaining('OK')])
+    expect(await runProgram('openapi-spec-validator', [file], 60_000)).toEqual([0, expect.stringContaining('OK')])
     writeFileSync(file, text.replace('"operationId"', '"operation"'))
-    expect((await ran('openapi-spec-validator', [file], 60_000))[0]).not.toBe(0)
+    expect((await runProgram('openapi-spec-validator', [file], 60_000))[0]).not.toBe(0)
   })
 
-  it('is what schemathesis finds', async () => {
+  it('describes what schemathesis gets from every operation', async () => {
     const names = { databases: [{ name: 'cart' }], users: [{ name: 'ann', password: 'secret1' }] }
     const [serving, spare] = [await createInstance(admin, names), await createInstance(admin, names)]
     const file = join(coffer.dataDir, 'schemathesis.toml')
     writeFileSync(file, config(serving.id, spare.id))
     const args = ['--no-color', '--config-file', file, 'run', `${coffer.base}/openapi.json`, '--seed', '1']
-    // One worker: with more, Python's parser fails at times in its threads.
-    const [code, said] = await ran('schemathesis', [...args, '--workers', '1'], 600_000)
-    expect(code === 0 ? '' : said).toBe('')
-    // Every one that it knows; it counts one less than there are.
-    const [, selected, total] = /Operations: +(\d+) selected \/ (\d+) total/.exec(said) ?? []
+    // One worker: with several, Python's parser sometimes fails in their threads.
+    const [code, output] = await runProgram('schemathesis', [...args, '--workers', '1'], 600_000)
+    expect(code === 0 ? '' : output).toBe('')
+    // Every operation that it found; it counts one less than there are routes.
+    const [, selected, total] = /Operations: +(\d+) selected \/ (\d+) total/.exec(output) ?? []
     expect(selected).toBe(total)
     expect(Number(total)).toBeGreaterThanOrEqual(routes.length - 1)
   }, 660_000)

@@ -1,27 +1,27 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { connect } from 'amqplib'
-import { type Message, NotAdmitted, type Queue } from '../../lib/platform/queue/queue.ts'
-import { type RabbitmqOptions, rabbitmqQueue } from '../../lib/platform/queue/rabbitmq.ts'
-import { QueueAway } from '../../lib/platform/queue/rabbitmq-link.ts'
-import { deadLetters, rounded } from '../../lib/platform/queue/rabbitmq-queues.ts'
+import { QueueUnavailable } from '../../lib/platform/queue/rabbitmq/connection.ts'
+import { type RabbitmqOptions, rabbitmqQueue } from '../../lib/platform/queue/rabbitmq/queue.ts'
+import { deadLetters, roundDelay } from '../../lib/platform/queue/rabbitmq/topology.ts'
+import { AccessDenied, type Message, type Queue } from '../../lib/ports/queue.ts'
 import { systemClock as clock, systemRandom as random } from '../../lib/wiring/system.ts'
 import { queueCases } from '../cases/queue.ts'
 import { log } from '../datastores/postgresql/cluster.ts'
-import { newRabbit, type RabbitServer } from './rabbitmq-server.ts'
+import { type RabbitServer, startRabbit } from './rabbitmq-server.ts'
 
 let server: RabbitServer
 let topics = 0
 
 beforeAll(async () => {
-  server = await newRabbit()
+  server = await startRabbit()
 }, 90_000)
 afterAll(() => server.remove(), 60_000)
 
 const newTopic = () => `topic-${++topics}`
-/** Longer than the server needs to come back on a busy machine. */
+/** Longer than the server needs to start again on a busy machine. */
 const PATIENCE_MS = 150_000
-const open = (more: Partial<RabbitmqOptions> = {}): Queue =>
-  rabbitmqQueue({ access: async () => ({ url: server.url }), clock, random, log, patienceMs: PATIENCE_MS, ...more })
+const open = (options: Partial<RabbitmqOptions> = {}): Queue =>
+  rabbitmqQueue({ access: async () => ({ url: server.url }), clock, random, log, patienceMs: PATIENCE_MS, ...options })
 
 queueCases(
   'RabbitMQ queue',
@@ -44,8 +44,8 @@ queueCases(
   { fair: false, backlog: true, timeout: 60_000 },
 )
 
-/** A topic of its own with a queue; the queue is closed afterwards. */
-async function using<T>(work: (queue: Queue, topic: string) => Promise<T>): Promise<T> {
+/** Runs `work` with a queue and a new topic, and closes the queue. */
+async function withTopic<T>(work: (queue: Queue, topic: string) => Promise<T>): Promise<T> {
   const queue = open()
   const topic = newTopic()
   try {
@@ -56,88 +56,88 @@ async function using<T>(work: (queue: Queue, topic: string) => Promise<T>): Prom
   }
 }
 
-async function one(queue: Queue, topic: string): Promise<Message> {
+async function receiveOne(queue: Queue, topic: string): Promise<Message> {
   const [message] = await queue.receive(topic, { max: 1, waitMs: 20_000 })
   if (!message) throw new Error('no message')
   return message
 }
 
-describe('RabbitMQ queue of its own', () => {
-  it('rounds delays up to few, never by more than a third', () => {
-    const ends = [1, 10, 11, 99, 100, 101, 999, 1_000, 1_250, 3_000, 3_001, 86_400_000].map(rounded)
+describe('RabbitMQ queue: the broker', () => {
+  it('rounds delays up to a few values, by at most a third', () => {
+    const ends = [1, 10, 11, 99, 100, 101, 999, 1_000, 1_250, 3_000, 3_001, 86_400_000].map(roundDelay)
     expect(ends).toEqual([10, 10, 13, 100, 100, 125, 1_000, 1_000, 1_250, 3_000, 4_000, 100_000_000])
   })
 
-  it('puts aside what is buried, and what is delivered too often', () =>
-    using(async (queue, topic) => {
+  it('dead-letters a message on request, and one that is delivered too often', () =>
+    withTopic(async (queue, topic) => {
       await queue.send(topic, [{ body: 'buried' }])
-      await queue.bury?.(topic, [(await one(queue, topic)).receipt])
-      expect(await one(queue, deadLetters(topic))).toMatchObject({ body: 'buried' })
+      await queue.deadLetter?.(topic, [(await receiveOne(queue, topic)).receipt])
+      expect(await receiveOne(queue, deadLetters(topic))).toMatchObject({ body: 'buried' })
       await queue.send(topic, [{ body: 'poison' }])
-      const aside = one(queue, deadLetters(topic))
+      const deadLetter = receiveOne(queue, deadLetters(topic))
       for (let attempt = 1; attempt <= 11; attempt++) {
-        const message = await one(queue, topic)
+        const message = await receiveOne(queue, topic)
         expect(message.attempt).toBe(attempt)
         await queue.release(topic, [message.receipt])
       }
-      expect(await aside).toMatchObject({ body: 'poison' })
+      expect(await deadLetter).toMatchObject({ body: 'poison' })
     }))
 
   it('counts attempts through releases with a delay', () =>
-    using(async (queue, topic) => {
+    withTopic(async (queue, topic) => {
       await queue.send(topic, [{ body: 'x', group: 'demo' }])
-      const first = await one(queue, topic)
+      const first = await receiveOne(queue, topic)
       await queue.release(topic, [first.receipt])
-      await queue.release(topic, [(await one(queue, topic)).receipt], 10)
-      const third = await one(queue, topic)
+      await queue.release(topic, [(await receiveOne(queue, topic)).receipt], 10)
+      const third = await receiveOne(queue, topic)
       expect(third).toMatchObject({ id: first.id, attempt: 3, group: 'demo' })
       await queue.release(topic, [third.receipt])
-      expect(await one(queue, topic)).toMatchObject({ id: first.id, attempt: 4 })
+      expect(await receiveOne(queue, topic)).toMatchObject({ id: first.id, attempt: 4 })
     }))
 
-  it('gives what one process held to another when it ends', () =>
-    using(async (queue, topic) => {
+  it('delivers the messages of a closed consumer to another one', () =>
+    withTopic(async (queue, topic) => {
       const other = open()
       await queue.send(topic, [{ body: 'a' }, { body: 'b' }])
-      await one(other, topic)
+      await receiveOne(other, topic)
       await other.close()
-      const bodies = [await one(queue, topic), await one(queue, topic)].map(({ body }) => body)
+      const bodies = [await receiveOne(queue, topic), await receiveOne(queue, topic)].map(({ body }) => body)
       expect(bodies.sort()).toEqual(['a', 'b'])
     }))
 
-  it('comes by TLS, to a server whose certificate it trusts only', () =>
-    using(async (queue, topic) => {
+  it('connects by TLS, only to a server whose certificate it trusts', () =>
+    withTopic(async (queue, topic) => {
       const trusting = open({ access: async () => server.secure })
       await trusting.send(topic, [{ body: 'x' }])
-      expect(await one(queue, topic)).toMatchObject({ body: 'x' })
-      const wary = open({ access: async () => ({ url: server.secure.url }), patienceMs: 100 })
-      await expect(wary.send(topic, [{ body: 'x' }])).rejects.toThrow(/self.signed/)
-      await Promise.all([trusting.close(), wary.close()])
+      expect(await receiveOne(queue, topic)).toMatchObject({ body: 'x' })
+      const untrusting = open({ access: async () => ({ url: server.secure.url }), patienceMs: 100 })
+      await expect(untrusting.send(topic, [{ body: 'x' }])).rejects.toThrow(/self.signed/)
+      await Promise.all([trusting.close(), untrusting.close()])
     }))
 
-  it('says who is not admitted', async () => {
+  it('refuses an unknown user', async () => {
     const stranger = open({ access: async () => ({ url: server.address, username: 'nobody', password: 'x' }) })
-    await expect(stranger.receive('t', { max: 1, waitMs: 5_000 })).rejects.toThrow(NotAdmitted)
-    await expect(stranger.send('t', [{ body: 'x' }])).rejects.toThrow(NotAdmitted)
+    await expect(stranger.receive('t', { max: 1, waitMs: 5_000 })).rejects.toThrow(AccessDenied)
+    await expect(stranger.send('t', [{ body: 'x' }])).rejects.toThrow(AccessDenied)
     await stranger.close()
   })
 
   it(
-    'loses nothing when the server is killed in the middle',
+    'loses no message when the server is killed',
     () =>
-      using(async (queue, topic) => {
+      withTopic(async (queue, topic) => {
         const consumer = open()
-        // It gives up long before a server is back: its caller hears of it and tries again.
+        // This one gives up long before a server is back: its caller gets the error and tries again.
         const hasty = open({ patienceMs: 300 })
-        const seen = new Set<string>()
-        const sent = new Set<string>()
+        const received = new Set<string>()
+        const published = new Set<string>()
         let failures = 0
         const end = clock.now() + 240_000
-        let [sending, all] = [true, false]
+        let [isSending, allSent] = [true, false]
         const receive = async () => {
-          while (clock.now() < end && (!all || [...sent].some(body => !seen.has(body)))) {
+          while (clock.now() < end && (!allSent || [...published].some(body => !received.has(body)))) {
             const messages = await consumer.receive(topic, { max: 10, waitMs: 500 })
-            for (const { body } of messages) seen.add(body)
+            for (const { body } of messages) received.add(body)
             await consumer.ack(
               topic,
               messages.map(({ receipt }) => receipt),
@@ -145,14 +145,14 @@ describe('RabbitMQ queue of its own', () => {
           }
         }
         const send = async (by: Queue, worker: number) => {
-          for (let number = 0; sending && clock.now() < end; number++) {
+          for (let number = 0; isSending && clock.now() < end; number++) {
             const body = `${worker}-${number}`
             const message = { body, ...(number % 5 === 0 && { delayMs: 20 }) }
-            while (!sent.has(body) && clock.now() < end)
+            while (!published.has(body) && clock.now() < end)
               await by.send(topic, [message]).then(
-                () => sent.add(body),
+                () => published.add(body),
                 error => {
-                  expect(error).toBeInstanceOf(QueueAway)
+                  expect(error).toBeInstanceOf(QueueUnavailable)
                   failures++
                 },
               )
@@ -161,37 +161,37 @@ describe('RabbitMQ queue of its own', () => {
         const receiving = receive()
         const senders = [queue, queue, queue, hasty].map(send)
         for (let round = 0; round < 2; round++) {
-          await grown(sent, 100, end)
+          await untilGrown(published, 100, end)
           await server.kill()
           await server.start()
         }
-        await grown(sent, 20, end)
-        sending = false
+        await untilGrown(published, 20, end)
+        isSending = false
         await Promise.all(senders)
-        all = true
+        allSent = true
         await receiving
-        expect([...sent].filter(body => !seen.has(body))).toEqual([])
+        expect([...published].filter(body => !received.has(body))).toEqual([])
         expect(failures).toBeGreaterThan(0)
         await Promise.all([consumer.close(), hasty.close()])
       }),
     300_000,
   )
 
-  it('makes a topic anew of which only the place for what is put aside is there', () =>
-    using(async (queue, topic) => {
+  it('declares a topic again of which only the dead-letter queue exists', () =>
+    withTopic(async (queue, topic) => {
       const connection = await connect(server.url)
       await (await connection.createChannel()).deleteQueue(topic)
       await connection.close()
       await queue.declare(topic)
       await queue.send(topic, [{ body: 'x' }])
-      expect(await one(queue, topic)).toMatchObject({ body: 'x' })
+      expect(await receiveOne(queue, topic)).toMatchObject({ body: 'x' })
     }))
 
-  // What a server killed within a second of making a queue comes back with: one that never answers.
+  // A server that is killed within a second of a declaration comes back with a queue that never answers.
   it(
-    'makes a topic anew that was not done when the server was killed',
+    'declares a topic again whose declaration was interrupted by a kill of the server',
     () =>
-      using(async queue => {
+      withTopic(async queue => {
         const topic = newTopic()
         const connection = await connect(server.url)
         connection.on('error', () => {})
@@ -201,26 +201,26 @@ describe('RabbitMQ queue of its own', () => {
         await server.start()
         await queue.declare(topic)
         await queue.send(topic, [{ body: 'x' }])
-        expect(await one(queue, topic)).toMatchObject({ body: 'x' })
+        expect(await receiveOne(queue, topic)).toMatchObject({ body: 'x' })
       }),
     300_000,
   )
 
   it(
-    'goes round a queue that does not answer',
+    'bypasses a delay queue that does not answer',
     () =>
-      using(async (queue, topic) => {
+      withTopic(async (queue, topic) => {
         const hasty = open({ settleMs: 0 })
         await hasty.send(topic, [{ body: 'perhaps lost', delayMs: 20 }])
         await server.kill()
         await server.start()
         await Promise.all([
-          queue.send(topic, [{ body: 'late', delayMs: 20 }]),
+          queue.send(topic, [{ body: 'delayed', delayMs: 20 }]),
           queue.send(topic, [{ body: 'at once' }]),
         ])
         const bodies = new Set<string>()
-        while (!bodies.has('late') || !bodies.has('at once')) {
-          const { body, receipt } = await one(queue, topic)
+        while (!bodies.has('delayed') || !bodies.has('at once')) {
+          const { body, receipt } = await receiveOne(queue, topic)
           bodies.add(body)
           await queue.ack(topic, [receipt])
         }
@@ -230,8 +230,8 @@ describe('RabbitMQ queue of its own', () => {
   )
 })
 
-/** Waits until there are so many more; throws at `end`. */
-async function grown(set: Set<string>, by: number, end: number): Promise<void> {
+/** Waits until the set has `by` elements more; throws at `end`. */
+async function untilGrown(set: Set<string>, by: number, end: number): Promise<void> {
   for (const before = set.size; set.size < before + by; ) {
     if (clock.now() > end) throw new Error(`${set.size - before} of ${by} in time`)
     await clock.sleep(10)

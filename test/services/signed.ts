@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto'
 
 const REGION = 'us-east-1'
 
-/** A call of an AWS service: by its query protocol (`form`), its JSON protocol (`target` and `json`), or by a path. */
+/** A call of an AWS service by its query protocol (`form`), its JSON protocol (`target` and `json`), or by a path. */
 export interface AwsCall {
   service: string
   method?: 'GET' | 'POST'
@@ -12,25 +12,25 @@ export interface AwsCall {
   json?: unknown
 }
 
-/** Carries out a call as the account's root, signed by Signature Version 4; answers its text. Throws what the service says is wrong. */
-export async function signed(endpoint: string, call: AwsCall): Promise<string> {
+/** Makes a call as the account's root, signed by Signature Version 4. Returns the answer; throws for an error. */
+export async function callAws(endpoint: string, call: AwsCall): Promise<string> {
   const { service, form, target, json, method = form || target ? 'POST' : 'GET', path = '/' } = call
   const body = form ? new URLSearchParams(form).toString() : json === undefined ? '' : JSON.stringify(json)
-  const at = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+  const date = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
   const { host } = new URL(endpoint)
   const headers: Record<string, string> = {
     'content-type': form ? 'application/x-www-form-urlencoded' : 'application/x-amz-json-1.1',
     host,
-    'x-amz-date': at,
+    'x-amz-date': date,
     ...(target && { 'x-amz-target': target }),
   }
   const names = Object.keys(headers).join(';')
   const lines = Object.entries(headers).map(([name, value]) => `${name}:${value}\n`)
   const [pathname = '/', query = ''] = path.split('?')
   const request = [method, pathname, query, lines.join(''), names, sha256(body)].join('\n')
-  const scope = `${at.slice(0, 8)}/${REGION}/${service}/aws4_request`
+  const scope = `${date.slice(0, 8)}/${REGION}/${service}/aws4_request`
   const key = scope.split('/').reduce<string | Buffer>((secret, part) => hmac(secret, part), 'AWS4test')
-  const signature = hmac(key, ['AWS4-HMAC-SHA256', at, scope, sha256(request)].join('\n')).toString('hex')
+  const signature = hmac(key, ['AWS4-HMAC-SHA256', date, scope, sha256(request)].join('\n')).toString('hex')
   const authorization = `AWS4-HMAC-SHA256 Credential=test/${scope}, SignedHeaders=${names}, Signature=${signature}`
   const answer = await fetch(endpoint + path, {
     method,
@@ -45,6 +45,6 @@ export async function signed(endpoint: string, call: AwsCall): Promise<string> {
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest()
 
-/** One call of IAM. */
-export const iam = (endpoint: string, parameters: Record<string, string>): Promise<string> =>
-  signed(endpoint, { service: 'iam', form: { Version: '2010-05-08', ...parameters } })
+/** Calls IAM. */
+export const callIam = (endpoint: string, parameters: Record<string, string>): Promise<string> =>
+  callAws(endpoint, { service: 'iam', form: { Version: '2010-05-08', ...parameters } })

@@ -3,20 +3,22 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { MOST_ATTEMPTS } from '../../lib/kit/batch.ts'
-import { KEYS, keyOf, PLANS } from '../../lib/limits/plans.ts'
-import { TOPIC_TAG } from '../../lib/platform/queue/sqs-access.ts'
-import { TABLE } from '../../lib/platform/store/dynamodb-table.ts'
-import { changedProject, sls } from './deployed.ts'
+import { MAX_ATTEMPTS } from '../../lib/kit/rpc/batch.ts'
+import { KEYS, PLANS, planKey } from '../../lib/limits/plans.ts'
+import { TOPIC_TAG } from '../../lib/platform/queue/sqs/access.ts'
+import { TABLE } from '../../lib/platform/store/dynamodb/table.ts'
+import { pythonEnvironment } from '../../localstack/python.ts'
+import { copyProjectWithChange, sls } from './deployed.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 const OUT = join(ROOT, 'build', 'package')
 const FUNCTIONS = ['api', 'authorizer', 'conductor', 'enrol', 'identity', 'periodic', 'taskmanager']
 const MEBIBYTE = 1024 * 1024
+const REGION = { AWS_REGION: 'eu-central-1' }
 
 interface Resource {
   Type: string
-  // biome-ignore lint/suspicious/noExplicitAny: a template is whatever it is
+  // biome-ignore lint/suspicious/noExplicitAny: a template has resources of any shape
   Properties: Record<string, any>
 }
 
@@ -24,15 +26,10 @@ let text: string
 let resources: Record<string, Resource>
 const ofType = (type: string) => Object.entries(resources).filter(([, { Type }]) => Type === type)
 
-/** What `sls deploy --stage prod` would deploy; neither credentials nor a network are needed to make it. */
-beforeAll(() => {
-  const sls = join(ROOT, 'node_modules', 'serverless', 'bin', 'serverless.js')
-  const env = { ...process.env, AWS_REGION: 'eu-central-1', NODE_OPTIONS: '', SLS_NOTIFICATIONS_MODE: 'off' }
-  execFileSync(process.execPath, [sls, 'package', '--stage', 'prod', '--package', OUT], {
-    cwd: ROOT,
-    env,
-    stdio: 'pipe',
-  })
+/** Packages what `sls deploy --stage prod` would deploy; this needs neither credentials nor a network. */
+beforeAll(async () => {
+  const packaged = await sls(ROOT, REGION, 'package', '--stage', 'prod', '--package', OUT)
+  expect(packaged).toMatchObject({ code: 0 })
   text = readFileSync(join(OUT, 'cloudformation-template-update-stack.json'), 'utf8')
   resources = JSON.parse(text).Resources
 }, 600_000)
@@ -43,34 +40,33 @@ describe('sls', () => {
     scratch = mkdtempSync(join(tmpdir(), 'coffer-sls-'))
   })
   afterAll(() => rmSync(scratch, { recursive: true }))
-  const region = { AWS_REGION: 'eu-central-1' }
 
-  it('ends with one line about a stage that is not known', async () => {
-    // In a copy: it empties the folder of packages, in which another may be deployed.
-    const project = changedProject(join(scratch, 'whole'), 'package.json', 'coffer', 'coffer')
-    const { code, out, err } = await sls(project, region, 'deploy', '--stage', 'nosuch')
+  it('reports an unknown stage in one line', async () => {
+    // In a copy: the command empties the project's folder of packages.
+    const project = copyProjectWithChange(join(scratch, 'unchanged'), 'package.json', 'coffer', 'coffer')
+    const { code, out, err } = await sls(project, REGION, 'deploy', '--stage', 'nosuch')
     expect([code, `${out}${err}`]).toEqual([
       1,
       expect.stringContaining("\ncoffer: there is no stage 'nosuch'; there are dev,"),
     ])
   })
 
-  it('ends with what the compiler says about a source that does not compile', async () => {
-    const project = changedProject(
+  it('reports the file of a source that does not compile', async () => {
+    const project = copyProjectWithChange(
       join(scratch, 'broken'),
       'lib/versions/routes.ts',
       'export const routes',
       'export const',
     )
-    const { code, out, err } = await sls(project, region, 'package', '--stage', 'dev')
+    const { code, out, err } = await sls(project, REGION, 'package', '--stage', 'dev')
     expect([code, `${out}${err}`]).toEqual([1, expect.stringContaining('lib/versions/routes.ts')])
   })
 })
 
-describe('what is deployed', () => {
-  it('is a template without an error', () => {
-    const lint = join(ROOT, '.venv', 'lint', 'bin', 'cfn-lint')
-    // W3037: the emulator asks for rights by the names of batch calls, which AWS does not know apart.
+describe('the deployed template', () => {
+  it('has no errors', () => {
+    const lint = join(pythonEnvironment('requirements-lint.txt'), 'bin', 'cfn-lint')
+    // W3037: the emulator requires permissions for batch calls, which AWS does not have.
     const args = ['--ignore-checks', 'W3005', 'W3037', '--', join(OUT, 'cloudformation-template-update-stack.json')]
     expect(execFileSync(lint, args, { encoding: 'utf8' })).toBe('')
   }, 120_000)
@@ -85,7 +81,7 @@ describe('what is deployed', () => {
     }
   })
 
-  it('hides a message for six times as long as its function may take, and gives up into a queue of its own', () => {
+  it("hides a message for six times its function's timeout, and has a dead-letter queue for each queue", () => {
     const mappings = ofType('AWS::Lambda::EventSourceMapping')
     expect(mappings).toHaveLength(2)
     for (const [, { Properties }] of mappings) {
@@ -95,13 +91,13 @@ describe('what is deployed', () => {
       const window = Properties['MaximumBatchingWindowInSeconds'] ?? 0
       expect(VisibilityTimeout).toBeGreaterThanOrEqual(6 * resources[name]?.Properties['Timeout'] + window)
       expect(resources[RedrivePolicy.deadLetterTargetArn['Fn::GetAtt'][0]]?.Type).toBe('AWS::SQS::Queue')
-      expect(RedrivePolicy.maxReceiveCount).toBe(MOST_ATTEMPTS)
+      expect(RedrivePolicy.maxReceiveCount).toBe(MAX_ATTEMPTS)
       expect(Properties['FunctionResponseTypes']).toEqual(['ReportBatchItemFailures'])
       expect(Properties['ScalingConfig'].MaximumConcurrency).toBeGreaterThanOrEqual(2)
     }
   })
 
-  it('gives no role a wildcard action, and no resource but what it names', () => {
+  it('gives no role a wildcard action or resource', () => {
     const roles = ofType('AWS::IAM::Role')
     expect(roles.map(([name]) => name).sort()).toEqual(
       [...FUNCTIONS.map(name => `${name[0]?.toUpperCase()}${name.slice(1)}Role`), 'GuestRole'].sort(),
@@ -114,7 +110,7 @@ describe('what is deployed', () => {
         for (const { Effect, Action, Resource, Condition } of Statement) {
           expect(Effect).toBe('Allow')
           for (const action of [Action].flat()) expect(action).toMatch(/^[a-z0-9]+:[A-Za-z]+$/)
-          // EC2 has no resources for what only describes: nothing else may stand there, and it is bound to the region.
+          // EC2's Describe actions allow no resources: only they may have '*', and only in the stack's region.
           const reads = [Action].flat().every((action: string) => action.startsWith('ec2:Describe'))
           if (reads) expect(Condition.StringEquals).toEqual({ 'aws:RequestedRegion': { Ref: 'AWS::Region' } })
           else expect([Resource].flat()).not.toContain('*')
@@ -123,15 +119,15 @@ describe('what is deployed', () => {
     }
   })
 
-  it('lets machines be made with the tag of the deployment only, and only those be changed', () => {
+  it('allows creating machines only with the tag of the deployment, and changing only those', () => {
     const [[, policy] = []] = ofType('AWS::IAM::Policy').filter(([name]) => name === 'TaskmanagerMachines')
     const statements: Record<string, unknown>[] = policy?.Properties['PolicyDocument'].Statement
     const tagged = (kind: string) => ({ StringEquals: { [`aws:${kind}/coffer-stage`]: 'coffer-prod' } })
     const open = statements.filter(({ Action, Condition }) => {
-      const made = JSON.stringify(Condition ?? {}).includes('/coffer-stage":"coffer-prod"')
-      return !made && ![Action].flat().every(action => `${action}`.startsWith('ec2:Describe'))
+      const isTagged = JSON.stringify(Condition ?? {}).includes('/coffer-stage":"coffer-prod"')
+      return !isTagged && ![Action].flat().every(action => `${action}`.startsWith('ec2:Describe'))
     })
-    // Images, subnets and networks are not made by anybody here.
+    // These also need images, subnets and networks, which the deployment did not create.
     expect(open.map(({ Action }) => Action)).toEqual(['ec2:RunInstances', 'ec2:CreateSecurityGroup', 's3:GetObject'])
     const byAction = (action: string) =>
       statements.find(({ Action }) => [Action].flat().includes(action))?.['Condition']
@@ -146,19 +142,19 @@ describe('what is deployed', () => {
     }
   })
 
-  it('binds an agent to its own queue by its tag', () => {
+  it('limits an agent to its own queue by its tag', () => {
     const [, role] = ofType('AWS::IAM::Role').find(([name]) => name === 'GuestRole') ?? []
     const [{ PolicyDocument }] = role?.Properties['Policies'] ?? [{}]
-    const [own] = PolicyDocument.Statement
-    const parts = JSON.stringify(own.Resource).matchAll(/"([^"]*)"/g)
+    const [statement] = PolicyDocument.Statement
+    const parts = JSON.stringify(statement.Resource).matchAll(/"([^"]*)"/g)
     const text = [...parts].map(([, part]) => part).filter(part => !part?.startsWith('Fn::'))
     expect(text.join('')).toMatch(/:coffer-prod-\$\{aws:PrincipalTag\/coffer-topic\}$/)
     expect(TOPIC_TAG).toBe('coffer-topic')
   })
 
-  it('keeps its state in one table, encrypted, restorable, with the keys that the store uses', () => {
-    const [[, table] = [], ...more] = ofType('AWS::DynamoDB::Table')
-    expect(more).toEqual([])
+  it('has one table, encrypted and restorable, with the keys that the store uses', () => {
+    const [[, table] = [], ...rest] = ofType('AWS::DynamoDB::Table')
+    expect(rest).toEqual([])
     expect(table?.Properties).toMatchObject({
       BillingMode: TABLE.BillingMode,
       KeySchema: TABLE.KeySchema,
@@ -169,7 +165,7 @@ describe('what is deployed', () => {
     })
   })
 
-  it('has no bucket that anybody else can read', () => {
+  it('has no public bucket', () => {
     for (const [name, { Properties }] of ofType('AWS::S3::Bucket')) {
       expect(Properties['BucketEncryption']).toBeDefined()
       if (name !== 'Bucket') continue
@@ -177,11 +173,11 @@ describe('what is deployed', () => {
     }
   })
 
-  it('counts requests on keys that the authorizer names, by the plans that it knows', () => {
+  it('limits requests by the API keys and plans that the authorizer knows', () => {
     const [[, api] = []] = ofType('AWS::ApiGateway::RestApi')
     expect(api?.Properties['ApiKeySourceType']).toBe('AUTHORIZER')
     const keys = ofType('AWS::ApiGateway::ApiKey').map(([, { Properties }]) => Properties['Value'])
-    const all = PLANS.flatMap(plan => Array.from({ length: KEYS }, (_, index) => keyOf(plan, index, 'prod')))
+    const all = PLANS.flatMap(plan => Array.from({ length: KEYS }, (_, index) => planKey(plan, index, 'prod')))
     expect(keys.sort()).toEqual(all.sort())
     const throttles = ofType('AWS::ApiGateway::UsagePlan').map(([, { Properties }]) => Properties['Throttle'])
     expect(throttles).toEqual(
@@ -195,19 +191,19 @@ describe('what is deployed', () => {
     })
   })
 
-  it('answers with bodies that clients read where the gateway answers by itself', () => {
+  it("has bodies that clients can read for the gateway's own answers", () => {
     const types = ofType('AWS::ApiGateway::GatewayResponse').map(([, { Properties }]) => Properties['ResponseType'])
     expect(types).toEqual(expect.arrayContaining(['UNAUTHORIZED', 'ACCESS_DENIED', 'THROTTLED', 'QUOTA_EXCEEDED']))
   })
 
-  it('tells somebody when messages are given up, wait, or functions fail', () => {
+  it('has alarms for dead letters, waiting messages and failing functions', () => {
     const metrics = ofType('AWS::CloudWatch::Alarm').map(([, { Properties }]) => Properties['MetricName'])
     expect(new Set(metrics)).toEqual(
       new Set(['ApproximateNumberOfMessagesVisible', 'ApproximateAgeOfOldestMessage', 'Errors', 'Throttles']),
     )
   })
 
-  it('holds nothing secret', () => {
+  it('contains no secret', () => {
     expect(text).not.toMatch(/AKIA[0-9A-Z]{16}|PRIVATE KEY|"[A-Za-z0-9_-]{43}="/)
     expect(text).toContain('/coffer/prod/master-key')
   })

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { until } from '../e2e/coffer.ts'
-import { type Answer, startWorld, type World } from './clients.ts'
+import { type PythonResult, startWorld, type World } from './clients.ts'
 
-/** Logs in and gives Python `ask(method, path, element)`, which writes and reads documents with libxml2 alone. */
+/** Logs in and defines `ask(method, path, element)` in Python, which writes and reads documents with libxml2 alone. */
 const PRELUDE = `
 import os, requests
 from lxml import etree
@@ -28,15 +28,15 @@ def send(method, path, body):
     root = etree.fromstring(answer.content, strict) if answer.content else None
     return answer.status_code, root
 
-def ask(method, path, element=None, **how):
-    how = {'xml_declaration': True, 'encoding': 'UTF-8', **how}
-    return send(method, path, None if element is None else etree.tostring(element, **how))
+def ask(method, path, element=None, **options):
+    options = {'xml_declaration': True, 'encoding': 'UTF-8', **options}
+    return send(method, path, None if element is None else etree.tostring(element, **options))
 
 def names(path):
     return [one.get('name') for one in ask('GET', path)[1]]
 `
 
-// A second implementation of XML, on both sides of the wire.
+// A second implementation of XML writes and reads the documents.
 describe('documents written and read by libxml2', () => {
   let world: World
   let id: string
@@ -45,14 +45,14 @@ describe('documents written and read by libxml2', () => {
   }, 90_000)
   afterAll(() => world.end(), 60_000)
 
-  async function ok(code: string): Promise<Answer['result']> {
+  async function ok(code: string): Promise<PythonResult['result']> {
     const { result, error, message } = await world.python(world.demo, `${PRELUDE}${code}`)
     expect({ code, error, message }).toEqual({ code, error: undefined, message: undefined })
     return result
   }
 
   it('create an instance, with databases and users', async () => {
-    const [status, tag, shown] = await ok(`
+    const [status, tag, attributes] = await ok(`
 instance = E.instance(
     E.volume(size='1'),
     E.databases(E.database(name='cart', character_set='utf8', collate='de_DE')),
@@ -61,8 +61,8 @@ instance = E.instance(
 status, root = ask('POST', '/instances', instance, pretty_print=True)
 result = [status, root.tag, dict(root.attrib)]`)
     expect([status, tag]).toEqual([200, '{http://docs.openstack.org/database/api/v1.0}instance'])
-    expect(shown).toMatchObject({ name: 'shop <é🐍>', status: 'BUILD' })
-    id = shown.id
+    expect(attributes).toMatchObject({ name: 'shop <é🐍>', status: 'BUILD' })
+    id = attributes.id
     await until(
       'ACTIVE',
       async () => (await ok(`result = ask('GET', '/instances/${id}')[1].get('status')`)) === 'ACTIVE',
@@ -73,15 +73,15 @@ result = [status, root.tag, dict(root.attrib)]`)
     ])
   })
 
-  it('describe what JSON describes', async () => {
-    const shown = await ok(`
+  it('have the same fields as JSON', async () => {
+    const fields = await ok(`
 root = ask('GET', '/instances/${id}')[1]
 text = lambda path: root.xpath('string(' + path + ')', namespaces={'d': NS})
 result = {'name': text('@name'), 'flavor': text('d:flavor/@id'), 'size': text('d:volume/@size'),
           'type': text('d:datastore/d:type'), 'self': text('d:links/d:link[@rel="self"]/@href'),
           'operating_status': text('d:operating_status'), 'region': text('d:region')}`)
     const json = await world.json<Record<string, unknown>>(world.demo, `database instance show ${id}`)
-    expect(shown).toEqual({
+    expect(fields).toEqual({
       name: json['name'],
       flavor: String(json['flavor']),
       size: String(json['volume']),
@@ -92,24 +92,24 @@ result = {'name': text('@name'), 'flavor': text('d:flavor/@id'), 'size': text('d
     })
   })
 
-  it('keep any name whole, written in any way', async () => {
+  it('keep every name unchanged, as attributes or elements, in any encoding', async () => {
     const names = ['a <b> & "c" \'d\'', 'é🐍ß', ' outer ', 'tab\tand\nline', 'x.xml', ']]>']
     const list = JSON.stringify(names)
     await ok(`
-wanted = ${list}
-half = len(wanted) // 2
-assert ask('POST', '/instances/${id}/databases', E.databases(*[E.database(name=name) for name in wanted[:half]]))[0] == 202
-# Children instead of attributes, a prefix instead of a default namespace, references for all that is not ASCII.
-rest = P.databases(*[P.database(P.name(name)) for name in wanted[half:]])
+new = ${list}
+half = len(new) // 2
+assert ask('POST', '/instances/${id}/databases', E.databases(*[E.database(name=name) for name in new[:half]]))[0] == 202
+# Children instead of attributes, a prefix instead of a default namespace, references for characters outside ASCII.
+rest = P.databases(*[P.database(P.name(name)) for name in new[half:]])
 assert ask('POST', '/instances/${id}/databases', rest, encoding='US-ASCII')[0] == 202`)
     const listed = await until('all databases', async () => {
-      const found = await ok(`result = names('/instances/${id}/databases')`)
-      return found.length === names.length + 1 && found
+      const present = await ok(`result = names('/instances/${id}/databases')`)
+      return present.length === names.length + 1 && present
     })
     expect(listed.toSorted()).toEqual([...names, 'cart'].toSorted())
   })
 
-  it('are followed from page to page', async () => {
+  it('lead from page to page', async () => {
     const pages = await ok(`
 result, path = [], '/instances/${id}/databases?limit=3'
 while path:
@@ -120,13 +120,13 @@ while path:
     expect(new Set(pages.flat()).size).toBe(7)
   })
 
-  it('say what was wrong', async () => {
+  it('name the fault', async () => {
     const faults = await ok(`
-told = lambda status, root: [status, etree.QName(root).localname, root.get('code'), etree.QName(root).namespace == NS]
-result = [told(*ask('GET', '/instances/none')),
-          told(*ask('POST', '/instances', E.instance(name='x'), encoding='UTF-16')),
-          told(*ask('POST', '/instances', E.instance(name='x'))),
-          told(*send('POST', '/instances', b'<!DOCTYPE a [<!ENTITY b "c">]><instance name="&b;"/>'))]`)
+short = lambda status, root: [status, etree.QName(root).localname, root.get('code'), etree.QName(root).namespace == NS]
+result = [short(*ask('GET', '/instances/none')),
+          short(*ask('POST', '/instances', E.instance(name='x'), encoding='UTF-16')),
+          short(*ask('POST', '/instances', E.instance(name='x'))),
+          short(*send('POST', '/instances', b'<!DOCTYPE a [<!ENTITY b "c">]><instance name="&b;"/>'))]`)
     expect(faults).toEqual([
       [404, 'itemNotFound', '404', true],
       [400, 'error', '400 Bad Request', true],

@@ -2,12 +2,12 @@ import type { APIGatewayProxyResult } from 'aws-lambda'
 import { handler } from '../../functions/api.ts'
 import type { ApiEvent } from '../../lib/kit/http/pipeline.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
-import { wire } from '../../lib/wiring/current.ts'
-import { contextOf, proxyEvent } from '../../local/events.ts'
+import { setPlatform } from '../../lib/wiring/current.ts'
+import { contextOf, proxyEvent } from '../../local/gateway/events.ts'
 import type { World } from './world.ts'
 
-/** A request of a user whom the authorizer knows. A body that is a string is sent as it is; paths are those after the project. */
-export interface Sent {
+/** A request of an authorized user. The path is the part after the project's; a string body is sent unchanged. */
+export interface ApiRequest {
   method: string
   path: string
   body?: unknown
@@ -17,24 +17,24 @@ export interface Sent {
   roles?: string
 }
 
-export interface Answer {
+export interface ApiResponse {
   status: number
   headers: NonNullable<APIGatewayProxyResult['headers']>
   text: string
 }
 
-/** Asks the API's function, as a gateway does; undefined if the control plane died over it. */
-export const asked = (world: World, sent: Sent): Promise<Answer | undefined> =>
-  world.request(platform => send(platform, sent))
+/** Calls the API's handler, as a gateway does; undefined if the control plane died meanwhile. */
+export const sendRequest = (world: World, request: ApiRequest): Promise<ApiResponse | undefined> =>
+  world.request(platform => send(platform, request))
 
-async function send(platform: Platform, sent: Sent): Promise<Answer> {
-  const { method, path, body, headers = {}, user = 'u1', project = 'p1', roles = 'member' } = sent
-  wire(platform)
-  const [where = '', search = ''] = path.split('?')
+async function send(platform: Platform, request: ApiRequest): Promise<ApiResponse> {
+  const { method, path, body, headers = {}, user = 'u1', project = 'p1', roles = 'member' } = request
+  setPlatform(platform)
+  const [pathname = '', search = ''] = path.split('?')
   const event = proxyEvent(
     {
       method,
-      path: `/v1.0/${project}${where}`,
+      path: `/v1.0/${project}${pathname}`,
       search,
       headers: { host: 'localhost', ...headers },
       body: body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body),
@@ -42,6 +42,6 @@ async function send(platform: Platform, sent: Sent): Promise<Answer> {
     },
     { project_id: project, user_id: user, roles },
   )
-  const answer = await handler(event as ApiEvent<Platform>, contextOf('api', 29_000))
-  return { status: answer.statusCode, headers: answer.headers ?? {}, text: answer.body }
+  const response = await handler(event as ApiEvent<Platform>, contextOf('api', 29_000))
+  return { status: response.statusCode, headers: response.headers ?? {}, text: response.body }
 }

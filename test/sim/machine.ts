@@ -1,42 +1,49 @@
 import { Agent } from '../../guest-agent/agent.ts'
-import type { Ended, Journal } from '../../guest-agent/journal.ts'
+import type { CommandEnd, Journal } from '../../guest-agent/journal.ts'
 import { HostMessage, type HostMethods, host } from '../../lib/contracts/host.ts'
-import type { Driver, Service } from '../../lib/datastores/driver.ts'
+import type { Driver, ServerControl } from '../../lib/datastores/driver.ts'
 import type { Clock, Random } from '../../lib/kit/clock.ts'
-import { type Handlers, serve } from '../../lib/kit/contract.ts'
-import { type EndKeys, readEnvelope, sealer } from '../../lib/kit/seal.ts'
-import type { Message, Queue } from '../../lib/platform/queue/queue.ts'
+import { readEnvelope, type SealKeys, sealer } from '../../lib/kit/crypto/seal.ts'
+import { type Handlers, serve } from '../../lib/kit/rpc/contract.ts'
+import type { Message, Queue } from '../../lib/ports/queue.ts'
 import { silentLog } from '../kit/random.ts'
 import { memoryDriver } from './memory-driver.ts'
-import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST, type MachineFacts } from './names.ts'
+import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST, type MachineState } from './names.ts'
+
+/** The names of a volume or a server in a message. */
+interface PartRef {
+  name: string
+  instance: string
+  project: string
+}
 
 interface Guest {
-  wish?: string
-  /** What of the flavor and the datastore the server has. */
+  changeId?: string
+  /** The flavor and the datastore that the server was last given. */
   spec: { flavor: unknown; datastore: unknown }
   agent: Agent
   topic: string
   journal: Journal
-  driver: Driver & Service & { executed: string[] }
+  driver: Driver & ServerControl & { executed: string[] }
 }
 
-/** Commands after which the database serves, or does not. */
-const SERVES = ['prepare', 'restart', 'stop_db', 'start_db_with_conf_changes', 'upgrade', 'rebuild']
+/** Commands after which the database's status may differ: an agent reports it immediately. */
+const STATUS_CHANGING = ['prepare', 'restart', 'stop_db', 'start_db_with_conf_changes', 'upgrade', 'rebuild']
 
-/** A machine that makes volumes and servers at once: a host daemon and its agents, without processes. */
+/** A machine that creates volumes and servers without delay: a host daemon and its agents, without processes. */
 export class SimMachine {
-  readonly volumes = new Map<string, { sizeGb: number; wish?: string; driver: Guest['driver'] }>()
+  readonly volumes = new Map<string, { sizeGb: number; changeId?: string; driver: Guest['driver'] }>()
   readonly servers = new Map<string, Guest>()
-  /** Whether the end of a command cannot be written now: the agent died just before, or its disk is full. */
-  unwritten: (number: number) => boolean = () => false
-  readonly #deleted = new Set<string>()
-  #sent = 0
+  /** Whether the agent fails to write the end of this command now: it died just before, or its disk is full. */
+  failsToWrite: (number: number) => boolean = () => false
+  readonly #deletedNames = new Set<string>()
+  #sequence = 0
   readonly #queue: Queue
-  readonly #keys: EndKeys
+  readonly #keys: SealKeys
   readonly #clock: Clock
   readonly #random: Random
 
-  constructor(queue: Queue, keys: EndKeys, clock: Clock, random: Random) {
+  constructor(queue: Queue, keys: SealKeys, clock: Clock, random: Random) {
     this.#queue = queue
     this.#keys = keys
     this.#clock = clock
@@ -47,8 +54,8 @@ export class SimMachine {
     return [...this.servers.values()].map(({ topic }) => topic)
   }
 
-  /** A message on the host's queue. */
-  async take({ body }: Message): Promise<void> {
+  /** Handles a message on the host's queue. */
+  async handleMessage({ body }: Message): Promise<void> {
     try {
       const envelope = readEnvelope(body)
       const { method, input } = HostMessage.parse(await sealer(this.#keys).open(envelope))
@@ -58,103 +65,112 @@ export class SimMachine {
     }
   }
 
-  /** The agents started again, as after a crash: the journal on their disk stays. */
+  /** Restarts the agents, as after a crash: the journal on their disk stays. */
   async restartAgents(): Promise<void> {
     for (const [name, guest] of this.servers) {
       const [, instance = '', generation = '1'] = /^server-(.*)-(\d+)$/.exec(name) ?? []
-      const again = this.#guest(instance, Number(generation), guest.journal, guest.driver)
-      this.servers.set(name, { ...guest, ...again })
-      await again.agent.heartbeat()
+      const restarted = this.#createGuest(instance, Number(generation), guest.journal, guest.driver)
+      this.servers.set(name, { ...guest, ...restarted })
+      await restarted.agent.heartbeat()
     }
   }
 
-  readonly #halted = new Map<string, Guest>()
-  /** A machine of another's making has started: its agent runs, with what it left on the machine's disk and the volume. */
-  async boots(name: string, instance: string, generation: number, volume: string): Promise<void> {
+  readonly #haltedServers = new Map<string, Guest>()
+
+  /** Starts the agent of a server that another compute created, with its journal and the data on its volume. */
+  async bootServer(name: string, instance: string, generation: number, volume: string): Promise<void> {
     const { driver } = this.volumes.get(volume) ?? { driver: memoryDriver() }
     this.volumes.set(volume, { sizeGb: 0, driver })
-    const journal = this.#halted.get(name)?.journal ?? this.#journal()
-    const guest = this.#guest(instance, generation, journal, driver)
+    const journal = this.#haltedServers.get(name)?.journal ?? this.#createJournal()
+    const guest = this.#createGuest(instance, generation, journal, driver)
     this.servers.set(name, { ...guest, spec: { flavor: undefined, datastore: undefined } })
     await guest.agent.heartbeat()
   }
 
-  /** It has stopped. */
-  halts(name: string): void {
+  /** Stops that server; its disk stays. */
+  haltServer(name: string): void {
     const guest = this.servers.get(name)
-    if (guest) this.#halted.set(name, guest)
+    if (guest) this.#haltedServers.set(name, guest)
     this.servers.delete(name)
   }
 
-  #beat = 0
-  /** What every agent says once a minute. */
+  #lastHeartbeat = 0
+
+  /** Has every agent send a heartbeat, once a minute at most. */
   async heartbeats(): Promise<void> {
-    if (this.#clock.now() < this.#beat + 60_000) return
-    this.#beat = this.#clock.now()
+    if (this.#clock.now() < this.#lastHeartbeat + 60_000) return
+    this.#lastHeartbeat = this.#clock.now()
     for (const { agent } of this.servers.values()) await agent.heartbeat()
   }
 
   readonly #handlers: Handlers<HostMethods, undefined> = {
-    create_volume: async wish => {
-      if (this.#deleted.has(wish.name)) return this.#tell('update_volume', wish, { status: 'GONE' })
-      const volume = this.volumes.get(wish.name) ?? { sizeGb: wish.sizeGb, driver: memoryDriver() }
-      this.volumes.set(wish.name, volume)
-      await this.#tell('update_volume', wish, { status: 'ACTIVE', ...(volume.wish && { wish: volume.wish }) })
+    create_volume: async input => {
+      if (this.#deletedNames.has(input.name)) return this.#report('update_volume', input, { status: 'GONE' })
+      const volume = this.volumes.get(input.name) ?? { sizeGb: input.sizeGb, driver: memoryDriver() }
+      this.volumes.set(input.name, volume)
+      await this.#report('update_volume', input, {
+        status: 'ACTIVE',
+        ...(volume.changeId && { changeId: volume.changeId }),
+      })
     },
-    delete_volume: async wish => {
-      this.#deleted.add(wish.name)
-      this.volumes.delete(wish.name)
-      await this.#tell('update_volume', wish, { status: 'GONE' })
+    delete_volume: async input => {
+      this.#deletedNames.add(input.name)
+      this.volumes.delete(input.name)
+      await this.#report('update_volume', input, { status: 'GONE' })
     },
-    create_server: async wish => {
-      if (this.#deleted.has(wish.name)) return this.#tell('update_server', wish, { status: 'GONE' })
-      const volume = this.volumes.get(wish.volume)
+    create_server: async input => {
+      if (this.#deletedNames.has(input.name)) return this.#report('update_server', input, { status: 'GONE' })
+      const volume = this.volumes.get(input.volume)
       if (!volume) return
-      if (!this.servers.has(wish.name)) {
-        const { flavor, datastore } = wish
-        const guest = this.#guest(wish.instance, wish.generation, this.#journal(), volume.driver)
-        this.servers.set(wish.name, { ...guest, spec: { flavor, datastore } })
+      if (!this.servers.has(input.name)) {
+        const { flavor, datastore } = input
+        const guest = this.#createGuest(input.instance, input.generation, this.#createJournal(), volume.driver)
+        this.servers.set(input.name, { ...guest, spec: { flavor, datastore } })
         await guest.agent.heartbeat()
       }
-      await this.#tellServer(wish)
+      await this.#reportServer(input)
     },
-    resize_volume: async wish => {
-      const volume = this.volumes.get(wish.name)
+    resize_volume: async input => {
+      const volume = this.volumes.get(input.name)
       if (!volume) return
-      this.volumes.set(wish.name, { ...volume, sizeGb: wish.sizeGb, wish: wish.wish })
-      await this.#tell('update_volume', wish, { status: 'ACTIVE', wish: wish.wish })
+      this.volumes.set(input.name, { ...volume, sizeGb: input.sizeGb, changeId: input.changeId })
+      await this.#report('update_volume', input, { status: 'ACTIVE', changeId: input.changeId })
     },
-    change_server: async wish => {
-      const guest = this.servers.get(wish.name)
+    change_server: async input => {
+      const guest = this.servers.get(input.name)
       if (!guest) return
-      const { flavor = guest.spec.flavor, datastore = guest.spec.datastore } = wish
-      this.servers.set(wish.name, { ...guest, spec: { flavor, datastore }, wish: wish.wish })
-      await this.#tellServer(wish)
+      const { flavor = guest.spec.flavor, datastore = guest.spec.datastore } = input
+      this.servers.set(input.name, { ...guest, spec: { flavor, datastore }, changeId: input.changeId })
+      await this.#reportServer(input)
     },
-    reboot_server: async wish => {
-      const guest = this.servers.get(wish.name)
+    reboot_server: async input => {
+      const guest = this.servers.get(input.name)
       if (!guest) return
-      if (guest.wish !== wish.wish) {
-        const again = this.#guest(wish.instance, wish.generation, guest.journal, guest.driver)
-        this.servers.set(wish.name, { ...guest, ...again, wish: wish.wish })
-        await again.agent.heartbeat()
+      if (guest.changeId !== input.changeId) {
+        const restarted = this.#createGuest(input.instance, input.generation, guest.journal, guest.driver)
+        this.servers.set(input.name, { ...guest, ...restarted, changeId: input.changeId })
+        await restarted.agent.heartbeat()
       }
-      await this.#tellServer(wish)
+      await this.#reportServer(input)
     },
-    delete_server: async wish => {
-      this.#deleted.add(wish.name)
-      this.servers.delete(wish.name)
-      await this.#tell('update_server', wish, { status: 'GONE' })
+    delete_server: async input => {
+      this.#deletedNames.add(input.name)
+      this.servers.delete(input.name)
+      await this.#report('update_server', input, { status: 'GONE' })
     },
   }
 
-  #tellServer(of: { name: string; instance: string; project: string }): Promise<void> {
-    const { wish } = this.servers.get(of.name) ?? {}
+  #reportServer(part: PartRef): Promise<void> {
+    const { changeId } = this.servers.get(part.name) ?? {}
     const addresses = [{ address: '127.1.1.1', port: 5432, type: 'private' as const }]
-    return this.#tell('update_server', of, { status: 'ACTIVE', addresses, ...(wish !== undefined && { wish }) })
+    return this.#report('update_server', part, {
+      status: 'ACTIVE',
+      addresses,
+      ...(changeId !== undefined && { changeId }),
+    })
   }
 
-  #guest(instance: string, generation: number, journal: Journal, driver: Guest['driver']): Omit<Guest, 'spec'> {
+  #createGuest(instance: string, generation: number, journal: Journal, driver: Guest['driver']): Omit<Guest, 'spec'> {
     const topic = guestTopic(instance, generation)
     let status: 'building' | 'healthy' | 'shutdown' | 'failed' = journal.last() > 0 ? 'healthy' : 'building'
     const agent: Agent = new Agent({
@@ -171,47 +187,43 @@ export class SimMachine {
       log: silentLog,
       version: 'sim',
       health: () => ({ status }),
-      asked: () => {},
-      succeeded: async method => {
-        if (!SERVES.includes(method)) return
+      onQuery: () => {},
+      onSuccess: async method => {
+        if (!STATUS_CHANGING.includes(method)) return
         status = method === 'stop_db' ? 'shutdown' : 'healthy'
         await agent.heartbeat()
       },
-      failed: method => {
+      onFailure: method => {
         if (method === 'prepare') status = 'failed'
       },
     })
     return { agent, topic, journal, driver }
   }
 
-  async #tell(
-    method: string,
-    of: { name: string; instance: string; project: string },
-    facts: MachineFacts,
-  ): Promise<void> {
-    this.#sent += 1
-    const { name, instance, project } = of
-    const outer = { subject: HOST, generation: 0, direction: 'up', kind: 'report', id: this.#random.uuid() } as const
-    const report = { method, input: { name, instance, project, facts }, sent: this.#sent }
-    const body = await sealer(this.#keys).seal({ ...outer, expires: this.#clock.now() + 600_000 }, report)
+  async #report(method: string, part: PartRef, state: MachineState): Promise<void> {
+    this.#sequence += 1
+    const { name, instance, project } = part
+    const header = { subject: HOST, generation: 0, direction: 'up', kind: 'report', id: this.#random.uuid() } as const
+    const report = { method, input: { name, instance, project, state }, sequence: this.#sequence }
+    const body = await sealer(this.#keys).seal({ ...header, expires: this.#clock.now() + 600_000 }, report)
     await this.#queue.send(CONDUCTOR_TOPIC, [{ body }])
   }
 
   /** A journal on a disk that outlives the agent. */
-  #journal(): Journal {
-    const endings: Ended[] = []
-    const last = () => endings.at(-1)?.number ?? 0
-    let begun = 0
+  #createJournal(): Journal {
+    const ends: CommandEnd[] = []
+    const last = () => ends.at(-1)?.number ?? 0
+    let current = 0
     return {
       last,
-      find: number => endings.find(ended => ended.number === number),
-      begun: number => number === begun && number > last(),
+      find: number => ends.find(end => end.number === number),
+      isUnfinished: number => number === current && number > last(),
       begin: async number => {
-        begun = number
+        current = number
       },
-      add: async ended => {
-        if (this.unwritten(ended.number)) throw new Error('ENOSPC: no space left on device, write')
-        endings.push(ended)
+      add: async end => {
+        if (this.failsToWrite(end.number)) throw new Error('ENOSPC: no space left on device, write')
+        ends.push(end)
       },
     }
   }

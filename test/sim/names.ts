@@ -5,7 +5,7 @@ export {
   guestSubject,
   guestTopic,
   hostTopic,
-  type MachineFacts,
+  type MachineState,
 } from '../../lib/contracts/conductor.ts'
 export const HOST_ID = 'sim'
 export const HOST = hostSubject(HOST_ID)

@@ -1,33 +1,34 @@
-import { look } from '../../functions/periodic.ts'
-import { runnerOf } from '../../functions/taskmanager.ts'
+import { receiveMessage } from '../../lib/conductor/reports.ts'
 import { TASKMANAGER_TOPIC, Task } from '../../lib/contracts/taskmanager.ts'
-import { allDatastores } from '../../lib/datastores/catalog.ts'
-import { receive } from '../../lib/guests/reports.ts'
-import { MOST_ATTEMPTS } from '../../lib/kit/batch.ts'
-import { bells } from '../../lib/kit/bells.ts'
-import { authority } from '../../lib/kit/ca.ts'
+import { sagas } from '../../lib/instances/index.ts'
+import { inProcessSignals } from '../../lib/kit/async/signals.ts'
 import type { Clock } from '../../lib/kit/clock.ts'
-import { BadMessage } from '../../lib/kit/contract.ts'
-import { derivedKeys } from '../../lib/kit/keys.ts'
-import { uncounted } from '../../lib/kit/metrics.ts'
+import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
+import { BadSeal, derivedSealKeys, sealer } from '../../lib/kit/crypto/seal.ts'
+import { vault } from '../../lib/kit/crypto/vault.ts'
+import { noMetrics } from '../../lib/kit/metrics.ts'
+import { MAX_ATTEMPTS } from '../../lib/kit/rpc/batch.ts'
+import { BadMessage } from '../../lib/kit/rpc/contract.ts'
 import type { SagaRunner } from '../../lib/kit/saga/runner.ts'
-import { BadSeal, derivedEnd, sealer } from '../../lib/kit/seal.ts'
-import { unlimited } from '../../lib/kit/throttle/throttle.ts'
-import { vault } from '../../lib/kit/vault.ts'
-import type { Compute } from '../../lib/platform/compute/compute.ts'
-import { hostCompute } from '../../lib/platform/compute/host.ts'
+import { authority } from '../../lib/kit/tls/ca.ts'
+import { allDatastores } from '../../lib/model/catalog.ts'
+import { hostCompute } from '../../lib/platform/compute/host/compute.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
-import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded.ts'
-import type { Message } from '../../lib/platform/queue/queue.ts'
-import { sqliteStore } from '../../lib/platform/store/sqlite.ts'
-import type { Store } from '../../lib/platform/store/store.ts'
+import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
+import { sqliteStore } from '../../lib/platform/store/sqlite/store.ts'
+import { noThrottle } from '../../lib/platform/throttle/leaky-bucket.ts'
+import type { Compute } from '../../lib/ports/compute.ts'
+import type { Message, Queue } from '../../lib/ports/queue.ts'
+import type { Store } from '../../lib/ports/store.ts'
+import { operationRunner } from '../../lib/taskmanager/runner.ts'
+import { processDue } from '../../lib/taskmanager/scheduler.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 import { type Faults, faultyBus, NO_FAULTS } from './bus.ts'
 import { SimMachine } from './machine.ts'
 import { CONDUCTOR_TOPIC, HOST_ID, hostTopic } from './names.ts'
 
-/** The control plane died at this point. */
+/** Thrown where the simulated control plane dies. */
 export class Crash extends Error {}
 
 /** When the control plane dies: before or after its nth effect (a transaction or a message), counted from 1. */
@@ -40,27 +41,27 @@ type WorldStore = Store & { sweepExpired(now: number, limit: number): number }
 
 export interface WorldOptions {
   delaysDoorbells?: boolean
-  /** false = it never looks, as between two minutes on AWS. */
+  /** Whether `periodic` runs; false is as between two of its runs on AWS. */
   periodic?: boolean
-  /** The API and the conductor stand in processes of their own, so that none hands the other an answer. */
-  apart?: boolean
-  /** Backends that do more than the usual ones, as to count. */
+  /** The API and the conductor run in separate processes, so that answers go through the store. */
+  separateProcesses?: boolean
+  /** Other backends than the usual ones, for example ones that count. */
   store?: (clock: Clock) => WorldStore
   queue?: (inner: EmbeddedQueue) => EmbeddedQueue
-  /** Makes machines elsewhere; left out: the simulated machine does. */
+  /** Creates the machines; by default the simulated machine does. */
   compute?: (parts: Pick<Platform, 'store' | 'clock'>) => Compute
 }
 
-/** The whole system in one place: real control plane, real agents, simulated machine, virtual time, seeded chance. */
+/** The whole system in one process: real control plane and agents, simulated machine, virtual time, seeded random. */
 export class World {
   readonly clock = virtualClock()
   readonly store: WorldStore
   readonly queue: EmbeddedQueue
   readonly machine: SimMachine
   faults: Faults = NO_FAULTS
-  /** Topics whose messages are all lost. */
-  readonly deaf = new Set<string>()
-  /** The control plane that lives now. */
+  /** Topics whose messages all get lost. */
+  readonly droppedTopics = new Set<string>()
+  /** The control plane that runs now. */
   platform: Platform
   #runner: SagaRunner<Platform>
   #boots = 0
@@ -70,8 +71,8 @@ export class World {
   readonly #random
   readonly #keys
 
-  /** Kinds of records that the control plane has made. */
-  readonly written = new Set<string>()
+  /** Kinds of records that the control plane has written. */
+  readonly writtenKinds = new Set<string>()
 
   readonly #options: WorldOptions
 
@@ -84,12 +85,12 @@ export class World {
     const master = { id: 'k1', bytes: seededRandom(7).bytes(32) }
     const secrets = { current: async () => master, byId: async () => master }
     this.#keys = derivedKeys(secrets)
-    this.machine = new SimMachine(this.#bus(), derivedEnd(this.#keys), this.clock, this.#random)
-    this.platform = this.#boot()
-    this.#runner = runnerOf(this.platform)
+    this.machine = new SimMachine(this.#faultyBus(), derivedSealKeys(this.#keys), this.clock, this.#random)
+    this.platform = this.#bootPlatform()
+    this.#runner = operationRunner(this.platform, sagas)
   }
 
-  /** How many effects the control plane has had. */
+  /** How many effects (transactions and messages) the control plane has had. */
   get effects(): number {
     return this.#effects
   }
@@ -104,19 +105,19 @@ export class World {
     return this
   }
 
-  /** Sagas with a step that was tampered with. */
+  /** Runs operations with another runner, for example with a step that fails. */
   runWith(runner: (platform: Platform) => SagaRunner<Platform>): void {
     this.#makeRunner = runner
     this.#runner = runner(this.platform)
   }
-  #makeRunner = runnerOf
+  #makeRunner = (platform: Platform) => operationRunner(platform, sagas)
 
-  /** Handles messages and lets time pass until `done`, or throws after so many virtual milliseconds. */
-  async until(what: string, done: () => Promise<boolean>, ms = 1_800_000): Promise<void> {
+  /** Handles messages and lets time pass until `isDone`, or throws after so many virtual milliseconds. */
+  async until(what: string, isDone: () => Promise<boolean>, ms = 1_800_000): Promise<void> {
     const end = this.clock.now() + ms
-    while (!(await done())) {
+    while (!(await isDone())) {
       if (this.clock.now() > end) throw new Error(`no ${what} in time: ${JSON.stringify(await this.sagas())}`)
-      await this.#asProcess(() => this.#work())
+      await this.#runInProcess(() => this.#work())
     }
   }
 
@@ -124,26 +125,26 @@ export class World {
     return (await this.store.all('saga', { limit: 100 })).items.map(({ body }) => body)
   }
 
-  /** Does what a request does; a crash in the middle of it is survived. */
+  /** Runs a request in the control plane; undefined if the control plane crashed in it and was started again. */
   request<T>(work: (platform: Platform) => Promise<T>): Promise<T | undefined> {
-    return this.#asProcess(() => work(this.platform))
+    return this.#runInProcess(() => work(this.platform))
   }
 
   async #work(): Promise<void> {
-    if (await this.#pump()) return
+    if (await this.#deliverMessages()) return
     await this.clock.advance(250)
     await this.machine.heartbeats()
     if (this.#options.periodic === false) return
-    await look(this.platform, await this.platform.store.due(this.clock.now(), 100))
+    await processDue(this.platform, await this.platform.store.due(this.clock.now(), 100))
   }
 
-  /** Handles what is on the queues now; false if nothing was. */
-  async #pump(): Promise<boolean> {
-    let busy = false
+  /** Handles the messages that are on the queues now; false if there were none. */
+  async #deliverMessages(): Promise<boolean> {
+    let anyHandled = false
     const topics: [string, (message: Message) => Promise<void>][] = [
-      [TASKMANAGER_TOPIC, message => this.#task(message)],
-      [CONDUCTOR_TOPIC, message => this.#report(message)],
-      [hostTopic(HOST_ID), message => this.machine.take(message)],
+      [TASKMANAGER_TOPIC, message => this.#handleTask(message)],
+      [CONDUCTOR_TOPIC, message => this.#handleReport(message)],
+      [hostTopic(HOST_ID), message => this.machine.handleMessage(message)],
       ...[...this.machine.servers.values()].map(({ topic, agent }): [string, (message: Message) => Promise<void>] => [
         topic,
         message => agent.take(message),
@@ -152,32 +153,32 @@ export class World {
     for (const [topic, handle] of topics) {
       if (!this.queue.topics().includes(topic)) continue
       for (const message of await this.queue.receive(topic, { max: 10, waitMs: 0 })) {
-        busy = true
+        anyHandled = true
         await handle(message)
         if (this.queue.topics().includes(topic)) await this.queue.ack(topic, [message.receipt])
       }
     }
-    return busy
+    return anyHandled
   }
 
-  async #task({ body, attempt }: Message): Promise<void> {
-    const task = Task.safeParse(tryJson(body))
+  async #handleTask({ body, attempt }: Message): Promise<void> {
+    const task = Task.safeParse(parseJson(body))
     if (!task.success) return
     const { project, operation_id: id } = Object(task.data.input)
     if (typeof project !== 'string' || typeof id !== 'string') return
-    await this.#runner.run(project, id, this.clock.now() + 45_000, attempt >= MOST_ATTEMPTS)
+    await this.#runner.run(project, id, this.clock.now() + 45_000, attempt >= MAX_ATTEMPTS)
   }
 
-  async #report({ body }: Message): Promise<void> {
+  async #handleReport({ body }: Message): Promise<void> {
     try {
-      await receive(this.platform, body)
+      await receiveMessage(this.platform, body)
     } catch (error) {
       if (!(error instanceof BadSeal || error instanceof BadMessage)) throw error
     }
   }
 
-  /** Runs as the control plane; if it dies, another one starts, as after `kill -9`. */
-  async #asProcess<T>(work: () => Promise<T>): Promise<T | undefined> {
+  /** Runs work of the control plane; if that dies, a new one starts, as after `kill -9`. */
+  async #runInProcess<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
       const result = await work()
       if (!this.#dead) return result
@@ -188,31 +189,34 @@ export class World {
     return undefined
   }
 
-  /** A new control plane on the same store; every lease of the old one is void. */
+  /** Starts a new control plane on the same store; the leases of the old one are void. */
   restart(): void {
     this.#dead = false
-    this.platform = this.#boot()
+    this.platform = this.#bootPlatform()
     this.#runner = this.#makeRunner(this.platform)
   }
 
-  #bus() {
+  #faultyBus() {
     return faultyBus(this.queue, this.#random, topic =>
-      this.deaf.has(topic) ? { ...NO_FAULTS, lost: 100 } : this.faults,
+      this.droppedTopics.has(topic) ? { ...NO_FAULTS, lost: 100 } : this.faults,
     )
   }
 
-  #boot(): Platform {
-    const boot = `boot-${++this.#boots}`
+  #bootPlatform(): Platform {
+    const processId = `boot-${++this.#boots}`
     const { clock } = this
     const random = this.#random
     const transact: Store['transact'] = changes => {
-      for (const { op, key } of changes) if (op === 'put') this.written.add(key.id.slice(0, key.id.indexOf('#')))
-      return this.#effect(() => this.store.transact(changes))
+      for (const { op, key } of changes) if (op === 'put') this.writtenKinds.add(key.id.slice(0, key.id.indexOf('#')))
+      return this.#countEffect(() => this.store.transact(changes))
     }
     const store: Store = { ...this.store, transact }
-    const bus = this.#bus()
-    const queue = { ...bus, send: (...args: Parameters<typeof bus.send>) => this.#effect(() => bus.send(...args)) }
-    const seals = sealer(derivedEnd(this.#keys))
+    const faulty = this.#faultyBus()
+    const queue = {
+      ...faulty,
+      send: (...args: Parameters<Queue['send']>) => this.#countEffect(() => faulty.send(...args)),
+    }
+    const seals = sealer(derivedSealKeys(this.#keys))
     return {
       store,
       queue,
@@ -224,30 +228,30 @@ export class World {
       keys: this.#keys,
       sealer: seals,
       vault: vault(this.#keys),
-      bells: { ...bells(clock), ...(this.#options.apart && { hand: () => false }) },
+      signals: { ...inProcessSignals(clock), ...(this.#options.separateProcesses && { deliver: () => false }) },
       clock,
       random,
       log: silentLog,
-      boot,
-      isLive: other => other === boot,
+      processId,
+      isProcessAlive: other => other === processId,
       enrolUrl: () => 'http://127.0.0.1/enrol',
-      access: async () => ({ kind: 'socket', address: '', token: '' }),
+      queueCredentials: async () => ({ kind: 'socket', address: '', token: '' }),
       publicUrl: undefined,
       authority: authority({ keys: this.#keys, store, clock, random }),
-      throttle: unlimited,
-      metrics: uncounted,
+      throttle: noThrottle,
+      metrics: noMetrics,
       delaysDoorbells: this.#options.delaysDoorbells ?? false,
     }
   }
 
-  /** Counts an effect, and dies at the chosen one: from then on nothing of this process has any effect. */
-  async #effect<T>(work: () => Promise<T>): Promise<T> {
+  /** Counts an effect, and dies at the chosen one: from then on this process has no effects. */
+  async #countEffect<T>(work: () => Promise<T>): Promise<T> {
     if (this.#dead) throw new Crash()
     this.#effects += 1
-    const now = this.#crashAt?.effect === this.#effects ? this.#crashAt.when : undefined
-    if (now === 'before') return this.#die()
+    const crash = this.#crashAt?.effect === this.#effects ? this.#crashAt.when : undefined
+    if (crash === 'before') return this.#die()
     const result = await work()
-    return now === 'after' ? this.#die() : result
+    return crash === 'after' ? this.#die() : result
   }
 
   #die(): never {
@@ -256,7 +260,7 @@ export class World {
   }
 }
 
-function tryJson(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {

@@ -1,85 +1,63 @@
-import type { Driver, Site } from '../driver.ts'
-import { accessVerbs } from './access.ts'
-import { admission, admitFrom } from './admission.ts'
-import { checkDatabase, checkUser } from './checks.ts'
-import { databaseVerbs } from './databases.ts'
-import { diagnosticsOf } from './diagnostics.ts'
-import { majorIn } from './engine.ts'
-import { bytesUnder, type Owner } from './files.ts'
-import { rootVerbs } from './root.ts'
-import { SALT_BYTES, scramVerifier } from './scram.ts'
-import { postgresqlServer, type Server } from './server.ts'
-import { postgresqlSessions, type Sessions, wasLost } from './sessions.ts'
-import { setUp } from './setup.ts'
-import { sslVerbs } from './ssl.ts'
-import { grantUsers, makeUsers, userVerbs } from './users.ts'
-
-const ANSWER_LIMIT = 5_000
-
-async function answers({ clock }: Site, sessions: Sessions): Promise<boolean> {
-  const waiting = new AbortController()
-  const answer = sessions.ask('SELECT').then(
-    () => true,
-    () => false,
-  )
-  const late = clock.sleep(ANSWER_LIMIT, waiting.signal).then(() => false)
-  return Promise.race([answer, late]).finally(() => waiting.abort())
-}
-
-function statusOf(site: Site, server: Server, sessions: Sessions): Driver['status'] {
-  const look: Driver['status'] = async () => {
-    if (!(await server.configured())) return 'new'
-    await server.boundLog()
-    if (!(await server.find())) return (await server.crashed()) ? 'crashed' : 'shutdown'
-    const phase = await server.phase()
-    if (phase === 'starting') return 'restarting'
-    if (phase === 'stopping') return 'shutdown'
-    return (await answers(site, sessions)) ? 'healthy' : 'running'
-  }
-  return () =>
-    look().catch(error => {
-      site.log.error({ error }, 'the status of the server cannot be told')
-      return 'failed' as const
-    })
-}
+import { messageOf } from '../../kit/errors.ts'
+import type { Owner } from '../../kit/os/files.ts'
+import type { Driver, DriverContext } from '../driver.ts'
+import { readMajor } from './cluster/cluster.ts'
+import { bytesUnder } from './cluster/files.ts'
+import { checkDatabase, checkUser } from './rules/checks.ts'
+import { readDiagnostics } from './server/diagnostics.ts'
+import { HbaWriter } from './server/hba-writer.ts'
+import { PostgresqlServer } from './server/server.ts'
+import { SALT_BYTES, scramVerifier } from './sql/scram.ts'
+import { isConnectionLost, PostgresqlSessions } from './sql/sessions.ts'
+import { accessVerbs } from './verbs/access.ts'
+import { databaseVerbs } from './verbs/databases.ts'
+import { createServiceRoles } from './verbs/roles.ts'
+import { rootVerbs } from './verbs/root.ts'
+import { tlsVerbs } from './verbs/tls.ts'
+import { createUsers, grantUsers, userVerbs } from './verbs/users.ts'
 
 /**
- * PostgreSQL on a volume that initCluster made. `owner`: who the server runs as and owns its files, for tests that run
- * as root; an agent has the instance's own uid and leaves it out.
+ * PostgreSQL on a volume that initCluster made. `owner` runs the server and owns its files, for tests that run as root;
+ * an
+ * agent has the instance's own uid and leaves it out.
  */
-export function postgresqlDriver(site: Site, owner?: Owner): Driver {
-  const server = postgresqlServer(site, owner)
-  const sessions = postgresqlSessions(site)
-  const admit = admission(site.volume, sessions, server, owner)
-  const verifier = (password: string) => scramVerifier(password, site.random.bytes(SALT_BYTES))
-  const databases = databaseVerbs(sessions, () => majorIn(site.volume))
-  const tools = { sessions, admit, verifier }
+export function postgresqlDriver(context: DriverContext, owner?: Owner): Driver {
+  const { volume, random, log } = context
+  const server = new PostgresqlServer(context, owner)
+  const sessions = new PostgresqlSessions(context)
+  const hba = new HbaWriter({ volume, sessions, server, owner })
+  const verifier = (password: string) => scramVerifier(password, random.bytes(SALT_BYTES))
+  const verbContext = { sessions, hba, verifier }
+  const databases = databaseVerbs(sessions, () => readMajor(volume))
 
   return {
     ...databases,
-    ...userVerbs(tools),
+    ...userVerbs(verbContext),
     ...accessVerbs(sessions),
-    ...sslVerbs({ volume: site.volume, server, sessions, owner }),
-    start: server.start,
-    ended: server.ended,
-    status: statusOf(site, server, sessions),
-    update_access: admitFrom(site.volume, sessions, admit, owner),
-    wasLost,
-    used_bytes: () => bytesUnder(site.volume),
-    ...rootVerbs(tools),
-    diagnostics: () => diagnosticsOf(site.volume, server),
+    ...tlsVerbs({ volume, server, sessions, owner }),
+    ...rootVerbs(verbContext),
+    start: () => server.start(),
+    exited: signal => server.exited(signal),
+    update_access: networks => hba.setNetworks(networks),
+    diagnostics: () => readDiagnostics(volume, server),
+    isConnectionLost,
 
-    async prepare(input) {
-      const major = await majorIn(site.volume)
-      for (const database of input.databases) checkDatabase(database, major)
-      for (const user of input.users) checkUser(user)
+    async used_bytes() {
+      await server.boundLog().catch(error => log.warn({ error: messageOf(error) }, "emptying the server's log failed"))
+      return bytesUnder(volume)
+    },
+
+    async prepare({ databases: databaseSpecs, users, networks }) {
+      const major = await readMajor(volume)
+      for (const database of databaseSpecs) checkDatabase(database, major)
+      for (const user of users) checkUser(user)
       await server.start()
-      await setUp(sessions, site.volume, site.random, owner)
-      // Before there is a user who could come from elsewhere.
-      if (input.networks?.length) await admitFrom(site.volume, sessions, admit, owner)(input.networks)
+      await createServiceRoles({ sessions, volume, random, owner })
+      // Before there is a user who could connect from elsewhere.
+      if (networks?.length) await hba.setNetworks(networks)
       // Each waits for the disk; together they wait once.
-      await Promise.all([databases.create_database(input.databases), makeUsers(tools, input.users)])
-      await grantUsers(tools, input.users)
+      await Promise.all([databases.create_database(databaseSpecs), createUsers(verbContext, users)])
+      await grantUsers(verbContext, users)
     },
 
     async stop() {

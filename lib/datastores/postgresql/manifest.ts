@@ -1,13 +1,13 @@
 import type { Manifest } from '../manifest.ts'
-import { badHost } from './hosts.ts'
-import { badLocale } from './locales.ts'
-import { majorOf, NEWEST } from './major.ts'
-import { badName, badRoleName } from './names.ts'
-import { shownSettings } from './settings.ts'
-import { badUpgrade } from './upgrades.ts'
+import { hostProblem } from './rules/host-patterns.ts'
+import { localeProblem } from './rules/locales.ts'
+import { majorOf, NEWEST_MAJOR } from './rules/major.ts'
+import { nameProblem, roleNameProblem } from './rules/names.ts'
+import { publicSettings } from './rules/settings.ts'
+import { upgradeProblem } from './rules/upgrades.ts'
 
-/** PostgreSQL, as the control plane knows it. */
-export const postgresql: Manifest = {
+/** PostgreSQL for the control plane. */
+export const postgresqlManifest: Manifest = {
   id: '6f1c0a52-9c1e-4d3b-8a57-2f0b7d5e1a10',
   name: 'postgresql',
   manager: 'postgresql',
@@ -16,7 +16,7 @@ export const postgresql: Manifest = {
     { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b15', name: '15', version: '15.18', active: true },
     { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b16', name: '16', version: '16.14', active: true },
     { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b17', name: '17', version: '17.10', active: true },
-    // An older minor, to come from when minor versions are changed.
+    // An older minor version, from which instances can be upgraded.
     { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1183', name: '18.3', version: '18.3', active: true },
     { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b18', name: '18', version: '18.4', active: true },
   ],
@@ -26,12 +26,12 @@ export const postgresql: Manifest = {
     users: ['postgres', 'os_admin', 'os_maint', 'os_former'],
     userPrefixes: ['pg_'],
   },
-  badDatabaseName: badName,
-  badUserName: badRoleName,
-  badLocale: (characterSet, collate, version) =>
-    badLocale(characterSet, collate, version === undefined ? NEWEST : majorOf(version)),
-  badUpgrade,
-  badHost,
+  databaseNameProblem: nameProblem,
+  userNameProblem: roleNameProblem,
+  localeProblem: (characterSet, collate, version) =>
+    localeProblem(characterSet, collate, version === undefined ? NEWEST_MAJOR : majorOf(version)),
+  upgradeProblem,
+  hostProblem,
   rootUser: 'postgres',
-  defaultConfiguration: shownSettings,
+  defaultConfiguration: publicSettings,
 }

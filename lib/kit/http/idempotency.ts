@@ -1,42 +1,46 @@
 import { createHash, createHmac } from 'node:crypto'
 import { z } from 'zod'
-import type { Change, Store } from '../../platform/store/store.ts'
+import type { Change, Store } from '../../ports/store.ts'
 import type { Clock } from '../clock.ts'
+import type { Keys } from '../crypto/keys.ts'
+import { secret } from '../crypto/secret.ts'
+import type { Vault } from '../crypto/vault.ts'
 import { badRequest, conflict, Fault, unprocessable } from '../errors.ts'
-import type { Keys } from '../keys.ts'
-import { kind } from '../records.ts'
-import { secret } from '../secret.ts'
-import type { Vault } from '../vault.ts'
+import { recordType, renameFields } from '../records.ts'
 import type { Reply } from './route.ts'
 
-/** A request made under a key, as stored. */
-export interface Once {
+/** The stored record of a request made with an `Idempotency-Key`. */
+export interface IdempotencyRecord {
   /** HMAC of method, path, query and body, with the master key of that id. */
   fingerprint: string
   kid: string
   requestId: string
-  /** Which process carries it out, and until when it can be at it (milliseconds since the epoch). */
-  boot: string
+  /** The process that executes the request, and when it has ended at the latest (milliseconds since the epoch). */
+  processId: string
   until: number
-  /** The answer, encrypted; not there while it is carried out, or when it was lost. */
+  /** The outcome, encrypted. Missing while the request is executed, and for good if its process died. */
   answer?: unknown
 }
-export const onces = kind<Once>('idempotency')
+/** The records of requests with an `Idempotency-Key`. */
+const idempotencyRecords = recordType<IdempotencyRecord>('idempotency', body =>
+  renameFields(body, { boot: 'processId' }),
+)
 
-/** What a handler came to. */
-export type Outcome = { reply: Reply } | { fault: { status: number; message: string } }
+/** What a handler returned or threw. */
+export type HandlerOutcome = { reply: Reply } | { fault: { status: number; message: string } }
 
-export interface OnceDeps {
+/** The dependencies of idempotency records. */
+export interface IdempotencyDeps {
   store: Store
   vault: Vault
   keys: Keys
   clock: Clock
-  boot: string
-  isLive(boot: string): boolean
+  processId: string
+  isProcessAlive(boot: string): boolean
 }
 
-/** The request as its key is bound to it. */
-export interface Asked {
+/** The request to which a key is bound. */
+export interface RequestIdentity {
   project: string
   user: string
   method: string
@@ -46,75 +50,82 @@ export interface Asked {
   requestId: string
 }
 
-const KEPT_MS = 86_400_000
-/** The longest that a request can take: API Gateway's 29 s. */
-const LONGEST_MS = 30_000
+/** How long a key is remembered. */
+const RETENTION_MS = 86_400_000
+/** A request has ended by then: API Gateway gives it 29 s. */
+const MAX_REQUEST_MS = 30_000
 const Answer = z.object({ answer: secret(z.string()) })
 
-/** Throws 400 for what is not 1 to 255 printable ASCII characters. */
+/** Throws Fault 400 unless the key is 1 to 255 printable ASCII characters. */
 export function assertKey(key: string): void {
   if (!/^[\x20-\x7e]{1,255}$/.test(key)) {
     throw badRequest('Idempotency-Key must be 1 to 255 printable ASCII characters.')
   }
 }
 
-/** The record of one request made under a key. */
-export async function once(deps: OnceDeps, key: string, asked: Asked) {
-  const { project, user, requestId } = asked
+/** Reads and writes the record of a request made with this key. */
+export async function openRecord(deps: IdempotencyDeps, key: string, request: RequestIdentity) {
+  const { project, user, requestId } = request
   const id = createHash('sha256').update(`${user}\n${key}`).digest('hex')
   const owner = `${project}/idempotency#${id}`
   const kid = await deps.keys.currentId()
   const started = deps.clock.now()
-  const base = { kid, requestId, boot: deps.boot, until: started + LONGEST_MS }
-  const mine: Once = { ...base, fingerprint: await fingerprint(deps.keys, kid, asked) }
-  const put = (body: Once, was: number): Change => ({
+  const base = { kid, requestId, processId: deps.processId, until: started + MAX_REQUEST_MS }
+  const record: IdempotencyRecord = { ...base, fingerprint: await fingerprint(deps.keys, kid, request) }
+  const put = (body: IdempotencyRecord, was: number): Change => ({
     op: 'put',
-    key: onces.key(project, id),
+    key: idempotencyRecords.key(project, id),
     body,
     was,
-    expires: started + KEPT_MS,
+    expires: started + RETENTION_MS,
   })
   return {
-    /** The first answer; undefined if this request is the first. Throws 422 for another request's key, 409 without an answer. */
-    async first(): Promise<Outcome | undefined> {
-      const known = (await onces.get(deps.store, project, id))?.body
-      if (!known) return undefined
-      if (known.fingerprint !== (await fingerprint(deps.keys, known.kid, asked))) {
+    /**
+     * The outcome of the first request with this key; undefined if this one is the first. Throws Fault 422 if the key
+     * was used for another request, 409 if the outcome of the first is not known.
+     */
+    async previous(): Promise<HandlerOutcome | undefined> {
+      const existing = (await idempotencyRecords.get(deps.store, project, id))?.body
+      if (!existing) return undefined
+      if (existing.fingerprint !== (await fingerprint(deps.keys, existing.kid, request))) {
         throw unprocessable('This Idempotency-Key was used with another request.')
       }
-      if (known.answer === undefined) throw unanswered(deps, known)
-      const { answer } = Answer.parse(await deps.vault.unlock(Answer, known.answer, owner))
-      return JSON.parse(answer) as Outcome
+      if (existing.answer === undefined) throw unfinishedConflict(deps, existing)
+      const { answer } = Answer.parse(await deps.vault.unlock(Answer, existing.answer, owner))
+      return JSON.parse(answer) as HandlerOutcome
     },
-    /** The change that goes with the request's own: it fails them if another came first. */
-    begun: (): Change => put(mine, 0),
-    /** The change that keeps the answer; `early` = `begun` was carried out already. */
-    async ended(outcome: Outcome, early: boolean): Promise<Change> {
+    /** The change that reserves the key. It conflicts if another request reserved it first. */
+    reserve: (): Change => put(record, 0),
+    /** The change that stores the outcome. `reserved` says whether the change of `reserve` is committed. */
+    async complete(outcome: HandlerOutcome, reserved: boolean): Promise<Change> {
       const answer = await deps.vault.lock(Answer, { answer: JSON.stringify(outcome) }, owner)
-      return put({ ...mine, answer }, early ? 1 : 0)
+      return put({ ...record, answer }, reserved ? 1 : 0)
     },
   }
 }
-export type OnceRecord = Awaited<ReturnType<typeof once>>
+/** The record of one request, opened by `openRecord`. */
+export type OpenRecord = Awaited<ReturnType<typeof openRecord>>
 
-function unanswered({ clock, isLive }: OnceDeps, { until, boot, requestId }: Once): Fault {
-  if (until > clock.now() && isLive(boot)) {
+function unfinishedConflict(
+  { clock, isProcessAlive }: IdempotencyDeps,
+  { until, processId, requestId }: IdempotencyRecord,
+): Fault {
+  if (until > clock.now() && isProcessAlive(processId)) {
     return conflict('The first request with this Idempotency-Key is still being carried out.')
   }
-  return conflict(
-    `The first request with this Idempotency-Key (${requestId}) was taken, but its answer was lost: look at what it changed.`,
-  )
+  const first = `The first request with this Idempotency-Key (${requestId})`
+  return conflict(`${first} was accepted, but its response was lost: check what it changed.`)
 }
 
-async function fingerprint(keys: Keys, kid: string, { method, path, query, body }: Asked): Promise<string> {
+async function fingerprint(keys: Keys, kid: string, { method, path, query, body }: RequestIdentity): Promise<string> {
   const key = await keys.derive(kid, 'idempotency')
   return createHmac('sha256', key)
     .update(JSON.stringify([method, path, query, body]))
     .digest('base64url')
 }
 
-/** The outcome as it goes on through the pipeline. Throws what the first one threw. */
-export function replayed(outcome: Outcome): Reply {
+/** The reply of the first request, marked as replayed. Throws Fault if that is what the first request threw. */
+export function replayOutcome(outcome: HandlerOutcome): Reply {
   if ('fault' in outcome) throw new Fault(outcome.fault.status, outcome.fault.message)
   return { ...outcome.reply, headers: { ...outcome.reply.headers, 'Idempotency-Replayed': 'true' } }
 }

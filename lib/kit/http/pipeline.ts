@@ -1,33 +1,33 @@
 import type { MiddlewareObj, Request } from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
 import type { Clock, Log, Random } from '../clock.ts'
-import { Fault, FilterFault, forbidden, notFound, reason } from '../errors.ts'
-import { acceptedForm, type Form, sentForm, written } from './form.ts'
-import { parseBody, validated } from './parse.ts'
-import { type Call, decoded, type Match, type Reply, type Route } from './route.ts'
+import { Fault, FilterFault, forbidden, messageOf, notFound } from '../errors.ts'
+import { type BodyFormat, negotiateFormat, requestFormat, serialize } from './body-format.ts'
+import { parseAs, parseBody } from './parse.ts'
+import { type Call, decodeSegment, type Match, type Reply, type Route } from './route.ts'
 
-/** What the middlewares learn about a request on its way to the handler. */
-export interface Trip<D> {
+/** What the middlewares know about a request on its way to the handler. */
+export interface RequestState<D> {
   started: number
   call: Call<unknown, D>
   match?: Match<D>
-  /** The form of the answer, and of the body that came. */
-  form?: Form
-  sent?: Form
-  /** The body as it was told, before it is checked. */
-  told?: unknown
-  /** Its audit record is written, or need not be. */
+  /** The formats of the answer and of the request's body. */
+  responseFormat?: BodyFormat
+  requestFormat?: BodyFormat
+  /** The body as it was sent, before it is checked. */
+  rawBody?: unknown
+  /** Its audit record is written, or is not needed. */
   audited?: boolean
 }
 
-/** An API Gateway REST proxy event with its trip. */
+/** An API Gateway REST proxy event, with the request's state. */
 export interface ApiEvent<D> extends APIGatewayProxyEvent {
-  trip: Trip<D>
+  state: RequestState<D>
 }
 
 export type Middleware<D> = MiddlewareObj<ApiEvent<D>, APIGatewayProxyResult>
 
-/** What a pipeline needs of its deps. */
+/** The dependencies that a pipeline needs. */
 export interface PipelineDeps {
   clock: Clock
   random: Random
@@ -37,33 +37,33 @@ export interface PipelineDeps {
 
 const IN_PROJECT = /^\/v1\.0\/([^/]+)/
 
-/** Request id, caller, and the base of links. */
+/** Makes the request's id, and reads who calls and the base URL of links. */
 export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> {
   return {
     before: async ({ event }) => {
       const { random, log, clock, publicUrl } = deps()
       const id = `req-${random.uuid()}`
-      const told = event.requestContext.authorizer ?? {}
-      const global = globalId(event)
+      const caller = event.requestContext.authorizer ?? {}
+      const global = globalRequestId(event)
       const call: Call<unknown, D> = {
         deps: deps(),
         method: event.httpMethod,
         params: {},
-        query: queryOf(event),
+        query: parseQuery(event),
         body: undefined,
-        project: String(told['project_id'] ?? ''),
-        user: String(told['user_id'] ?? ''),
-        admin: String(told['roles'] ?? '')
+        project: String(caller['project_id'] ?? ''),
+        user: String(caller['user_id'] ?? ''),
+        admin: String(caller['roles'] ?? '')
           .split(',')
           .includes('admin'),
         requestId: id,
-        base: publicUrl ?? baseOf(event),
+        baseUrl: publicUrl ?? baseUrl(event),
         log: log.child({ requestId: id, ...(global && { globalRequestId: global }) }),
       }
-      event.trip = { started: clock.now(), call }
+      event.state = { started: clock.now(), call }
     },
-    after: ({ event, response }) => tag(response, event),
-    onError: ({ event, response }) => tag(response, event),
+    after: ({ event, response }) => setRequestId(response, event),
+    onError: ({ event, response }) => setRequestId(response, event),
   }
 }
 
@@ -71,30 +71,30 @@ export function requestId<D extends PipelineDeps>(deps: () => D): Middleware<D> 
 export const REQUEST_ID_HEADER = 'X-OpenStack-Request-Id'
 const REQUEST_ID = /^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
-/** The id that the client goes by, for the log only: nothing is found or written by it. */
-function globalId(event: APIGatewayProxyEvent): string | undefined {
-  const told = header(event, 'x-openstack-request-id') ?? header(event, 'x-request-id')
-  return told !== undefined && REQUEST_ID.test(told) ? told : undefined
+/** The client's own id of the request, for the log only. */
+function globalRequestId(event: APIGatewayProxyEvent): string | undefined {
+  const id = header(event, 'x-openstack-request-id') ?? header(event, 'x-request-id')
+  return id !== undefined && REQUEST_ID.test(id) ? id : undefined
 }
 
-function tag(
+function setRequestId(
   response: APIGatewayProxyResult | null | undefined,
-  { trip }: { trip?: { call: { requestId: string } } },
+  { state }: { state?: { call: { requestId: string } } },
 ): void {
-  if (response && trip) response.headers = { ...response.headers, [REQUEST_ID_HEADER]: trip.call.requestId }
+  if (response && state) response.headers = { ...response.headers, [REQUEST_ID_HEADER]: state.call.requestId }
 }
 
 /** JSON or XML: answers by the path's suffix, else by `Accept`; requests by `Content-Type`. Throws 415. */
 export function negotiation<D>(find?: (method: string, path: string) => Match<D> | undefined): Middleware<D> {
   return {
     before: async ({ event }) => {
-      const { trip } = event
-      trip.form = find?.(trip.call.method, event.path)?.suffix ?? acceptedForm(header(event, 'accept'))
+      const { state } = event
+      state.responseFormat = find?.(state.call.method, event.path)?.suffix ?? negotiateFormat(header(event, 'accept'))
       const type = header(event, 'content-type')
       if (!event.body || type === undefined) return
-      const sent = sentForm(type)
-      if (!sent) throw new FilterFault(415, `The content type ${type.slice(0, 80)} is not supported.`)
-      trip.sent = sent
+      const format = requestFormat(type)
+      if (!format) throw new FilterFault(415, `The content type ${type.slice(0, 80)} is not supported.`)
+      state.requestFormat = format
     },
   }
 }
@@ -103,8 +103,8 @@ export function negotiation<D>(find?: (method: string, path: string) => Match<D>
 export function projectCheck<D>(): Middleware<D> {
   return {
     before: async ({ event }) => {
-      const { call } = event.trip
-      const project = projectOf(event.path)
+      const { call } = event.state
+      const project = projectInPath(event.path)
       if (project === undefined || (call.project !== '' && project === call.project)) return
       throw new FilterFault(403, 'User with tenant ID does not match the tenant in the URL.')
     },
@@ -112,28 +112,28 @@ export function projectCheck<D>(): Middleware<D> {
 }
 
 /** The project in a path, decoded; undefined if there is none. */
-function projectOf(path: string): string | undefined {
+function projectInPath(path: string): string | undefined {
   const part = IN_PROJECT.exec(path)?.[1]
-  return part === undefined ? undefined : (decoded(part) ?? part)
+  return part === undefined ? undefined : (decodeSegment(part) ?? part)
 }
 
 /**
  * Finds the route. Throws 404 for an unknown path or method, never 405; where only admins may go 401 (as Trove) below
  * `/mgmt`, else 403.
  */
-export function routing<D>(find: (method: string, path: string) => Match<D> | undefined): Middleware<D> {
+export function matchRoute<D>(find: (method: string, path: string) => Match<D> | undefined): Middleware<D> {
   return {
     before: async ({ event }) => {
-      const { trip } = event
-      const match = find(trip.call.method, event.path)
+      const { state } = event
+      const match = find(state.call.method, event.path)
       if (!match) throw notFound()
-      if (match.route.audience === 'admin' && !trip.call.admin) {
+      if (match.route.audience === 'admin' && !state.call.admin) {
         const { method, path } = match.route
         if (path.startsWith('/mgmt/')) throw new Fault(401, 'User does not have admin privileges.')
         throw forbidden(`Policy does not allow ${method} ${path} to be performed.`)
       }
-      trip.match = match
-      trip.call.params = match.params
+      state.match = match
+      state.call.params = match.params
     },
   }
 }
@@ -142,86 +142,86 @@ export function routing<D>(find: (method: string, path: string) => Match<D> | un
 export function schemaCheck<D>(): Middleware<D> {
   return {
     before: async ({ event }) => {
-      const { trip } = event
-      const { call, match, sent } = trip
+      const { state } = event
+      const { call, match, requestFormat: format } = state
       const text = event.isBase64Encoded ? Buffer.from(event.body ?? '', 'base64').toString() : (event.body ?? '')
-      const value = text.trim() === '' ? undefined : parseBody(text, sent)
-      trip.told = value
+      const value = text.trim() === '' ? undefined : parseBody(text, format)
+      state.rawBody = value
       const schema = match?.route.body
       if (!schema) return
       if (value === undefined && match.route.optionalBody) return
-      call.body = validated(schema, value ?? {})
+      call.body = parseAs(schema, value ?? {})
     },
   }
 }
 
-/** Everything thrown becomes an answer: a Fault its own, anything else a 500 without its text. */
-export function faults<D>(): Middleware<D> {
+/** Turns what was thrown into an answer: a Fault its own, anything else a 500 without its text. */
+export function faultResponses<D>(bodyOf: (fault: Fault) => unknown): Middleware<D> {
   return {
     onError: async (request: Request<ApiEvent<D>, APIGatewayProxyResult>) => {
       if (request.response) return
       const { error, event } = request
       const fault = error instanceof Fault ? error : undefined
-      const { requestId: id = 'unknown', log } = event.trip?.call ?? {}
-      if (!fault) log?.error({ error: reason(error), stack: error?.stack }, 'request failed')
+      const { requestId: id = 'unknown', log } = event.state?.call ?? {}
+      if (!fault) log?.error({ error: messageOf(error), stack: error?.stack }, 'request failed')
       const answer = fault ?? new Fault(500, `An unexpected error happened: ${id}.`)
-      const shown = { status: answer.status, body: answer.body(), headers: answer.headers }
-      request.response = proxyResult(shown, event.trip?.form)
+      const reply = { status: answer.status, body: bodyOf(answer), headers: answer.headers }
+      request.response = proxyResult(reply, event.state?.responseFormat)
     },
   }
 }
 
 /** A line for each request, with its outcome. */
-export function logged<D extends PipelineDeps>(deps: () => D): Middleware<D> {
+export function accessLog<D extends PipelineDeps>(deps: () => D): Middleware<D> {
   const line = async ({ event, response }: Request<ApiEvent<D>, APIGatewayProxyResult>) => {
-    const { trip } = event
-    if (!trip) return
-    const { method, project, user, log } = trip.call
-    const ms = deps().clock.now() - trip.started
+    const { state } = event
+    if (!state) return
+    const { method, project, user, log } = state.call
+    const ms = deps().clock.now() - state.started
     const bytes = Buffer.byteLength(response?.body ?? '')
-    const route = trip.match?.route.path
+    const route = state.match?.route.path
     log.info({ method, route, project, user, status: response?.statusCode, ms, bytes }, 'request')
   }
   return { after: line, onError: line }
 }
 
-/** For middy: what the time of the function does not suffice for is told in time. Throws 504. */
-export const outOfTime = (): never => {
-  throw new Fault(504, 'The request could not be answered in time; what it asked for may be done in part.')
+/** For middy: answers shortly before the function's time runs out. Throws 504. */
+export const timeoutFault = (): never => {
+  throw new Fault(504, 'The request could not be answered in time; parts of it may be done.')
 }
 
 /** Calls the route's handler. */
-export async function handled<D>({ trip }: ApiEvent<D>): Promise<APIGatewayProxyResult> {
-  const { match, call, form } = trip
+export async function runHandler<D>({ state }: ApiEvent<D>): Promise<APIGatewayProxyResult> {
+  const { match, call, responseFormat } = state
   if (!match) throw notFound()
-  const found: Route<D> = match.route
-  return proxyResult(await found.handle(call as Call<never, D>), form)
+  const route: Route<D> = match.route
+  return proxyResult(await route.handle(call as Call<never, D>), responseFormat)
 }
 
-function proxyResult({ status, body, text, headers }: Reply, form: Form = 'json'): APIGatewayProxyResult {
-  const shown = text === undefined ? written(body, form, status) : { type: 'text/plain', body: text }
-  return { statusCode: status, headers: { 'Content-Type': shown.type, ...headers }, body: shown.body }
+function proxyResult({ status, body, text, headers }: Reply, form: BodyFormat = 'json'): APIGatewayProxyResult {
+  const content = text === undefined ? serialize(body, form, status) : { type: 'text/plain', body: text }
+  return { statusCode: status, headers: { 'Content-Type': content.type, ...headers }, body: content.body }
 }
 
 /** A request header by its lower-case name. */
 export function header(event: Pick<APIGatewayProxyEvent, 'headers'>, name: string): string | undefined {
   const direct = event.headers[name]
   if (direct !== undefined) return direct
-  const found = Object.entries(event.headers).find(([key]) => key.toLowerCase() === name)
-  return found?.[1]
+  const entry = Object.entries(event.headers).find(([key]) => key.toLowerCase() === name)
+  return entry?.[1]
 }
 
-function queryOf({ queryStringParameters }: APIGatewayProxyEvent): Record<string, string> {
+function parseQuery({ queryStringParameters }: APIGatewayProxyEvent): Record<string, string> {
   const entries = Object.entries(queryStringParameters ?? {})
   return Object.fromEntries(entries.map(([name, value]) => [name, value ?? '']))
 }
 
 /** The request's own scheme and host, and the stage where the gateway puts one into the path. */
-export function baseOf(event: APIGatewayProxyEvent): string {
+export function baseUrl(event: APIGatewayProxyEvent): string {
   // Each proxy on the way may have added its own; the client's is the first.
-  const told = header(event, 'x-forwarded-proto')?.split(',')[0]?.trim()
-  const scheme = told === 'http' ? 'http' : 'https'
-  const whole = event.requestContext.path ?? event.path
-  const stage = whole.endsWith(event.path) ? whole.slice(0, whole.length - event.path.length) : ''
+  const protocol = header(event, 'x-forwarded-proto')?.split(',')[0]?.trim()
+  const scheme = protocol === 'http' ? 'http' : 'https'
+  const fullPath = event.requestContext.path ?? event.path
+  const stage = fullPath.endsWith(event.path) ? fullPath.slice(0, fullPath.length - event.path.length) : ''
   return `${scheme}://${header(event, 'host') ?? event.requestContext.domainName ?? 'localhost'}${stage}`
 }

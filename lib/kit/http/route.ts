@@ -1,15 +1,15 @@
 import type { z } from 'zod'
 import type { Log } from '../clock.ts'
-import type { Form } from './form.ts'
+import type { BodyFormat } from './body-format.ts'
 
-/** Who may use a route: nobody in particular, members of the path's project, or admins. */
+/** Who may use a route: everybody, members of the project in the path, or admins. */
 export type Audience = 'anyone' | 'member' | 'admin'
 
-/** A request, as a route's handler gets it: parsed and checked. */
+/** A parsed and authorized request: the input of a route's handler. `B` is its body, `D` its dependencies. */
 export interface Call<B = unknown, D = unknown> {
   deps: D
   method: string
-  /** The path's variables, decoded. */
+  /** The variables of the path, decoded. */
   params: Record<string, string>
   query: Record<string, string>
   body: B
@@ -17,99 +17,135 @@ export interface Call<B = unknown, D = unknown> {
   user: string
   admin: boolean
   requestId: string
-  /** Scheme, host and stage that links begin with, without a slash at the end. */
-  base: string
+  /** Scheme, host and stage of the links in responses, without a trailing slash. */
+  baseUrl: string
   log: Log
 }
 
-/** An answer; no body means an empty one. */
+/** A response. Without a body it is empty. */
 export interface Reply {
   status: number
   body?: unknown
-  /** In place of a body: as it is, with its own Content-Type among the headers. */
+  /** In place of `body`: a text sent as it is. Its Content-Type must be among the headers. */
   text?: string
   headers?: Record<string, string>
 }
 
-/** One line of a noun's HTTP surface. `path` begins after `/v1.0/{project_id}` unless the audience is anyone. */
+/** One route of the API. `path` begins after `/v1.0/{project_id}`, unless the audience is anyone. */
 export interface Route<D> {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   path: string
   audience: Audience
   summary: string
   body?: z.ZodType
-  /** The body may be left out. */
+  /** The body may be missing. */
   optionalBody?: boolean
-  /** Also found with `.json` or `.xml` at its end, as Trove's extension and datastore routes are. */
+  /** Also matches with `.json` or `.xml` at its end, as Trove's extension and datastore routes do. */
   suffix?: boolean
-  /** What it answers when it does what it is asked. Told to readers and held to by the tests; not run for each request. */
-  answers: Answers
-  /** The parameters of the query that it knows. */
+  /** The response on success. It is documented, and checked by the tests, not for each request. */
+  response: RouteResponse
+  /** The query parameters. */
   query?: z.ZodObject
-  /** What readers are told of the body where its schema leaves more to the handler. */
-  shownBody?: z.ZodType
-  /** A body that can be sent. */
+  /** The schema for the documentation, where the handler parses more of the body than `body` does. */
+  documentedBody?: z.ZodType
+  /** A valid body, for the documentation. */
   example?: unknown
   handle(call: Call<never, D>): Promise<Reply>
 }
 
-/** A success: its status, and the schema of its body, if it has one. `type` is the media type of what is neither JSON nor XML. */
-export interface Answers {
+/**
+ * A successful response: its status and the schema of its body. `type` is the media type if that is neither JSON nor
+ * XML.
+ */
+export interface RouteResponse {
   status: number
   body?: z.ZodType
   type?: string
 }
 
-/** The usual ones. */
-export const ok = (body: z.ZodType): Answers => ({ status: 200, body })
-export const ACCEPTED: Answers = { status: 202 }
-export const NO_CONTENT: Answers = { status: 204 }
+/** 200 with a body. */
+export const ok = (body: z.ZodType): RouteResponse => ({ status: 200, body })
+/** 202 without a body. */
+export const ACCEPTED: RouteResponse = { status: 202 }
+/** 204. */
+export const NO_CONTENT: RouteResponse = { status: 204 }
 
-type Told<D> = Pick<Route<D>, 'method' | 'path' | 'summary' | 'answers'> &
-  Partial<Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix' | 'query' | 'shownBody' | 'example'>>
+type RouteSpec<D> = Pick<Route<D>, 'method' | 'path' | 'summary' | 'response'> &
+  Partial<Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix' | 'query' | 'documentedBody' | 'example'>>
 
-/** A route without a body. */
-export function route<D>(told: Told<D>, handle: (call: Call<unknown, D>) => Promise<Reply>): Route<D> {
-  return { audience: 'member', ...told, handle }
+/**
+ * Declares a route without a request body. Its audience is `member` unless given.
+ *
+ * @example
+ * const showThing = route<Deps>(
+ *   { method: 'GET', path: '/things/{id}', summary: 'Show a thing', response: ok(Thing) },
+ *   async call => ({ status: 200, body: await findThing(call.project, call.params['id']) }),
+ * )
+ */
+export function route<D>(spec: RouteSpec<D>, handle: (call: Call<unknown, D>) => Promise<Reply>): Route<D> {
+  return { audience: 'member', ...spec, handle }
 }
 
-/** A route whose body has a schema; the handler gets it parsed. */
-export function bodied<D, S extends z.ZodType>(
-  told: Told<D> & { body: S },
+/**
+ * Declares a route with a request body, which the handler gets parsed by the schema.
+ *
+ * @example
+ * const createThing = routeWithBody(
+ *   { method: 'POST', path: '/things', summary: 'Create a thing', body: NewThing, response: ACCEPTED },
+ *   async (call: Call<NewThing, Deps>) => {
+ *     await call.deps.things.create(call.project, call.body.name)
+ *     return { status: 202 }
+ *   },
+ * )
+ */
+export function routeWithBody<D, S extends z.ZodType>(
+  spec: RouteSpec<D> & { body: S },
   handle: (call: Call<z.output<S>, D>) => Promise<Reply>,
 ): Route<D> {
-  return { audience: 'member', ...told, handle }
+  return { audience: 'member', ...spec, handle }
 }
 
-/** A matched route with its path's variables. */
-export interface Match<D> {
-  route: Route<D>
+/** The part of a route that is matched. */
+export type RoutePattern = Pick<Route<never>, 'method' | 'path' | 'audience' | 'suffix'>
+
+/** A matched route with the variables of the path. */
+export interface RouteMatch<R extends RoutePattern> {
+  route: R
   params: Record<string, string>
-  /** The form that the path asks for by its end. */
-  suffix?: Form
+  /** The response format that the path requests by its suffix. */
+  suffix?: BodyFormat
 }
 
-/** A route's whole path. */
-export const wholePath = ({ audience, path }: Pick<Route<never>, 'audience' | 'path'>) =>
+/** A matched route of the API. */
+export type Match<D> = RouteMatch<Route<D>>
+
+/** The path of a route from the root. */
+export const fullPath = ({ audience, path }: Pick<Route<never>, 'audience' | 'path'>) =>
   audience === 'anyone' ? path : `/v1.0/{project_id}${path}`
 
 /**
- * Finds the route of a method and a whole path, percent-encoded; undefined if there is none. Fixed segments win over
- * variables; a slash at the end changes nothing.
+ * A function that finds the route for a method and a percent-encoded path; undefined if there is none. Fixed segments
+ * win over variables. A trailing slash is ignored.
+ *
+ * @example
+ * const match = router([showThing])
+ * match('GET', '/v1.0/demo/things/7')?.params // { project_id: 'demo', id: '7' }
  */
-export function router<D>(routes: Route<D>[]): (method: string, path: string) => Match<D> | undefined {
-  const byShape = new Map<string, { route: Route<D>; segments: string[] }[]>()
+export function router<R extends RoutePattern>(
+  routes: R[],
+): (method: string, path: string) => RouteMatch<R> | undefined {
+  const byShape = new Map<string, { route: R; segments: string[] }[]>()
   for (const entry of routes) {
-    const segments = segmentsOf(wholePath(entry))
+    const segments = segmentsOf(fullPath(entry))
     const shape = `${entry.method} ${segments.length}`
     byShape.set(shape, [...(byShape.get(shape) ?? []), { route: entry, segments }].sort(fixedFirst))
   }
   return (method, path) => {
     const parts = segmentsOf(path)
-    for (const { route: found, segments } of byShape.get(`${method} ${parts.length}`) ?? []) {
-      const { suffix, kept } = suffixed(found, parts)
-      const params = variables(segments, kept)
-      if (params) return { route: found, params, ...(suffix && { suffix }) }
+    for (const { route: candidate, segments } of byShape.get(`${method} ${parts.length}`) ?? []) {
+      const { suffix, stem } = splitSuffix(candidate, parts)
+      const params = matchSegments(segments, stem)
+      if (params) return { route: candidate, params, ...(suffix && { suffix }) }
     }
     return undefined
   }
@@ -118,28 +154,28 @@ export function router<D>(routes: Route<D>[]): (method: string, path: string) =>
 const segmentsOf = (path: string) => path.replace(/\/$/, '').split('/')
 
 /**
- * The suffix that the route takes, and the path without it. `.xml` belongs to every route but those that end in a name
- * (of a user, of a database), which may have dots; ids have none.
+ * The suffix of the path, if the route accepts one, and the path without it. Every route accepts `.xml`, except those
+ * that end in the name of a user or a database, which may contain dots. Ids contain none.
  */
-function suffixed({ suffix, path }: Pick<Route<never>, 'suffix' | 'path'>, parts: string[]) {
-  const [, kept, end] = /^(.+)\.(json|xml)$/.exec(parts.at(-1) ?? '') ?? []
-  const taken = suffix || (end === 'xml' && !/\{(?!id\})\w+\}$/.test(path))
-  if (kept === undefined || !taken) return { kept: parts }
-  return { kept: parts.with(-1, kept), suffix: end === 'xml' ? ('xml' as const) : ('json' as const) }
+function splitSuffix({ suffix, path }: Pick<Route<never>, 'suffix' | 'path'>, parts: string[]) {
+  const [, stem, extension] = /^(.+)\.(json|xml)$/.exec(parts.at(-1) ?? '') ?? []
+  const accepted = suffix || (extension === 'xml' && !/\{(?!id\})\w+\}$/.test(path))
+  if (stem === undefined || !accepted) return { stem: parts }
+  return { stem: parts.with(-1, stem), suffix: extension === 'xml' ? ('xml' as const) : ('json' as const) }
 }
 
 const fixedFirst = (a: { segments: string[] }, b: { segments: string[] }) =>
   variableCount(a.segments) - variableCount(b.segments)
 const variableCount = (segments: string[]) => segments.filter(segment => segment.startsWith('{')).length
 
-function variables(segments: string[], parts: string[]): Record<string, string> | undefined {
+function matchSegments(segments: string[], parts: string[]): Record<string, string> | undefined {
   const params: Record<string, string> = {}
   for (const [index, segment] of segments.entries()) {
     const part = parts[index] ?? ''
     if (!segment.startsWith('{')) {
       if (segment !== part) return undefined
     } else {
-      const value = decoded(part)
+      const value = decodeSegment(part)
       if (value === undefined || value === '') return undefined
       params[segment.slice(1, -1)] = value
     }
@@ -147,8 +183,8 @@ function variables(segments: string[], parts: string[]): Record<string, string> 
   return params
 }
 
-/** The segment without its percent signs; undefined if it is not well-formed. */
-export function decoded(part: string): string | undefined {
+/** The segment without percent-encoding; undefined if it is malformed. */
+export function decodeSegment(part: string): string | undefined {
   try {
     return decodeURIComponent(part)
   } catch {

@@ -1,47 +1,56 @@
-import type { Store } from '../../platform/store/store.ts'
+import type { Store } from '../../ports/store.ts'
 import type { Clock, Log, Random } from '../clock.ts'
-import { Gone, Permanent, reason } from '../errors.ts'
-import { retrying, type Stored } from '../records.ts'
-import type { Vault } from '../vault.ts'
-import { Held, LostLease } from './held.ts'
+import type { Vault } from '../crypto/vault.ts'
+import { messageOf, SubjectGone, TerminalError } from '../errors.ts'
+import { type Stored, withOptimisticRetry } from '../records.ts'
+import { LeasedSaga, type LeaseOptions, LostLease, type Next } from './lease.ts'
 import {
-  deadlineOf,
-  isOver,
-  type Outcome,
-  ownerOf,
-  type Running,
+  hasEnded,
   type Saga,
+  type SagaOutcome,
   type SagaRecord,
+  type SagaRun,
   type Step,
   sagas,
+  secretOwner,
+  stepDeadlineMs,
 } from './saga.ts'
 
-export interface RunnerOptions<D> {
+/** What a runner works with. `D` is the type of the dependencies that steps get. */
+export interface RunnerOptions<D> extends LeaseOptions {
   store: Store
   vault: Vault
   clock: Clock
   random: Random
   log: Log
-  deps: D
+  /** Passed to each step as `deps`. */
+  context: D
+  /** The definitions, by name. */
   sagas: Record<string, Saga<unknown, D>>
-  /** Names this start of the process; a lease of another boot that `isLive` denies is taken over at once. */
-  boot: string
-  isLive(boot: string): boolean
-  /** Milliseconds a lease lasts: the function's timeout and 30 s. */
+  /** Identifies this start of the process. A lease of a process that is no longer alive is taken over at once. */
+  processId: string
+  isProcessAlive(boot: string): boolean
+  /** Milliseconds a lease lasts: longer than one call of `run` can take. */
   leaseMs: number
-  /** Told of every wait that begins, and how long it is, where `periodic` looks too seldom to end it in time. */
-  later?: ((record: SagaRecord, ms: number) => Promise<void>) | undefined
-  /** Told after a saga has ended, to ring whoever waits for it. */
-  ended?(record: SagaRecord): Promise<void>
-  /** Called when a saga has turned round, before anything is undone; may be called again until then. What it throws is tried again. */
-  turned?(record: SagaRecord): Promise<void>
+  /** Called after a saga has ended, to wake whoever waits for it. */
+  onEnd?(record: SagaRecord): Promise<void>
+  /** Called when the undo of a saga has started, before anything is undone. Called again until it succeeds. */
+  onUndo?(record: SagaRecord): Promise<void>
 }
 
-const MOST_TRIES = 10
+const MAX_TRIES = 10
 /** How long the record of an ended saga is kept. */
-const KEPT_MS = 7 * 86_400_000
+const RETENTION_MS = 7 * 86_400_000
 
-/** Takes stored sagas forward, or back, one invocation at a time. Safe to call any number of times, concurrently. */
+/**
+ * Runs stored sagas, forward or backward. Any number of runners may call `run` for the same saga at the same time: one
+ * gets the lease, the others return.
+ *
+ * @example
+ * const definitions = { resize_volume: resizeVolume }
+ * const runner = new SagaRunner({ ...platform, context: platform, sagas: definitions, leaseMs: 90_000 })
+ * await runner.run(project, operationId, clock.now() + 60_000)
+ */
 export class SagaRunner<D> {
   readonly #options: RunnerOptions<D>
   constructor(options: RunnerOptions<D>) {
@@ -49,67 +58,70 @@ export class SagaRunner<D> {
   }
 
   /**
-   * Runs on until the saga has ended, waits for something, or `stopAt` (by the clock) has passed. Throws what is no step's
-   * failure, such as a request that cannot be read: the message is to come again. `last`: it will not, so that the saga
-   * turns round, although that is thrown all the same.
+   * Runs the saga until it has ended, has to wait, or `stopAt` (milliseconds since the epoch) has passed.
+   * Throws for errors that are no step's, such as a request that cannot be decrypted: the message is to be redelivered.
+   * `lastDelivery` says that it will not be: then such a request also starts the undo.
    */
-  async run(project: string, id: string, stopAt: number, last = false): Promise<void> {
-    const item = await this.#take(project, id)
+  async run(project: string, id: string, stopAt: number, lastDelivery = false): Promise<void> {
+    const item = await this.#acquireLease(project, id)
     if (!item) return
-    const held = new Held(item, this.#options)
+    const leased = new LeasedSaga(item, this.#options)
     let unreadable: Error | undefined
     try {
-      if (last) unreadable = await this.#turned(held)
-      await this.#advanceAll(held, stopAt)
+      if (lastDelivery) unreadable = await this.#undoUnreadable(leased)
+      await this.#advanceUntil(leased, stopAt)
     } catch (error) {
       if (error instanceof LostLease) return
-      const parked = held.record.tries > MOST_TRIES
-      // If even that fails, the lease ends by time.
-      await held.drop(reason(error), parked).catch(() => undefined)
+      const parked = leased.record.tries > MAX_TRIES
+      // If this fails too, the lease expires.
+      await leased.abandon(messageOf(error), parked).catch(() => undefined)
       throw error
     }
     if (unreadable) throw unreadable
   }
 
-  async #advanceAll(held: Held, stopAt: number): Promise<void> {
-    while ((await this.#advance(held)) === 'on') {
+  async #advanceUntil(leased: LeasedSaga, stopAt: number): Promise<void> {
+    while ((await this.#advance(leased)) === 'continue') {
       if (this.#options.clock.now() < stopAt) continue
-      await held.release(this.#options.clock.now())
+      await leased.release(this.#options.clock.now())
       return
     }
   }
 
-  /** Turns a saga round whose request cannot be read; answers why. */
-  async #turned(held: Held): Promise<Error | undefined> {
-    const { record } = held
-    const saga = this.#saga(record)
+  /** If the request cannot be decrypted, starts the undo and returns the error. */
+  async #undoUnreadable(leased: LeasedSaga): Promise<Error | undefined> {
+    const { record } = leased
+    const saga = this.#sagaNamed(record)
     if (record.status !== 'RUNNING' || saga.forwardOnly) return undefined
     try {
-      await this.#running(saga, held)
+      await this.#openRun(saga, leased)
       return undefined
     } catch (error) {
-      const why = `its request cannot be read: ${reason(error)}`
-      await held.write({ ...fresh(this.#options.clock), ...turning(saga, record), error: why })
-      return new Error(why)
+      const reason = `its request cannot be read: ${messageOf(error)}`
+      await this.#startUndo(leased, saga, reason)
+      return new Error(reason)
     }
   }
 
-  /** The saga with our lease on it; undefined if it is over, or another's (who is then told that the bell rang). */
-  async #take(project: string, id: string): Promise<Stored<SagaRecord> | undefined> {
-    const { store, clock, random, boot, isLive, leaseMs } = this.#options
-    return retrying(store, async () => {
+  /**
+   * Takes the lease. Undefined if the saga has ended, or if another runner holds the lease; the saga is then marked as
+   * signalled, so that the other runner does not miss the event.
+   */
+  async #acquireLease(project: string, id: string): Promise<Stored<SagaRecord> | undefined> {
+    const { store, clock, random, processId, isProcessAlive, leaseMs } = this.#options
+    return withOptimisticRetry(store, async () => {
       const item = await sagas.get(store, project, id)
-      if (!item || isOver(item.body)) return { changes: [], result: undefined }
+      if (!item || hasEnded(item.body)) return { changes: [], result: undefined }
       const { lease } = item.body
       const now = clock.now()
-      if (lease && lease.until > now && isLive(lease.boot)) {
-        const changes = item.body.rung ? [] : [sagas.replace(item, { ...item.body, rung: true })]
+      if (lease && lease.until > now && isProcessAlive(lease.boot)) {
+        const changes = item.body.signalled ? [] : [sagas.replace(item, { ...item.body, signalled: true })]
         return { changes, result: undefined }
       }
       const until = now + leaseMs
-      const { rung: _, ...body } = {
+      const { signalled: _, ...body } = {
         ...item.body,
-        lease: { id: random.uuid(), boot, until },
+        lease: { id: random.uuid(), boot: processId, until },
         tries: item.body.tries + 1,
       }
       const changes = [sagas.replace(item, body, { due: until })]
@@ -117,117 +129,119 @@ export class SagaRunner<D> {
     })
   }
 
-  async #advance(held: Held): Promise<'on' | 'over'> {
-    const record = held.record
-    const saga = this.#saga(record)
-    if (record.status === 'RUNNING' && record.preempted && !saga.forwardOnly) {
-      await held.write({
-        ...fresh(this.#options.clock),
-        ...turning(saga, record),
-        error: record.preempted,
-      })
-      return 'on'
+  async #advance(leased: LeasedSaga): Promise<Next> {
+    const record = leased.record
+    const saga = this.#sagaNamed(record)
+    if (record.status === 'RUNNING' && record.abortReason && !saga.forwardOnly) {
+      return this.#startUndo(leased, saga, record.abortReason)
     }
-    const run = await this.#running(saga, held)
+    const run = await this.#openRun(saga, leased)
     const step = saga.steps[record.step]
     if (record.status === 'RUNNING') {
-      return step ? this.#forward(held, saga, step, run) : this.#settle(held, saga, run, 'done')
+      return step ? this.#doStep(leased, saga, step, run) : this.#end(leased, saga, run, 'done')
     }
-    if (record.step >= 0) return this.#back(held, step, run)
-    return this.#settle(held, saga, run, record.preempted ? 'preempted' : 'failed')
+    if (record.step >= 0) return this.#undoStep(leased, step, run)
+    return this.#end(leased, saga, run, record.abortReason ? 'aborted' : 'failed')
   }
 
-  async #forward(
-    held: Held,
+  async #doStep(
+    leased: LeasedSaga,
     saga: Saga<unknown, D>,
     step: Step<unknown, D>,
-    run: Running<unknown, D>,
-  ): Promise<'on' | 'over'> {
+    run: SagaRun<unknown, D>,
+  ): Promise<Next> {
     const { clock } = this.#options
-    const record = held.record
-    const late = clock.now() > record.entered + deadlineOf(step)
+    const record = leased.record
+    const deadlinePassed = clock.now() > record.stepEntered + stepDeadlineMs(step)
     try {
-      // What only runs forward is parked then, and still tried.
-      if (late && !saga.forwardOnly) {
-        throw new Permanent(record.error ?? `${saga.name} did not get past its step '${nameOf(saga, record)}' in time`)
-      }
-      if (record.tries > MOST_TRIES && !saga.forwardOnly) throw new Permanent(record.error ?? 'too many tries')
-      if (!(await isDone(step, run, record.naps > 0))) return await held.nap(late)
+      if (!saga.forwardOnly) assertWithinLimits(saga, record, deadlinePassed)
+      if (!(await tryStep(step, run, record.waits > 0))) return await leased.sleep(deadlinePassed)
     } catch (error) {
-      const turn = error instanceof Permanent && !saga.forwardOnly
-      run.log.warn({ step: nameOf(saga, record), tries: record.tries, error: reason(error), turn }, 'saga step failed')
-      if (!turn) return await held.backOff(reason(error), saga.forwardOnly && record.tries > MOST_TRIES)
-      await held.write({ ...fresh(clock), ...turning(saga, record), error: reason(error) })
-      return 'on'
+      const reason = messageOf(error)
+      const undo = error instanceof TerminalError && !saga.forwardOnly
+      run.log.warn({ step: stepName(saga, record), tries: record.tries, error: reason, undo }, 'saga step failed')
+      if (undo) return this.#startUndo(leased, saga, reason)
+      return await leased.backOff(reason, saga.forwardOnly && record.tries > MAX_TRIES)
     }
-    await held.write({ ...fresh(clock), step: record.step + 1 }, ['error', 'parked'])
-    return 'on'
+    await leased.write({ ...enterStep(clock), step: record.step + 1 }, ['error', 'parked'])
+    return 'continue'
   }
 
-  async #back(
-    held: Held,
+  async #startUndo(leased: LeasedSaga, saga: Saga<unknown, D>, reason: string): Promise<Next> {
+    await leased.write({
+      ...enterStep(this.#options.clock),
+      status: 'UNDOING',
+      failedStep: stepName(saga, leased.record),
+      undoUnannounced: true,
+      error: reason,
+    })
+    return 'continue'
+  }
+
+  async #undoStep(
+    leased: LeasedSaga,
     step: Saga<unknown, D>['steps'][number] | undefined,
-    run: Running<unknown, D>,
-  ): Promise<'on' | 'over'> {
-    const record = held.record
+    run: SagaRun<unknown, D>,
+  ): Promise<Next> {
+    const record = leased.record
     try {
-      if (record.turning) {
-        await this.#options.turned?.(record)
-        // From here on, what undoes may ask for something itself.
-        await held.write({}, ['turning'])
+      if (record.undoUnannounced) {
+        await this.#options.onUndo?.(record)
+        // Only afterwards, since `onUndo` may cancel what an undo is about to request.
+        await leased.write({}, ['undoUnannounced'])
       }
-      if (step && !(await isUndone(step, run))) {
-        const ms = this.#options.clock.now() - record.entered
-        // What must come is waited for on and on; whoever it keeps waiting sees that, and goes on.
-        if (ms < (step.undoDeadlineMs ?? Infinity)) return await held.nap(ms > deadlineOf(step))
+      if (step && !(await tryUndo(step, run))) {
+        const elapsedMs = this.#options.clock.now() - record.stepEntered
+        // Without `undoDeadlineMs` we wait for ever; the operation shows as PARKED and a delete passes it.
+        if (elapsedMs < (step.undoDeadlineMs ?? Infinity)) return await leased.sleep(elapsedMs > stepDeadlineMs(step))
         run.log.error({ step: step.name }, 'saga undo given up')
       }
     } catch (error) {
-      const parked = record.tries > MOST_TRIES
-      run.log[parked ? 'error' : 'warn']({ step: record.step, error: reason(error), parked }, 'saga undo failed')
-      return await held.backOff(undefined, parked)
+      const parked = record.tries > MAX_TRIES
+      run.log[parked ? 'error' : 'warn']({ step: record.step, error: messageOf(error), parked }, 'saga undo failed')
+      return await leased.backOff(undefined, parked)
     }
-    await held.write({ ...fresh(this.#options.clock), step: record.step - 1 }, ['parked'])
-    return 'on'
+    await leased.write({ ...enterStep(this.#options.clock), step: record.step - 1 }, ['parked'])
+    return 'continue'
   }
 
-  async #settle(
-    held: Held,
+  async #end(
+    leased: LeasedSaga,
     saga: Saga<unknown, D>,
-    run: Running<unknown, D>,
-    outcome: Outcome,
-  ): Promise<'on' | 'over'> {
-    const { vault, clock, ended } = this.#options
+    run: SagaRun<unknown, D>,
+    outcome: SagaOutcome,
+  ): Promise<Next> {
+    const { vault, clock, onEnd } = this.#options
     const status = outcome === 'done' ? 'DONE' : outcome === 'failed' ? 'FAILED' : 'CANCELLED'
-    const request = await vault.erase(saga.schema, held.record.request)
+    const request = await vault.erase(saga.schema, leased.record.request)
     const now = clock.now()
-    const over = await held.end(
+    const ended = await leased.end(
       { status, request, finished: now },
-      now + KEPT_MS,
-      async () => (await saga.settled?.(run, outcome)) ?? [],
+      now + RETENTION_MS,
+      async () => (await saga.onEnd?.(run, outcome)) ?? [],
       outcome === 'done' && !saga.forwardOnly,
     )
-    if (!over) return 'on'
-    run.log.info({ outcome, error: held.record.error, ms: now - held.record.started }, 'saga ended')
-    await ended?.(held.record)
-    return 'over'
+    if (!ended) return 'continue'
+    run.log.info({ outcome, error: leased.record.error, ms: now - leased.record.started }, 'saga ended')
+    await onEnd?.(leased.record)
+    return 'stop'
   }
 
-  async #running(saga: Saga<unknown, D>, held: Held): Promise<Running<unknown, D>> {
-    const { record } = held
+  async #openRun(saga: Saga<unknown, D>, leased: LeasedSaga): Promise<SagaRun<unknown, D>> {
+    const { record } = leased
     const { id, project, instance, requestId, started, error, failedStep } = record
-    const { vault, deps, log } = this.#options
-    // What undoes needs no secrets.
+    const { vault, context, log } = this.#options
+    // An undo needs no secrets, so it works even when they cannot be decrypted.
     const request =
       record.status === 'RUNNING'
-        ? await held.unlocked(request => vault.unlock(saga.schema, request, ownerOf(project, id)))
+        ? await leased.unlockRequest(request => vault.unlock(saga.schema, request, secretOwner(project, id)))
         : await vault.erase(saga.schema, record.request)
     return {
       id,
       project,
       instance,
       requestId,
-      deps,
+      deps: context,
       started,
       request,
       log: log.child({ saga: saga.name, operation: id, instance, requestId }),
@@ -236,39 +250,44 @@ export class SagaRunner<D> {
     }
   }
 
-  #saga(record: SagaRecord): Saga<unknown, D> {
-    const found = this.#options.sagas[record.name]
-    if (!found) throw new Error(`no saga ${record.name}`)
-    return found
+  #sagaNamed(record: SagaRecord): Saga<unknown, D> {
+    const definition = this.#options.sagas[record.name]
+    if (!definition) throw new Error(`no saga ${record.name}`)
+    return definition
   }
 }
 
-/** First time: do, then look. Later: look, and do again only if it is still not so. */
-async function isDone<D>(step: Step<unknown, D>, run: Running<unknown, D>, again: boolean): Promise<boolean> {
-  if (again && step.until && (await step.until(run))) return true
+/**
+ * Runs the step and returns whether it is done. After a wait it checks first, and runs the step again only if it must.
+ */
+async function tryStep<D>(step: Step<unknown, D>, run: SagaRun<unknown, D>, hasWaited: boolean): Promise<boolean> {
+  if (hasWaited && step.isDone && (await step.isDone(run))) return true
   await step.do?.(run)
-  return step.until ? step.until(run) : true
+  return step.isDone ? step.isDone(run) : true
 }
 
-/** Takes back what was done, and looks whether that is so: always, where nothing is left of what it was done to. */
-async function isUndone<D>(step: Step<unknown, D>, run: Running<unknown, D>): Promise<boolean> {
+/** Throws TerminalError when the step is past its deadline or has failed too often. */
+function assertWithinLimits(saga: Saga<unknown, never>, record: SagaRecord, deadlinePassed: boolean): void {
+  if (deadlinePassed) {
+    throw new TerminalError(record.error ?? `${saga.name}: step '${stepName(saga, record)}' did not finish in time`)
+  }
+  if (record.tries > MAX_TRIES) throw new TerminalError(record.error ?? 'the step failed too often')
+}
+
+/** Undoes the step and returns whether it is undone. If the instance is already gone, the undo counts as done. */
+async function tryUndo<D>(step: Step<unknown, D>, run: SagaRun<unknown, D>): Promise<boolean> {
   try {
     await step.undo?.(run)
-    return step.undone ? await step.undone(run) : true
+    return step.isUndone ? await step.isUndone(run) : true
   } catch (error) {
-    if (error instanceof Gone) return true
+    if (error instanceof SubjectGone) return true
     throw error
   }
 }
 
-const fresh = (clock: Clock) => ({ tries: 0, naps: 0, entered: clock.now() })
+/** The counters and the clock of a step that is entered now. */
+const enterStep = (clock: Clock) => ({ tries: 0, waits: 0, stepEntered: clock.now() })
 
-function nameOf(saga: Saga<unknown, never>, record: SagaRecord): string {
+function stepName(saga: Saga<unknown, never>, record: SagaRecord): string {
   return saga.steps[record.step]?.name ?? String(record.step)
 }
-
-const turning = (saga: Saga<unknown, never>, record: SagaRecord) => ({
-  status: 'UNDOING' as const,
-  failedStep: nameOf(saga, record),
-  turning: true,
-})

@@ -1,48 +1,61 @@
 import type { z } from 'zod'
-import type { Change, Key } from '../../platform/store/store.ts'
+import type { Change } from '../../ports/store.ts'
 import type { Log } from '../clock.ts'
-import { kind } from '../records.ts'
+import { recordType, renameFields } from '../records.ts'
 
+/** RUNNING does the steps in order, UNDOING undoes them in reverse; the others are final. */
 export type SagaStatus = 'RUNNING' | 'UNDOING' | 'DONE' | 'FAILED' | 'CANCELLED'
 
-/** The progress of one saga, as stored. Times are milliseconds since the epoch. */
+/** The stored progress of one saga. Times are milliseconds since the epoch. */
 export interface SagaRecord {
   id: string
+  /** The name of the saga's definition. */
   name: string
   project: string
   instance: string
   requestId: string
   status: SagaStatus
-  /** The step being done (RUNNING) or undone (UNDOING), counted from 0. */
+  /** The step that is being done (RUNNING) or undone (UNDOING), counted from 0. */
   step: number
-  /** When that step was first entered; its deadline counts from here. */
-  entered: number
+  /** When that step was entered. Its deadline counts from here. */
+  stepEntered: number
   started: number
   finished?: number
-  /** Runs of this step that did not end cleanly. */
+  /** Attempts at this step that failed or did not return. */
   tries: number
-  /** Clean waits of this step. */
-  naps: number
-  /** An event came while a runner held the lease. */
-  rung?: boolean
-  /** Why it shall turn round, if it shall. */
-  preempted?: string
-  /** Its undo (or its step, where it only runs forward) does not get done; tried on at long intervals, seen by operators. */
+  /** Times this step was checked and was not done yet. */
+  waits: number
+  /** A message arrived while a runner held the lease: that runner checks again instead of waiting. */
+  signalled?: boolean
+  /** Why the saga is to be undone, if somebody asked for that: a cancel or a delete. */
+  abortReason?: string
+  /** The step makes no progress. It is retried every few minutes, and operators see the operation as PARKED. */
   parked?: boolean
+  /** Why the current step failed last, or why the saga was undone. */
   error?: string
-  /** The step at which it turned round. */
+  /** The step at which the undo started. */
   failedStep?: string
-  /** It has turned round, and those who have to know are not told yet. */
-  turning?: boolean
+  /** The undo has started; the `onUndo` hook of the runner has not succeeded yet. */
+  undoUnannounced?: boolean
+  /** The runner that works on the saga: the lease's id, its process and when it expires. */
   lease?: { id: string; boot: string; until: number }
-  /** What was asked for, secrets encrypted; erased at the end. */
+  /** What was requested. Secrets are encrypted, and erased when the saga ends. */
   request: unknown
 }
 
-export const sagas = kind<SagaRecord>('saga')
+/** The records of sagas. Earlier versions used other field names. */
+export const sagas = recordType<SagaRecord>('saga', body =>
+  renameFields(body, {
+    rung: 'signalled',
+    naps: 'waits',
+    entered: 'stepEntered',
+    turning: 'undoUnannounced',
+    preempted: 'abortReason',
+  }),
+)
 
-/** What a step is given. */
-export interface Running<R, D> {
+/** The input of a step's functions. */
+export interface SagaRun<R, D> {
   id: string
   project: string
   instance: string
@@ -50,90 +63,116 @@ export interface Running<R, D> {
   request: R
   deps: D
   log: Log
-  /** When the saga began, in milliseconds since the epoch. */
+  /** When the saga started, in milliseconds since the epoch. */
   started: number
-  /** Why the saga turned round (in undo and settled). */
+  /** Why the saga is undone (in `undo`, `isUndone` and `onEnd`). */
   error?: string
   failedStep?: string
 }
 
 /**
- * One step. `do` may run any number of times, and after a crash at any point of it; with `until` the step ends when that
- * says so. `undo` takes back whatever `do` may have made, `undone` says when that is so. Throw Permanent to turn round, Gone
- * where nothing is left that anything could be done to.
+ * One step. Each function may run any number of times, also after a crash half-way through an earlier run.
+ * Throw TerminalError to start the undo, SubjectGone when there is nothing left to work on. Any other error is retried.
  */
 export interface Step<R, D> {
-  do?(run: Running<R, D>): Promise<void>
-  until?(run: Running<R, D>): Promise<boolean>
-  /** The event that rings the waiting saga, for its readers; a nap is only the fallback. */
-  waitFor?: string
-  undo?(run: Running<R, D>): Promise<void>
-  undone?(run: Running<R, D>): Promise<boolean>
-  /** Milliseconds from entering the step to turning round, and from turning round to being parked. Default 10 minutes. */
+  do?(run: SagaRun<R, D>): Promise<void>
+  /** The step is done when this resolves to true; until then the saga waits. Without it, when `do` returns. */
+  isDone?(run: SagaRun<R, D>): Promise<boolean>
+  /** Reverts whatever `do` may have done, completely or in part. */
+  undo?(run: SagaRun<R, D>): Promise<void>
+  /** The step is undone when this resolves to true. Without it, when `undo` returns. */
+  isUndone?(run: SagaRun<R, D>): Promise<boolean>
+  /** Milliseconds until the undo starts; while undoing, until the saga is parked. Default: 10 minutes. */
   deadlineMs?: number
-  /** Milliseconds after which `undone` is waited for no longer: what it waits for may be dead. Left out where it must come. */
+  /** Milliseconds after which the undo of this step is given up. Default: never, it is retried for ever. */
   undoDeadlineMs?: number
 }
 
-/** How long a step may take before the saga turns round, unless the step says otherwise. */
+/** A step that only matters when the saga is undone. */
+export type UndoStep<R, D> = Pick<Step<R, D>, 'undo' | 'isUndone' | 'undoDeadlineMs'>
+
 const DEFAULT_DEADLINE_MS = 10 * 60_000
+
 /** Milliseconds from entering the step to its deadline. */
-export const deadlineOf = (step: { deadlineMs?: number } | undefined): number => step?.deadlineMs ?? DEFAULT_DEADLINE_MS
+export const stepDeadlineMs = (step: { deadlineMs?: number } | undefined): number =>
+  step?.deadlineMs ?? DEFAULT_DEADLINE_MS
 
-export type Outcome = 'done' | 'failed' | 'preempted'
+/** How a saga ended: it succeeded, or it was undone because a step failed or because somebody aborted it. */
+export type SagaOutcome = 'done' | 'failed' | 'aborted'
 
-/** A verb that takes time: a readable list of steps. */
+/** An operation that takes time, as a list of steps. */
 export interface Saga<R, D> {
   name: string
+  /** The schema of its request, with secrets marked. */
   schema: z.ZodType<R>
   steps: (Step<R, D> & { name: string })[]
-  /** Runs forward only: a failing step is tried again until it works, and never turned round. */
+  /** It is never undone: a failing step is retried until it succeeds. */
   forwardOnly?: boolean
-  /** The changes of the transaction that ends it. May be asked again when that conflicts. */
-  settled?(run: Running<R, D>, outcome: Outcome): Promise<Change[]>
+  /** The changes of the transaction that ends the saga. Called again when that transaction conflicts. */
+  onEnd?(run: SagaRun<R, D>, outcome: SagaOutcome): Promise<Change[]>
   /**
-   * The changes by which an ended one that did not succeed begins anew as the operation `next`, besides that saga's own
-   * record; left out where its user can simply ask again. Throws Fault where it cannot be.
+   * The changes that let a saga which failed start again as the operation `next`, besides that saga's own record.
+   * Without it the operation cannot be retried; its user sends the request again. Throws Fault if it cannot start
+   * again.
    */
-  again?(deps: D, ended: SagaRecord, next: string): Promise<Change[]>
+  onRetry?(deps: D, ended: SagaRecord, next: string): Promise<Change[]>
+  /** Appends a step. */
   step(name: string, step: Step<R, D>): Saga<R, D>
+  /** Appends a step that does nothing on the way forward, and is undone after all later steps. */
+  onUndo(name: string, step: UndoStep<R, D>): Saga<R, D>
 }
 
-/** Begins the definition of a saga; `request` is the schema of what it is asked for, secrets marked. */
+/**
+ * Defines a saga. `request` is the schema of its request, with secrets marked.
+ *
+ * @example
+ * export const resizeVolume = saga<Resize, Platform>('resize_volume', Resize, { onEnd: releaseInstance })
+ *   .onUndo('restore_settings', { undo: restoreSettings })
+ *   .step('grow_volume', { do: requestGrowth, isDone: hasGrown, undo: requestShrink, isUndone: hasShrunk })
+ *   .step('wait_until_serving', { isDone: isServing, deadlineMs: 5 * 60_000 })
+ */
 export function saga<R, D>(
   name: string,
   request: z.ZodType<R>,
-  options: Pick<Saga<R, D>, 'settled' | 'forwardOnly' | 'again'> = {},
+  options: Pick<Saga<R, D>, 'onEnd' | 'forwardOnly' | 'onRetry'> = {},
 ): Saga<R, D> {
   const steps: Saga<R, D>['steps'] = []
-  const built: Saga<R, D> = {
+  const definition: Saga<R, D> = {
     name,
     schema: request,
     steps,
     ...options,
     step(stepName, step) {
       steps.push({ name: stepName, ...step })
-      return built
+      return definition
     },
+    onUndo: (stepName, step) => definition.step(stepName, step),
   }
-  return built
+  return definition
 }
 
-/** How long a new saga may stay without a runner until `periodic` rings again: its first doorbell was lost. */
-const FIRST_RING_MS = 2_000
+/** When `periodic` wakes a new saga that no runner has taken: its first message was lost. */
+const FIRST_WAKE_MS = 2_000
 
-/** The key that binds a saga's secrets to it. */
-export const ownerOf = (project: string, id: string) => `${project}/saga#${id}`
+/** The owner under which the secrets of a saga's request are encrypted. */
+export const secretOwner = (project: string, id: string) => `${project}/saga#${id}`
 
-/** The change that begins a saga; `request` has its secrets locked for `ownerOf(project, id)`. */
-export function beginning(
+/** The change that starts a saga. The secrets of `request` must be encrypted for `secretOwner(project, id)`. */
+export function sagaRecord(
   fields: Pick<SagaRecord, 'id' | 'name' | 'project' | 'instance' | 'requestId' | 'request'>,
   now: number,
 ): Change {
-  const record: SagaRecord = { ...fields, status: 'RUNNING', step: 0, entered: now, started: now, tries: 0, naps: 0 }
-  return sagas.create(fields.project, fields.id, record, { due: now + FIRST_RING_MS, instance: fields.instance })
+  const record: SagaRecord = {
+    ...fields,
+    status: 'RUNNING',
+    step: 0,
+    stepEntered: now,
+    started: now,
+    tries: 0,
+    waits: 0,
+  }
+  return sagas.create(fields.project, fields.id, record, { due: now + FIRST_WAKE_MS, instance: fields.instance })
 }
 
-export const isOver = (record: SagaRecord) => record.status !== 'RUNNING' && record.status !== 'UNDOING'
-
-export const sagaKey = (project: string, id: string): Key => sagas.key(project, id)
+/** Whether the saga has reached a final status. */
+export const hasEnded = (record: SagaRecord) => record.status !== 'RUNNING' && record.status !== 'UNDOING'

@@ -2,7 +2,7 @@
 export const NAMESPACE = 'http://docs.openstack.org/database/api/v1.0'
 
 /** The root of what has no single top key to name it. */
-export const BARE = 'object'
+export const BARE_ROOTS = 'object'
 
 /** Lists wherever they stand: what has no schema to say so is read by these. */
 export const LISTS = ['databases', 'users']

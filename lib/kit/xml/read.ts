@@ -1,43 +1,50 @@
 import { z } from 'zod'
-import { type Element, isBlank, parsed } from './document.ts'
-import { BARE, LISTS } from './names.ts'
+import { type Element, isBlank, parseDocument } from './document.ts'
+import { BARE_ROOTS, LISTS } from './names.ts'
 
 type Schema = z.core.$ZodType
 
-/** What an object was read from, so that a schema which is known only later can read it again. */
+/** The element from which a value was read. A schema that is chosen later can then read it again. */
 const SOURCES = new WeakMap<object, Element>()
 
 /**
  * A document as JSON: `{root: …}`, or the members of a root named `object`. Elements and attributes become keys, all
- * values strings, an empty element `{}`; `fitted` makes of it what a schema asks for. Throws 400.
+ * values are strings, and an empty element is `{}`. `coerce` converts the values to the types of a schema. Throws Fault
+ * 400.
+ *
+ * @example
+ * parseXml('<volume size="2"/>') // { volume: { size: '2' } }
+ * coerce(z.object({ volume: z.object({ size: z.int() }) }), parseXml('<volume size="2"/>')) // { volume: { size: 2 } }
  */
 export function parseXml(text: string): unknown {
-  const root = parsed(text)
-  return plain(root.name === BARE ? root : { name: '', attributes: [], children: [root], text: '' })
+  const root = parseDocument(text)
+  return toValue(root.name === BARE_ROOTS ? root : { name: '', attributes: [], children: [root], text: '' })
 }
 
-/** The value as the schema's types need it, if it or its members come from a document; anything else as it is. */
-export function fitted(schema: Schema, value: unknown): unknown {
+/** Converts what was read from XML to the types of the schema. A value that is not from XML stays as it is. */
+export function coerce(schema: Schema, value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   const source = SOURCES.get(value)
   if (source) return read(source, schema)
   if (!(schema instanceof z.core.$ZodObject)) return value
-  // Such as an action, whose body is checked once its name is known.
+  // The value may be a plain object around parts from XML, such as an action whose schema is chosen by its name.
   const { shape } = schema._zod.def
-  const late = Object.entries(value).filter(([key, part]) => Object.hasOwn(shape, key) && sourced(part))
-  return late.length === 0
-    ? value
-    : { ...value, ...Object.fromEntries(late.map(([key, part]) => [key, fitted(shape[key] as Schema, part)])) }
+  const fromXml = Object.entries(value).filter(([key, part]) => Object.hasOwn(shape, key) && isFromXml(part))
+  if (fromXml.length === 0) return value
+  const coerced = fromXml.map(([key, part]) => [key, coerce(shape[key] as Schema, part)])
+  return { ...value, ...Object.fromEntries(coerced) }
 }
 
-const sourced = (value: unknown) => typeof value === 'object' && value !== null && SOURCES.has(value)
+const isFromXml = (value: unknown) => typeof value === 'object' && value !== null && SOURCES.has(value)
 
-/** An element without a schema. */
-function plain(element: Element): unknown {
+/** The value of an element without a schema. */
+function toValue(element: Element): unknown {
   const { name, children, text } = element
   if (isLeaf(element) && !isBlank(text)) return text
   const isList = LISTS.includes(name) && element.attributes.length === 0
-  const value = isList ? children.map(plain) : gathered(membersOf(element).map(([key, part]) => [key, plain(part)]))
+  const value = isList
+    ? children.map(toValue)
+    : groupMembers(membersOf(element).map(([key, part]) => [key, toValue(part)]))
   SOURCES.set(value, element)
   return value
 }
@@ -50,19 +57,20 @@ function membersOf({ attributes, children }: Element): [string, Element][] {
   return [...leaves, ...children].map(element => [element.name, element])
 }
 
-/** What is given twice becomes a list, which no schema takes for something that may be given once. */
-function gathered(members: [string, unknown][]): Record<string, unknown> {
+/** An object of the members. A repeated key gets a list of its values, which a schema for a single value refuses. */
+function groupMembers(members: [string, unknown][]): Record<string, unknown> {
   const byKey = Map.groupBy(members, ([key]) => key)
   return Object.fromEntries(
-    [...byKey].map(([key, [one, ...more]]) => [key, more.length === 0 ? one?.[1] : many(one, more)]),
+    [...byKey].map(([key, group]) => {
+      const values = group.map(([, value]) => value)
+      return [key, values.length === 1 ? values[0] : values]
+    }),
   )
 }
-const many = (one: [string, unknown] | undefined, more: [string, unknown][]) => [
-  one?.[1],
-  ...more.map(([, part]) => part),
-]
 
-/** An element as a schema's types need it. What does not fit is left for the schema to refuse. */
+/**
+ * The value of an element in the types of a schema. A value that does not fit stays as it is, for the schema to refuse.
+ */
 function read(element: Element, schema: Schema): unknown {
   const { children, text } = element
   if (schema instanceof z.core.$ZodUnion) return readUnion(element, schema)
@@ -71,33 +79,35 @@ function read(element: Element, schema: Schema): unknown {
   if (inner) return read(element, inner)
   if (isLeaf(element) && !isBlank(text)) return scalar(text, schema)
   if (schema instanceof z.core.$ZodArray) {
-    return element.attributes.length > 0 ? plain(element) : children.map(child => read(child, schema._zod.def.element))
+    return element.attributes.length > 0
+      ? toValue(element)
+      : children.map(child => read(child, schema._zod.def.element))
   }
   if (schema instanceof z.core.$ZodObject) {
     const { shape, catchall } = schema._zod.def
-    return membersRead(element, key => (Object.hasOwn(shape, key) ? shape[key] : catchall))
+    return readMembers(element, key => (Object.hasOwn(shape, key) ? shape[key] : catchall))
   }
-  if (schema instanceof z.core.$ZodRecord) return membersRead(element, () => schema._zod.def.valueType)
-  if (schema instanceof z.core.$ZodUnknown || schema instanceof z.core.$ZodAny) return plain(element)
-  return isLeaf(element) ? scalar(text, schema) : plain(element)
+  if (schema instanceof z.core.$ZodRecord) return readMembers(element, () => schema._zod.def.valueType)
+  if (schema instanceof z.core.$ZodUnknown || schema instanceof z.core.$ZodAny) return toValue(element)
+  return isLeaf(element) ? scalar(text, schema) : toValue(element)
 }
 
-function membersRead(element: Element, schemaOf: (key: string) => Schema | undefined): Record<string, unknown> {
-  return gathered(
+function readMembers(element: Element, schemaOf: (key: string) => Schema | undefined): Record<string, unknown> {
+  return groupMembers(
     membersOf(element).map(([key, part]) => {
       const schema = schemaOf(key)
-      return [key, schema ? read(part, schema) : plain(part)]
+      return [key, schema ? read(part, schema) : toValue(part)]
     }),
   )
 }
 
-/** The form that the element fits, else the first. */
+/** The value by the first option that accepts it, or else by the first option. */
 function readUnion(element: Element, { _zod }: z.core.$ZodUnion): unknown {
-  const forms = _zod.def.options.map(option => ({ option, value: read(element, option) }))
-  return (forms.find(({ option, value }) => z.safeParse(option, value).success) ?? forms[0])?.value
+  const candidates = _zod.def.options.map(option => ({ option, value: read(element, option) }))
+  return (candidates.find(({ option, value }) => z.safeParse(option, value).success) ?? candidates[0])?.value
 }
 
-/** What a schema wraps; of a pipe, the side that the value comes in by. */
+/** The schema inside a wrapper such as `optional`. For a pipe, the side that receives the input. */
 function innerOf(schema: Schema): Schema | undefined {
   if (schema instanceof z.core.$ZodPipe) {
     return schema._zod.def.in instanceof z.core.$ZodTransform ? schema._zod.def.out : schema._zod.def.in
@@ -108,21 +118,21 @@ function innerOf(schema: Schema): Schema | undefined {
 }
 
 const NUMBER = /^[ \t\n]*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\n]*$/
-const booleanOf = (text: string) => (/^[ \t\n]*(true|false)[ \t\n]*$/i.test(text) ? /true/i.test(text) : text)
+const parseBooleanText = (text: string) => (/^[ \t\n]*(true|false)[ \t\n]*$/i.test(text) ? /true/i.test(text) : text)
 
 function scalar(text: string, schema: Schema): unknown {
-  if (schema instanceof z.core.$ZodNumber) return numberOf(text)
-  if (schema instanceof z.core.$ZodBoolean) return booleanOf(text)
+  if (schema instanceof z.core.$ZodNumber) return parseNumberText(text)
+  if (schema instanceof z.core.$ZodBoolean) return parseBooleanText(text)
   if (schema instanceof z.core.$ZodNull) return text === 'None' ? null : text
-  if (schema instanceof z.core.$ZodLiteral || schema instanceof z.core.$ZodEnum) return listed(text, schema)
+  if (schema instanceof z.core.$ZodLiteral || schema instanceof z.core.$ZodEnum) return enumValue(text, schema)
   return text
 }
 
-const numberOf = (text: string) => (NUMBER.test(text) ? Number(text) : text)
+const parseNumberText = (text: string) => (NUMBER.test(text) ? Number(text) : text)
 
-/** The one of a closed list that is written so. */
-function listed(text: string, { _zod }: z.core.$ZodLiteral | z.core.$ZodEnum): unknown {
+/** The literal or enum value that the text spells; the text itself if there is none. */
+function enumValue(text: string, { _zod }: z.core.$ZodLiteral | z.core.$ZodEnum): unknown {
   const values: unknown[] = [..._zod.values]
-  const readings = [text, numberOf(text), booleanOf(text), text === 'None' ? null : text]
+  const readings = [text, parseNumberText(text), parseBooleanText(text), text === 'None' ? null : text]
   return readings.find(reading => values.includes(reading)) ?? text
 }

@@ -1,23 +1,41 @@
 import { spawnSync } from 'node:child_process'
-import { randomBytes, randomInt, randomUUID } from 'node:crypto'
-import { appendFileSync, chmodSync, cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createHash, randomBytes, randomInt, randomUUID } from 'node:crypto'
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, type ClientConfig } from 'pg'
-import type { Driver, Site } from '../../../lib/datastores/driver.ts'
+import type { Driver, DriverContext } from '../../../lib/datastores/driver.ts'
+import { initCluster } from '../../../lib/datastores/postgresql/cluster/cluster.ts'
+import { findServer } from '../../../lib/datastores/postgresql/cluster/process.ts'
 import { postgresqlDriver } from '../../../lib/datastores/postgresql/driver.ts'
-import { initCluster } from '../../../lib/datastores/postgresql/engine.ts'
 import type { Clock, Log } from '../../../lib/kit/clock.ts'
+
+/** A server as seen from outside: never configured, serving its agent, stopped cleanly, or ended otherwise. */
+export type ServerStatus = 'new' | 'healthy' | 'shutdown' | 'crashed'
 
 /** A real cluster on a loopback address of its own. */
 export interface Cluster {
-  site: Site
+  context: DriverContext
   driver: Driver
   /** Another driver of the same volume, as a restarted agent has it. */
-  again(site?: Partial<Site>): Driver
+  restartAgent(changes?: Partial<DriverContext>): Driver
+  /** The state of the server, which this driver has to reach if it runs. */
+  status(driver?: Driver): Promise<ServerStatus>
   /** A session of a tenant; ended by `remove` at the latest. */
-  connect(user: string, password: string, database: string, more?: ClientConfig): Promise<Client>
+  connect(user: string, password: string, database: string, config?: ClientConfig): Promise<Client>
   /** A session of the engine's superuser. */
   superuser(database?: string): Promise<Client>
   pid(): number
@@ -41,7 +59,7 @@ export const clock: Clock = {
 const quiet = () => undefined
 export const log: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => log }
 
-// The server refuses to run as root: then it is nobody's, and its programs must lie where nobody can reach them.
+// The server refuses to run as root. Then it runs as `nobody`, who must be able to reach its programs.
 const root = process.getuid?.() === 0
 const owner = root ? { uid: 65534, gid: 65534 } : undefined
 
@@ -54,7 +72,7 @@ function installedEngine(version: string): string {
   return join(process.cwd(), engine)
 }
 
-const reachable = (engine: string) => spawnSync(join(engine, 'bin', 'postgres'), ['--version'], owner).status === 0
+const isReachable = (engine: string) => spawnSync(join(engine, 'bin', 'postgres'), ['--version'], owner).status === 0
 
 function freePort(host: string): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -73,9 +91,9 @@ function freePort(host: string): Promise<number> {
 export const loopback = () =>
   process.platform === 'linux' ? `127.${randomInt(1, 255)}.${randomInt(255)}.${randomInt(1, 255)}` : '127.0.0.1'
 
-async function newSite(base: string, version: string): Promise<Site> {
+async function newContext(base: string, version: string): Promise<DriverContext> {
   const installed = installedEngine(version)
-  const engine = reachable(installed) ? installed : join(base, 'engine')
+  const engine = isReachable(installed) ? installed : join(base, 'engine')
   if (engine !== installed) cpSync(installed, engine, { recursive: true, dereference: true })
   const address = loopback()
   return {
@@ -88,6 +106,40 @@ async function newSite(base: string, version: string): Promise<Site> {
     random: { uuid: randomUUID, bytes: randomBytes },
     log,
   }
+}
+
+/**
+ * A volume of that engine as initCluster makes it. It is copied from one that the first run keeps in
+ * node_modules/.cache:
+ * a copy takes a third of initdb's time. The copy shares its system identifier and password, which no test minds.
+ */
+async function makeVolume({ engine, volume }: DriverContext, version: string): Promise<void> {
+  const installed = installedEngine(version)
+  const sources = ['lib/datastores/postgresql/cluster/cluster.ts', join(installed, '..', 'package.json')]
+  const hash = createHash('sha256').update(String(owner?.uid))
+  for (const source of sources) hash.update(readFileSync(source))
+  const cache = join('node_modules', '.cache', 'postgresql')
+  const template = join(cache, `${version}-${hash.digest('hex').slice(0, 16)}`)
+  if (!existsSync(template)) {
+    mkdirSync(cache, { recursive: true })
+    await initCluster({ engine, dir: `${volume}.template`, ...owner })
+    const draft = `${template}-${randomUUID()}`
+    copyVolume(`${volume}.template`, draft)
+    rmSync(`${volume}.template`, { recursive: true })
+    try {
+      renameSync(draft, template)
+    } catch {
+      // Another worker was faster.
+      rmSync(draft, { recursive: true })
+    }
+  }
+  copyVolume(template, volume)
+}
+
+/** Copies a folder with its owners and modes. */
+function copyVolume(from: string, to: string): void {
+  const { status, stderr } = spawnSync('cp', ['-a', from, to], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`cp failed: ${stderr}`)
 }
 
 /** Makes a cluster of that engine that was never started. */
@@ -103,15 +155,17 @@ export async function newCluster(version = '18'): Promise<Cluster> {
 
 async function clusterIn(base: string, version: string): Promise<Cluster> {
   if (root) chmodSync(base, 0o755)
-  const site = await newSite(base, version)
-  await initCluster({ engine: site.engine, dir: site.volume, ...owner })
-  // What is tested survives a killed server, not a lost machine; a busy disk would only slow it down.
-  appendFileSync(join(site.volume, 'data', 'postgresql.conf'), 'fsync = off\n')
-  const driver = postgresqlDriver(site, owner)
+  const context = await newContext(base, version)
+  const { volume, address, port } = context
+  await makeVolume(context, version)
+  // These tests survive a killed server, not a lost machine; a busy disk would only slow them down.
+  appendFileSync(join(volume, 'data', 'postgresql.conf'), 'fsync = off\n')
+  const driver = postgresqlDriver(context, owner)
   const open = new Set<Client>()
+  const pid = () => Number(readFileSync(join(volume, 'data', 'postmaster.pid'), 'utf8').split('\n')[0])
 
-  async function connect(user: string, password: string, database: string, more: ClientConfig = {}): Promise<Client> {
-    const client = new Client({ host: site.address, port: site.port, user, password, database, ...more })
+  async function connect(user: string, password: string, database: string, config: ClientConfig = {}): Promise<Client> {
+    const client = new Client({ host: address, port, user, password, database, ...config })
     client.on('error', quiet)
     await client.connect()
     open.add(client)
@@ -119,13 +173,21 @@ async function clusterIn(base: string, version: string): Promise<Cluster> {
   }
 
   return {
-    site,
+    context,
     driver,
-    again: changes => postgresqlDriver({ ...site, ...changes }, owner),
+    restartAgent: changes => postgresqlDriver({ ...context, ...changes }, owner),
+    async status(agent = driver) {
+      if (!existsSync(join(volume, 'data', 'coffer.conf'))) return 'new'
+      if (!existsSync(join(volume, 'data', 'postmaster.pid'))) return 'shutdown'
+      // A killed server that has not quite ended yet works nowhere any more, and accepts no connections.
+      if (!(await findServer(pid(), realpathSync(join(volume, 'data'))))) return 'crashed'
+      await agent.list_databases({ limit: 1 })
+      return 'healthy'
+    },
     connect,
     superuser: (database = 'postgres') =>
-      connect('os_maint', readFileSync(join(site.volume, 'os_maint.pw'), 'utf8'), database),
-    pid: () => Number(readFileSync(join(site.volume, 'data', 'postmaster.pid'), 'utf8').split('\n')[0]),
+      connect('os_maint', readFileSync(join(volume, 'os_maint.pw'), 'utf8'), database),
+    pid,
     async remove() {
       await Promise.all([...open].map(client => client.end().catch(quiet)))
       await driver.stop()

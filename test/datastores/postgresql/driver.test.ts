@@ -3,9 +3,9 @@ import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import fc from 'fast-check'
-import { Refused } from '../../../lib/datastores/driver.ts'
-import { scramVerifier } from '../../../lib/datastores/postgresql/scram.ts'
-import { contentOf, filesBelow } from '../../files.ts'
+import { RejectedByDatastore } from '../../../lib/datastores/driver.ts'
+import { scramVerifier } from '../../../lib/datastores/postgresql/sql/scram.ts'
+import { filesBelow, readIfPresent } from '../../files.ts'
 import { type Cluster, newCluster } from './cluster.ts'
 
 const HOSTILE = [
@@ -34,13 +34,13 @@ jest.setTimeout(30_000)
 const CANARY = 'canary-5b1d'
 let cluster: Cluster
 const saltOf = (verifier: string) => Buffer.from(/:(.*?)\$/.exec(verifier)?.[1] ?? '', 'base64')
-const refused = (code: number) => expect.objectContaining({ name: 'Refused', code })
+const refused = (code: number) => expect.objectContaining({ name: 'RejectedByDatastore', code })
 const named = (names: string[]) => names.map(name => ({ name }))
-const user = (name: string, databases: string[] = [], more: { password?: string; host?: string } = {}) => ({
+const user = (name: string, databases: string[] = [], attributes: { password?: string; host?: string } = {}) => ({
   name,
   password: `${CANARY}-${name}`,
   databases: named(databases),
-  ...more,
+  ...attributes,
 })
 
 /** A socket that connects from that address, for which pg has no setting. */
@@ -76,7 +76,7 @@ describe('databases', () => {
     for (const name of await databaseNames()) if (name !== 'app') await cluster.driver.delete_database(name)
   })
 
-  it('are made once, however often asked for, and only their users get in', async () => {
+  it('are created once, however often requested, and admit only their users', async () => {
     const { driver } = cluster
     await driver.create_database(named(['one', 'one']))
     await driver.create_database([])
@@ -88,7 +88,7 @@ describe('databases', () => {
     expect(await admits('alice', 'template1')).toBe(false)
   })
 
-  it('that a crash left open to everyone are closed by the repetition', async () => {
+  it('that a crash left open to everyone are closed when the command is repeated', async () => {
     const maint = await cluster.superuser()
     await maint.query('CREATE DATABASE halfway OWNER os_admin')
     expect(await admits('alice', 'halfway')).toBe(true)
@@ -96,7 +96,7 @@ describe('databases', () => {
     expect(await admits('alice', 'halfway')).toBe(false)
   })
 
-  it('have the locale asked for', async () => {
+  it('have the requested locale', async () => {
     await cluster.driver.create_database([
       { name: 'plain', character_set: 'utf8' },
       { name: 'fast', collate: 'PG_UNICODE_FAST' },
@@ -126,7 +126,7 @@ describe('databases', () => {
     expect(await driver.list_access('alice', undefined)).toEqual(named(['app']))
   })
 
-  it('that the tenant’s superuser made obey the same verbs', async () => {
+  it("of the tenant's superuser obey the same verbs", async () => {
     const { driver } = cluster
     const maint = await cluster.superuser()
     await maint.query('CREATE DATABASE theirs')
@@ -139,13 +139,13 @@ describe('databases', () => {
     await driver.delete_database('theirs')
   })
 
-  it.each(['postgres', 'template0', 'template1', 'os_admin'])('called %s are the agent’s', async name => {
+  it.each(['postgres', 'template0', 'template1', 'os_admin'])('called %s are reserved', async name => {
     await expect(cluster.driver.create_database(named([name]))).rejects.toEqual(refused(400))
     await expect(cluster.driver.delete_database(name)).rejects.toEqual(refused(404))
     expect(await databaseNames()).not.toContain(name)
   })
 
-  it('are listed page by page in the order of their bytes', async () => {
+  it('are listed page by page in byte order', async () => {
     const { driver } = cluster
     const names = ['B', 'ä', '😀', '\uFFFD']
     await driver.create_database(named(names))
@@ -167,7 +167,7 @@ describe('databases', () => {
 })
 
 describe('names', () => {
-  it('that PostgreSQL takes are kept exactly, whatever they hold', async () => {
+  it('of users are stored exactly, whatever they contain', async () => {
     const { driver } = cluster
     await driver.create_user(HOSTILE.map(name => user(name)))
     expect(await userNames()).toEqual(sorted([...HOSTILE, 'alice']))
@@ -181,9 +181,9 @@ describe('names', () => {
     expect(await userNames()).toEqual(['alice'])
   })
 
-  it('of databases too', async () => {
+  it('of databases are stored exactly, too', async () => {
     const { driver } = cluster
-    // One statement each, for the disk's sake: a database costs more than a user.
+    // Only some of them: a database costs more than a user.
     const names = HOSTILE.filter((_, index) => index % 3 === 0 || HOSTILE.length - 1 === index)
     await driver.create_database(named(names))
     expect(await databaseNames()).toEqual(sorted([...names, 'app']))
@@ -199,7 +199,7 @@ describe('names', () => {
     expect(await databaseNames()).toEqual(['app'])
   })
 
-  it.each(['', 'a\0b', '\uD83D', '😀'.repeat(16)])('that it would not keep are refused: %j', async name => {
+  it.each(['', 'a\0b', '\uD83D', '😀'.repeat(16)])('that PostgreSQL cannot store are rejected: %j', async name => {
     const { driver } = cluster
     await expect(driver.create_database(named([name]))).rejects.toEqual(refused(400))
     await expect(driver.create_user([user(name)])).rejects.toEqual(refused(400))
@@ -210,7 +210,7 @@ describe('names', () => {
 })
 
 describe('users', () => {
-  it('have what they were made with, also when made again', async () => {
+  it('have the attributes that they were created with, also when created again', async () => {
     const { driver } = cluster
     await driver.create_user([user('bob', ['app'], { host: '127.%' }), user('carol')])
     expect(await driver.get_user('bob', undefined)).toEqual({ name: 'bob', host: '127.%', databases: named(['app']) })
@@ -227,10 +227,17 @@ describe('users', () => {
     expect(await userNames()).toEqual(['alice'])
   })
 
-  it('are not made at all if one wish cannot be granted', async () => {
+  it('are not created at all if one of them is rejected', async () => {
     const { driver } = cluster
-    const wishes = [user('postgres'), user('pg_x'), user('os_maint'), user('public'), user('p', [], { password: '' })]
-    for (const wish of wishes) await expect(driver.create_user([user('dave'), wish])).rejects.toEqual(refused(400))
+    const rejectedUsers = [
+      user('postgres'),
+      user('pg_x'),
+      user('os_maint'),
+      user('public'),
+      user('p', [], { password: '' }),
+    ]
+    for (const spec of rejectedUsers)
+      await expect(driver.create_user([user('dave'), spec])).rejects.toEqual(refused(400))
     await expect(driver.create_user([user('dave', [], { host: 'localhost' })])).rejects.toEqual(refused(400))
     await expect(driver.create_user([user('dave', ['missing'])])).rejects.toEqual(refused(404))
     await expect(driver.grant_access('alice', undefined, ['missing'])).rejects.toEqual(refused(404))
@@ -242,7 +249,7 @@ describe('users', () => {
     expect(await userNames()).toEqual(['alice'])
   })
 
-  it('each create tables in the database they share, and lose that with the grant', async () => {
+  it('create tables in a shared database, until their grant is revoked', async () => {
     const { driver } = cluster
     await driver.create_user([user('bob', ['app']), user('carol', ['app'])])
     for (const name of ['bob', 'carol']) {
@@ -258,7 +265,7 @@ describe('users', () => {
     await driver.delete_user('carol', undefined)
   })
 
-  it('leave what they own behind when they are dropped', async () => {
+  it('leave their objects behind when they are dropped', async () => {
     const { driver } = cluster
     await driver.create_database(named(['second']))
     await driver.create_user([user('bob', ['app', 'second']), user('carol', ['app'])])
@@ -286,7 +293,7 @@ describe('users', () => {
     await driver.delete_database('second')
   })
 
-  it('gain nothing for others by being dropped: what they made has no rights left', async () => {
+  it('give nobody more rights by being dropped: their views and functions have none left', async () => {
     const { driver } = cluster
     await driver.create_user([user('bob', ['app']), user('carol', ['app'])])
     const carol = await cluster.connect('carol', `${CANARY}-carol`, 'app')
@@ -302,7 +309,7 @@ describe('users', () => {
     await driver.delete_user('carol', undefined)
   })
 
-  it('whose delete was interrupted are still there to be deleted, and get no session meanwhile', async () => {
+  it('whose delete was interrupted can be deleted again, and get no session meanwhile', async () => {
     const { driver } = cluster
     await driver.create_user([user('bob', ['app'])])
     const maint = await cluster.superuser()
@@ -328,14 +335,14 @@ describe('users', () => {
       databases: named(['app']),
     })
     expect(await admits('rob', 'app', undefined, 'newer')).toBe(true)
-    // A command is carried out again if the agent dies before it has noted the end.
+    // A command is executed again if the agent dies before it has recorded its end.
     await driver.update_attributes('b"ob', undefined, { name: 'rob', password: 'newer', host: '127.0.0.%' })
     await driver.change_passwords([{ name: 'rob', host: '127.0.0.%', password: 'newest' }])
     expect(await admits('rob', 'app', undefined, 'newest')).toBe(true)
     expect(await userNames()).toEqual(['alice', 'rob'])
   })
 
-  it('do not change into others, or into what cannot be', async () => {
+  it('cannot be renamed to an existing, reserved or invalid name', async () => {
     const { driver } = cluster
     for (const name of ['alice', 'os_admin', 'postgres', 'pg_monitor', '/slash']) {
       await expect(driver.update_attributes('rob', undefined, { name })).rejects.toEqual(refused(400))
@@ -347,15 +354,15 @@ describe('users', () => {
     await driver.delete_user('rob', undefined)
   })
 
-  it('that the tenant made with SQL are shown and obey; its superusers and groups are not', async () => {
+  it('that the tenant created with SQL are listed and obey the verbs; its superusers and groups are not', async () => {
     const { driver } = cluster
     const maint = await cluster.superuser()
     await maint.query('CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE team; CREATE ROLE made LOGIN; GRANT team TO made')
     expect(await userNames()).toEqual(['alice', 'made'])
     await driver.grant_access('made', undefined, ['app'])
     await driver.change_passwords([{ name: 'made', password: `${CANARY}-made` }])
-    const made = await cluster.connect('made', `${CANARY}-made`, 'app')
-    await made.query('CREATE TABLE of_made ()')
+    const session = await cluster.connect('made', `${CANARY}-made`, 'app')
+    await session.query('CREATE TABLE of_made ()')
     await driver.update_attributes('made', undefined, { name: 'remade', host: '127.%' })
     await driver.delete_user('remade', undefined)
     await expect(driver.create_user([user('boss')])).rejects.toEqual(refused(400))
@@ -364,7 +371,7 @@ describe('users', () => {
     await maint.query('DROP ROLE boss; DROP ROLE team')
   })
 
-  it('cannot make the agent believe another host: a comment of theirs says nothing', async () => {
+  it('cannot change their host through a comment on their role', async () => {
     const alice = await cluster.connect('alice', `${CANARY}-alice`, 'app')
     await expect(alice.query("COMMENT ON ROLE alice IS ''")).rejects.toThrow('permission denied')
     const maint = await cluster.superuser()
@@ -388,7 +395,7 @@ describe('access', () => {
     await driver.delete_database('bare')
   })
 
-  it('of the agent’s own roles is never a user’s', async () => {
+  it("to the agent's roles and files is never granted to a user", async () => {
     const alice = await cluster.connect('alice', `${CANARY}-alice`, 'app')
     for (const text of ['SET ROLE os_admin', 'CREATE ROLE x', 'CREATE DATABASE x', "COPY (SELECT 1) TO '/tmp/x'"]) {
       await expect(alice.query(text)).rejects.toThrow(/permission denied/)
@@ -396,13 +403,15 @@ describe('access', () => {
     await expect(alice.query("SELECT pg_read_file('os_admin.pw')")).rejects.toThrow(/permission denied/)
   })
 
-  it('is there for the agent when tenants have taken every connection', async () => {
-    const taken: unknown[] = []
-    const take = () => cluster.connect('alice', `${CANARY}-alice`, 'app')
-    const full = await Promise.all(Array.from({ length: 70 }, () => take().then(client => taken.push(client), String)))
-    expect(full.filter(outcome => typeof outcome === 'string').length).toBeGreaterThan(0)
+  it('is left for the agent when tenants use every connection', async () => {
+    const sessions: unknown[] = []
+    const connect = () => cluster.connect('alice', `${CANARY}-alice`, 'app')
+    const outcomes = await Promise.all(
+      Array.from({ length: 70 }, () => connect().then(client => sessions.push(client), String)),
+    )
+    expect(outcomes.filter(outcome => typeof outcome === 'string').length).toBeGreaterThan(0)
     await cluster.driver.create_user([user('late', ['app'])])
-    expect(await cluster.driver.status()).toBe('healthy')
+    expect(await cluster.status()).toBe('healthy')
     await cluster.driver.delete_user('late', undefined)
     await cluster.driver.revoke_access('alice', undefined, 'app')
     await cluster.driver.grant_access('alice', undefined, ['app'])
@@ -438,14 +447,14 @@ describeOnLinux('hosts', () => {
     expect(await admits('nigh', 'app', '127.1.9.9')).toBe(true)
     await driver.delete_user('nigh', undefined)
     await driver.delete_user('"', undefined)
-    const rules = readFileSync(join(cluster.site.volume, 'data', 'pg_hba.conf'), 'utf8')
+    const rules = readFileSync(join(cluster.context.volume, 'data', 'pg_hba.conf'), 'utf8')
     expect(rules).not.toContain('127.1.')
   })
 
-  it('that cannot be written down are refused', async () => {
+  it('that cannot be written into pg_hba.conf are rejected', async () => {
     for (const name of ['/a', 'a\nhost all all all trust']) {
-      const wish = [user(name, [], { host: '127.0.0.1' })]
-      await expect(cluster.driver.create_user(wish)).rejects.toEqual(refused(400))
+      const specs = [user(name, [], { host: '127.0.0.1' })]
+      await expect(cluster.driver.create_user(specs)).rejects.toEqual(refused(400))
     }
     const hidden = user('a\nb')
     await cluster.driver.create_user([hidden])
@@ -469,14 +478,14 @@ describe('passwords', () => {
     '密码🔒',
     '\u0627\u0644',
     'x'.repeat(5000),
-  ])('let their user in: %j', async password => {
+  ])('admit their user: %j', async password => {
     const { driver } = cluster
     await driver.change_passwords([{ name: 'alice', password }])
     expect(await admits('alice', 'app', undefined, password)).toBe(true)
     expect(await admits('alice', 'app', undefined, `${password}.`)).toBe(false)
   })
 
-  it('are hashed as PostgreSQL itself would', async () => {
+  it('are hashed exactly as by PostgreSQL', async () => {
     const maint = await cluster.superuser()
     await maint.query('SET scram_iterations = 1; CREATE ROLE oracle')
     const odd = fc.constantFrom(
@@ -509,7 +518,7 @@ describe('passwords', () => {
 
   it('are in no file and no log, not even when statements fail', async () => {
     const { driver } = cluster
-    await expect(driver.create_user([user('os_admin')])).rejects.toBeInstanceOf(Refused)
+    await expect(driver.create_user([user('os_admin')])).rejects.toBeInstanceOf(RejectedByDatastore)
     const maint = await cluster.superuser()
     await maint.query('CREATE ROLE team')
     await expect(driver.create_user([user('team')])).rejects.toEqual(refused(400))
@@ -518,16 +527,16 @@ describe('passwords', () => {
     await expect(alice.query(failing)).rejects.toThrow()
     await expect(alice.query('SELECT $1::int', [CANARY])).rejects.toThrow()
     await maint.query('DROP ROLE team; CHECKPOINT')
-    const log = readFileSync(join(cluster.site.volume, 'server.log'), 'utf8')
+    const log = readFileSync(join(cluster.context.volume, 'server.log'), 'utf8')
     expect(log).toContain('relation "nowhere" does not exist')
     expect(log).not.toContain(failing)
-    const { volume } = cluster.site
-    expect(filesBelow(volume).filter(path => contentOf(path).includes(`${CANARY}-`))).toEqual([])
+    const { volume } = cluster.context
+    expect(filesBelow(volume).filter(path => readIfPresent(path).includes(`${CANARY}-`))).toEqual([])
   })
 
-  it('of the agent are readable by their owner alone', () => {
+  it('of the agent can be read by their owner alone', () => {
     for (const name of ['os_maint.pw', 'os_admin.pw', 'server.log', 'data/coffer.conf', 'data/pg_hba.conf']) {
-      expect(statSync(join(cluster.site.volume, name)).mode & 0o077).toBe(0)
+      expect(statSync(join(cluster.context.volume, name)).mode & 0o077).toBe(0)
     }
   })
 })

@@ -1,6 +1,6 @@
 // A session with Coffer through gophercloud, unmodified: what its db/v1 packages and Terraform's provider do.
-// It logs in by clouds.yaml, ends with 1 and the reason at the first surprise, and prints
-// the words that it saw as an instance's status, as JSON.
+// It logs in by clouds.yaml, exits with 1 and the reason at the first unexpected answer, and prints
+// the statuses that an instance had in turn, as JSON.
 package main
 
 import (
@@ -42,9 +42,9 @@ func check(err error) {
 	}
 }
 
-func expect(what string, holds bool, seen any) {
+func expect(what string, holds bool, actual any) {
 	if !holds {
-		check(fmt.Errorf("%s: saw %v", what, seen))
+		check(fmt.Errorf("%s: saw %v", what, actual))
 	}
 }
 
@@ -56,24 +56,24 @@ func main() {
 	provider := must(config.NewProviderClient(ctx, login, config.WithTLSConfig(tls)))
 	client := must(openstack.NewDBV1(provider, endpoint))
 
-	readsTheCatalogues(ctx, client)
-	seen := map[string][]string{}
-	id := creates(ctx, client, seen)
-	pagesDatabases(ctx, client, id)
-	pagesUsers(ctx, client, id)
-	pagesInstances(ctx, client, id)
-	usesRoot(ctx, client, id)
-	acts(ctx, client, id, seen)
-	refuses(ctx, client, id)
+	checkCatalogues(ctx, client)
+	statuses := map[string][]string{}
+	id := createInstance(ctx, client, statuses)
+	pageDatabases(ctx, client, id)
+	pageUsers(ctx, client, id)
+	pageInstances(ctx, client, id)
+	enableRoot(ctx, client, id)
+	runActions(ctx, client, id, statuses)
+	checkErrors(ctx, client, id)
 	check(instances.Delete(ctx, client, id).ExtractErr())
-	seen["delete"] = untilGone(ctx, client, id)
-	check(json.NewEncoder(os.Stdout).Encode(seen))
+	statuses["delete"] = untilGone(ctx, client, id)
+	check(json.NewEncoder(os.Stdout).Encode(statuses))
 }
 
-func readsTheCatalogues(ctx context.Context, client *gophercloud.ServiceClient) {
-	offered := must(flavors.ExtractFlavors(must(flavors.List(client).AllPages(ctx))))
+func checkCatalogues(ctx context.Context, client *gophercloud.ServiceClient) {
+	list := must(flavors.ExtractFlavors(must(flavors.List(client).AllPages(ctx))))
 	first := must(flavors.Get(ctx, client, "1").Extract())
-	expect("flavor", len(offered) > 1 && first.Name == "db.tiny" && first.RAM == 512 && first.StrID == "1", first)
+	expect("flavor", len(list) > 1 && first.Name == "db.tiny" && first.RAM == 512 && first.StrID == "1", first)
 	stores := must(datastores.ExtractDatastores(must(datastores.List(client).AllPages(ctx))))
 	store := must(datastores.Get(ctx, client, stores[0].ID).Extract())
 	expect("datastore", store.Name == "postgresql" && store.DefaultVersion != "", store)
@@ -82,28 +82,28 @@ func readsTheCatalogues(ctx context.Context, client *gophercloud.ServiceClient) 
 	expect("version", len(versions) > 1 && version.Name == "18", version)
 }
 
-// creates waits as Terraform does: pending BUILD, target ACTIVE or HEALTHY, anything else aborts.
-func creates(ctx context.Context, client *gophercloud.ServiceClient, seen map[string][]string) string {
+// createInstance waits as Terraform does: pending BUILD, target ACTIVE or HEALTHY, anything else aborts.
+func createInstance(ctx context.Context, client *gophercloud.ServiceClient, statuses map[string][]string) string {
 	cart := databases.BatchCreateOpts{{Name: "cart", CharSet: "utf8"}}
-	made := must(instances.Create(ctx, client, instances.CreateOpts{
+	created := must(instances.Create(ctx, client, instances.CreateOpts{
 		Name: "go", FlavorRef: "1", Size: 1, Databases: cart,
 		Users:     users.BatchCreateOpts{{Name: "ann", Password: "pw1", Databases: cart}},
 		Datastore: &instances.DatastoreOpts{Type: "postgresql", Version: "18"},
 	}).Extract())
-	expect("created", made.Status == "BUILD" && !made.Created.IsZero(), made)
-	seen["create"] = untilStatus(ctx, client, made.ID, []string{"BUILD"}, []string{"ACTIVE", "HEALTHY"})
-	shown := must(instances.Get(ctx, client, made.ID).Extract())
-	expect("shown", shown.Name == "go" && shown.Flavor.ID == "1" && shown.Volume.Size == 1 &&
-		shown.Datastore.Type == "postgresql" && len(shown.IP) == 1 && len(shown.Addresses) == 1, shown)
-	return made.ID
+	expect("created", created.Status == "BUILD" && !created.Created.IsZero(), created)
+	statuses["create"] = untilStatus(ctx, client, created.ID, []string{"BUILD"}, []string{"ACTIVE", "HEALTHY"})
+	instance := must(instances.Get(ctx, client, created.ID).Extract())
+	expect("instance", instance.Name == "go" && instance.Flavor.ID == "1" && instance.Volume.Size == 1 &&
+		instance.Datastore.Type == "postgresql" && len(instance.IP) == 1 && len(instance.Addresses) == 1, instance)
+	return created.ID
 }
 
-func pagesDatabases(ctx context.Context, client *gophercloud.ServiceClient, id string) {
-	wanted := databases.BatchCreateOpts{}
+func pageDatabases(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+	requested := databases.BatchCreateOpts{}
 	for n := range rows {
-		wanted = append(wanted, databases.CreateOpts{Name: fmt.Sprintf("db-%02d", n)})
+		requested = append(requested, databases.CreateOpts{Name: fmt.Sprintf("db-%02d", n)})
 	}
-	check(databases.Create(ctx, client, id, wanted).ExtractErr())
+	check(databases.Create(ctx, client, id, requested).ExtractErr())
 	names := func() []string {
 		list := []string{}
 		pages := 0
@@ -125,13 +125,13 @@ func pagesDatabases(ctx context.Context, client *gophercloud.ServiceClient, id s
 	})
 }
 
-func pagesUsers(ctx context.Context, client *gophercloud.ServiceClient, id string) {
-	wanted := users.BatchCreateOpts{}
+func pageUsers(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+	requested := users.BatchCreateOpts{}
 	for n := range rows {
-		granted := databases.BatchCreateOpts{{Name: "cart"}}
-		wanted = append(wanted, users.CreateOpts{Name: fmt.Sprintf("user-%02d", n), Password: "pw", Databases: granted})
+		grants := databases.BatchCreateOpts{{Name: "cart"}}
+		requested = append(requested, users.CreateOpts{Name: fmt.Sprintf("user-%02d", n), Password: "pw", Databases: grants})
 	}
-	check(users.Create(ctx, client, id, wanted).ExtractErr())
+	check(users.Create(ctx, client, id, requested).ExtractErr())
 	list := func() []users.User {
 		return must(users.ExtractUsers(must(users.List(client, id).AllPages(ctx))))
 	}
@@ -142,17 +142,17 @@ func pagesUsers(ctx context.Context, client *gophercloud.ServiceClient, id strin
 	await(ctx, "one user less", func() bool { return len(list()) == rows })
 }
 
-// pagesInstances follows instances_links with pages of one row: the library's own list asks for no limit, and twenty
-// more databases would prove no more.
-func pagesInstances(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+// pageInstances follows instances_links with pages of one row: the list of the library has no limit, and twenty
+// more databases would prove nothing else.
+func pageInstances(ctx context.Context, client *gophercloud.ServiceClient, id string) {
 	second := must(instances.Create(ctx, client, instances.CreateOpts{Name: "second", FlavorRef: "1", Size: 1}).Extract())
 	pager := instances.List(client)
-	one := pagination.NewPager(client, client.ServiceURL("instances")+"?limit=1", func(r pagination.PageResult) pagination.Page {
+	single := pagination.NewPager(client, client.ServiceURL("instances")+"?limit=1", func(r pagination.PageResult) pagination.Page {
 		return instances.InstancePage{LinkedPageBase: pagination.LinkedPageBase{PageResult: r}}
 	})
-	wanted := []string{id, second.ID}
-	slices.Sort(wanted)
-	for pages, list := range map[int]pagination.Pager{1: pager, len(wanted): one} {
+	expected := []string{id, second.ID}
+	slices.Sort(expected)
+	for pages, list := range map[int]pagination.Pager{1: pager, len(expected): single} {
 		listed := []string{}
 		check(list.EachPage(ctx, func(_ context.Context, page pagination.Page) (bool, error) {
 			pages--
@@ -162,77 +162,77 @@ func pagesInstances(ctx context.Context, client *gophercloud.ServiceClient, id s
 			return true, nil
 		}))
 		slices.Sort(listed)
-		expect("instances by pages", pages == 0 && slices.Equal(wanted, listed), listed)
+		expect("instances by pages", pages == 0 && slices.Equal(expected, listed), listed)
 	}
 	check(instances.Delete(ctx, client, second.ID).ExtractErr())
 	untilGone(ctx, client, second.ID)
 }
 
-func usesRoot(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+func enableRoot(ctx context.Context, client *gophercloud.ServiceClient, id string) {
 	expect("root before", !must(instances.IsRootEnabled(ctx, client, id).Extract()), true)
 	root := must(instances.EnableRootUser(ctx, client, id).Extract())
 	expect("root", root.Name == "postgres" && len(root.Password) == 36, root.Name)
 	expect("root after", must(instances.IsRootEnabled(ctx, client, id).Extract()), false)
 }
 
-func acts(ctx context.Context, client *gophercloud.ServiceClient, id string, seen map[string][]string) {
+func runActions(ctx context.Context, client *gophercloud.ServiceClient, id string, statuses map[string][]string) {
 	target := []string{"ACTIVE", "HEALTHY"}
 	check(instances.Restart(ctx, client, id).ExtractErr())
-	seen["restart"] = untilStatus(ctx, client, id, []string{"REBOOT"}, target)
+	statuses["restart"] = untilStatus(ctx, client, id, []string{"REBOOT"}, target)
 	check(instances.Resize(ctx, client, id, "2").ExtractErr())
-	seen["resize"] = untilStatus(ctx, client, id, []string{"RESIZE"}, target)
+	statuses["resize"] = untilStatus(ctx, client, id, []string{"RESIZE"}, target)
 	check(instances.ResizeVolume(ctx, client, id, 2).ExtractErr())
-	seen["resize_volume"] = untilStatus(ctx, client, id, []string{"RESIZE"}, target)
+	statuses["resize_volume"] = untilStatus(ctx, client, id, []string{"RESIZE"}, target)
 	check(instances.DetachConfigurationGroup(ctx, client, id).ExtractErr())
-	shown := must(instances.Get(ctx, client, id).Extract())
-	expect("resized", shown.Flavor.ID == "2" && shown.Volume.Size == 2, shown)
+	instance := must(instances.Get(ctx, client, id).Extract())
+	expect("resized", instance.Flavor.ID == "2" && instance.Volume.Size == 2, instance)
 }
 
-func refuses(ctx context.Context, client *gophercloud.ServiceClient, id string) {
+func checkErrors(ctx context.Context, client *gophercloud.ServiceClient, id string) {
 	_, err := instances.Get(ctx, client, "none").Extract()
 	expect("no such instance", gophercloud.ResponseCodeIs(err, http.StatusNotFound), err)
 	err = databases.Create(ctx, client, id, databases.BatchCreateOpts{{Name: "cart"}}).ExtractErr()
-	expect("taken", gophercloud.ResponseCodeIs(err, http.StatusBadRequest), err)
+	expect("existing database", gophercloud.ResponseCodeIs(err, http.StatusBadRequest), err)
 	_, err = instances.Create(ctx, client, instances.CreateOpts{Name: "x", FlavorRef: "99", Size: 1}).Extract()
 	expect("no such flavor", gophercloud.ResponseCodeIs(err, http.StatusBadRequest), err)
 	err = instances.AttachConfigurationGroup(ctx, client, id, "5b3b2a4e-8a2d-4d4f-9f0e-0a3cf2f6a111").ExtractErr()
 	expect("no such configuration", gophercloud.ResponseCodeIs(err, http.StatusNotFound), err)
 }
 
-// untilStatus is Terraform's waiting: any word that is neither pending nor a target ends the program.
+// untilStatus waits as Terraform does: any status that is neither pending nor a target ends the program.
 func untilStatus(ctx context.Context, client *gophercloud.ServiceClient, id string, pending, target []string) []string {
-	words := []string{}
+	history := []string{}
 	await(ctx, strings.Join(target, " or "), func() bool {
-		shown := must(instances.Get(ctx, client, id).Extract())
-		words = noted(words, shown.Status)
-		expect("status of "+id, slices.Contains(pending, shown.Status) || slices.Contains(target, shown.Status), shown)
-		return slices.Contains(target, shown.Status)
+		instance := must(instances.Get(ctx, client, id).Extract())
+		history = appendChange(history, instance.Status)
+		expect("status of "+id, slices.Contains(pending, instance.Status) || slices.Contains(target, instance.Status), instance)
+		return slices.Contains(target, instance.Status)
 	})
-	return words
+	return history
 }
 
-// untilGone waits for 404, by way of ACTIVE and SHUTDOWN only, as Terraform does.
+// untilGone waits for 404, as Terraform does: any status before it but ACTIVE and SHUTDOWN ends the program.
 func untilGone(ctx context.Context, client *gophercloud.ServiceClient, id string) []string {
-	words := []string{}
+	history := []string{}
 	await(ctx, "end of "+id, func() bool {
-		shown, err := instances.Get(ctx, client, id).Extract()
+		instance, err := instances.Get(ctx, client, id).Extract()
 		if gophercloud.ResponseCodeIs(err, http.StatusNotFound) {
-			words = noted(words, "404")
+			history = appendChange(history, "404")
 			return true
 		}
 		check(err)
-		words = noted(words, shown.Status)
-		expect("status of "+id, shown.Status == "ACTIVE" || shown.Status == "SHUTDOWN", shown.Status)
+		history = appendChange(history, instance.Status)
+		expect("status of "+id, instance.Status == "ACTIVE" || instance.Status == "SHUTDOWN", instance.Status)
 		return false
 	})
-	return words
+	return history
 }
 
-func noted(words []string, word string) []string {
-	if len(words) > 0 && words[len(words)-1] == word {
-		return words
+func appendChange(history []string, status string) []string {
+	if len(history) > 0 && history[len(history)-1] == status {
+		return history
 	}
-	return append(words, word)
+	return append(history, status)
 }
 
 func await(ctx context.Context, what string, holds func() bool) {

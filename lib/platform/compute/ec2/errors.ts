@@ -1,16 +1,16 @@
-import { nameOf } from '../../aws.ts'
+import { errorName } from '../../aws/connection.ts'
 
-/** AWS does not do it, and asking again will not help: what it made an instance's fault. Readable for its owner. */
+/** AWS refuses, and a retry will not help: it becomes the instance's fault. The message is for the instance's owner. */
 export class CloudFault extends Error {
   override name = 'CloudFault'
 }
 
-/** AWS asks for patience: throttled, out of order, or not as far yet. The saga tries it again later. */
+/** AWS cannot do it yet: throttled, out of order, or not consistent yet. The saga retries it. */
 export class CloudBusy extends Error {
   override name = 'CloudBusy'
 }
 
-/** What AWS has too little of, or what the account may not have more of, in words. */
+/** What AWS lacks, or which limit of the account is reached, by error code. Each completes a sentence about AWS. */
 const LIMITS: Record<string, string> = {
   InsufficientInstanceCapacity: 'has no machine of this size free now',
   InsufficientHostCapacity: 'has no machine of this size free now',
@@ -30,7 +30,7 @@ const LIMITS: Record<string, string> = {
   UnsupportedOperation: 'does not have machines of this size in this zone',
 }
 
-/** Not there yet, or no more: AWS's answers lag a little behind what was done. */
+/** Eventual consistency: AWS's answers lag a little behind what was done. */
 const LAGGING = [
   /^Invalid(InstanceID|Volume|Group|GroupId|AllocationID|NetworkInterfaceID|AssociationID)\.NotFound$/,
   /^Incorrect(InstanceState|State|ModificationState)$/,
@@ -39,11 +39,11 @@ const LAGGING = [
 
 const BUSY = /Throttl|RequestLimitExceeded|TooManyRequests|SlowDown|Unavailable|InternalError|InternalFailure|Timeout/
 
-/** Whether the same call later may end otherwise. */
-function passes(error: unknown, name: string): boolean {
+/** Whether the same call may succeed later. */
+function isTransient(error: unknown, name: string): boolean {
   const { $metadata, $retryable } = shape(error)
   const status = $metadata?.httpStatusCode
-  // Without a status nothing was answered: the network, or a time-out.
+  // Without a status there was no answer: a network failure, or a timeout.
   if (status === undefined || status >= 500 || status === 429 || $retryable !== undefined) return true
   return BUSY.test(name) || LAGGING.some(pattern => pattern.test(name))
 }
@@ -55,24 +55,26 @@ interface Shape {
 const shape = (error: unknown): Shape => (typeof error === 'object' && error !== null ? error : {})
 
 /**
- * What an error of EC2 means: CloudBusy for what passes; CloudFault for want of capacity, limits, and for what is set up
- * wrongly (`tell` is given that in one line for the operator; the owner reads its code alone).
+ * What an error of EC2 means: CloudBusy if it is transient; CloudFault for lack of capacity, for limits, and for wrong
+ * configuration. `logLine` gets the latter's details in one line for the operator; the owner sees the error code only.
  */
-export function meaning(error: unknown, doing: string, tell: (line: string) => void): CloudFault | CloudBusy {
+export function translate(error: unknown, action: string, logLine: (line: string) => void): CloudFault | CloudBusy {
   if (error instanceof CloudFault || error instanceof CloudBusy) return error
-  const name = nameOf(error)
+  const name = errorName(error)
   const limit = Object.hasOwn(LIMITS, name) ? LIMITS[name] : undefined
   if (limit !== undefined) return new CloudFault(`AWS ${limit} (${name}).`)
-  if (passes(error, name)) return new CloudBusy(`AWS could not ${doing} yet (${name}).`)
+  if (isTransient(error, name)) return new CloudBusy(`AWS could not ${action} yet (${name}).`)
   const message = error instanceof Error ? error.message : ''
-  tell(`EC2 refused to ${doing}: ${name}: ${message.replace(/\s+/g, ' ').slice(0, 200)}`)
+  logLine(`EC2 refused to ${action}: ${name}: ${message.replace(/\s+/g, ' ').slice(0, 200)}`)
   return new CloudFault(
-    `The machine could not be made: AWS refused to ${doing} (${name}). The operator's log says more.`,
+    `The machine could not be made: AWS refused to ${action} (${name}). The operator's log says more.`,
   )
 }
 
-/** Why a machine ended by itself, from its state reason, in words. */
-export function ending(reason: { Code?: string | undefined; Message?: string | undefined } | undefined): string {
+/** Why a machine terminated by itself, from its state reason, as a sentence. */
+export function terminationReason(
+  reason: { Code?: string | undefined; Message?: string | undefined } | undefined,
+): string {
   const code = reason?.Code?.split('.').at(-1) ?? ''
   const limit = Object.hasOwn(LIMITS, code) ? LIMITS[code] : undefined
   if (limit !== undefined) return `AWS ${limit} (${code}).`

@@ -1,6 +1,6 @@
 import { CloudFault } from './errors.ts'
 
-/** The instance types that flavors become: Graviton (arm64), the first that has as much of both is taken. */
+/** The instance types of flavors: Graviton (arm64), smallest first; the first with enough of both is used. */
 export const INSTANCE_TYPES: readonly { type: string; ramMb: number; vcpus: number }[] = [
   { type: 't4g.nano', ramMb: 512, vcpus: 2 },
   { type: 't4g.micro', ramMb: 1024, vcpus: 2 },
@@ -11,7 +11,7 @@ export const INSTANCE_TYPES: readonly { type: string; ramMb: number; vcpus: numb
 
 /** The instance type for a flavor. Throws CloudFault if none is big enough. */
 export function instanceType({ ramMb, vcpus }: { ramMb: number; vcpus: number }): string {
-  const found = INSTANCE_TYPES.find(one => one.ramMb >= ramMb && one.vcpus >= vcpus)
-  if (!found) throw new CloudFault(`There is no instance type for ${ramMb} MB and ${vcpus} processors.`)
-  return found.type
+  const match = INSTANCE_TYPES.find(candidate => candidate.ramMb >= ramMb && candidate.vcpus >= vcpus)
+  if (!match) throw new CloudFault(`There is no instance type for ${ramMb} MB and ${vcpus} processors.`)
+  return match.type
 }

@@ -6,63 +6,79 @@ import {
   type Instance,
   ModifyInstanceAttributeCommand,
   RunInstancesCommand,
+  type RunInstancesCommandInput,
   StartInstancesCommand,
   StopInstancesCommand,
   TerminateInstancesCommand,
   type Volume,
 } from '@aws-sdk/client-ec2'
-import type { Facts, ServerSpec } from '../compute.ts'
-import { CloudBusy, ending } from './errors.ts'
+import type { MachineState, ServerSpec } from '../../../ports/compute.ts'
+import type { Ec2Context } from './context.ts'
+import { CloudBusy, terminationReason } from './errors.ts'
 import { instanceType } from './flavors.ts'
-import type { Note } from './notes.ts'
-import type { Place, Root } from './places.ts'
-import { presigned } from './presign.ts'
-import { ENGINE, filtersOf, type Owned, tagsOf, tokenOf } from './tags.ts'
-import type { Tools } from './tools.ts'
+import type { Intent } from './intents.ts'
+import type { Root, Subnet } from './placement.ts'
+import { presignUrl } from './presign.ts'
+import { clientToken, ENGINE, partTags, type TaggedPart, tagFilters } from './tags.ts'
 import { cloudConfig } from './user-data.ts'
 
 /** Where the data volume is attached; on the machine it is found by its id. */
 const DEVICE = '/dev/sdf'
-/** The address of the agent's bundle ends with the enrolment secret. */
+/** The URL of the agent's bundle expires with the enrolment secret. */
 const BUNDLE_SECONDS = 1_800
 
-/** What AWS has under that name; undefined as well where it is not to be seen yet. */
-export async function machineOf({ client, ask, deployment }: Tools, of: Owned, note: Note) {
-  const which = note.id === undefined ? { Filters: filtersOf(deployment, of.name) } : { InstanceIds: [note.id] }
-  const call = () => client.send(new DescribeInstancesCommand(which))
-  const found = await ask('find the machine', call, 'InvalidInstanceID.NotFound')
-  return found?.Reservations?.flatMap(({ Instances = [] }) => Instances)[0]
+/** The machine of that name; undefined if there is none, or if EC2 does not list it yet. */
+export async function findMachine({ client, call, deployment }: Ec2Context, part: TaggedPart, intent: Intent) {
+  const selection =
+    intent.id === undefined ? { Filters: tagFilters(deployment, part.name) } : { InstanceIds: [intent.id] }
+  const describe = () => client.send(new DescribeInstancesCommand(selection))
+  const result = await call('find the machine', describe, 'InvalidInstanceID.NotFound')
+  return result?.Reservations?.flatMap(({ Instances = [] }) => Instances)[0]
 }
 
 export const stateOf = (machine: Instance | undefined): string => machine?.State?.Name ?? ''
 
-export interface Launch {
+interface LaunchSpec {
   spec: ServerSpec
   volume: Volume
-  place: Place
+  subnet: Subnet
   group: string
   root: Root
 }
 
-/** Starts the machine, once for its name. Throws CloudBusy while the one that was started before is not to be seen. */
-export async function launched(tools: Tools, { spec, volume, place, group, root }: Launch): Promise<Instance> {
-  const { client, ask, deployment, image } = tools
-  const call = new RunInstancesCommand({
-    ClientToken: tokenOf(deployment, spec.name),
+/** Starts the machine, once for its name. Throws CloudBusy while EC2 does not list the one started before. */
+export async function launchMachine(context: Ec2Context, launch: LaunchSpec): Promise<Instance> {
+  const { client, call, intents } = context
+  const command = new RunInstancesCommand(await runInput(context, launch))
+  // The user data contains the time: a repeated call differs, and AWS refuses it instead of starting a second machine.
+  const run = () => call('start a machine', () => client.send(command), 'IdempotentParameterMismatch')
+  const result = await intents.createOnce(launch.spec, run, answer => answer?.Instances?.[0]?.InstanceId)
+  const machine = result?.Instances?.[0]
+  if (!machine) throw new CloudBusy('The machine was started, but EC2 does not list it yet.')
+  return machine
+}
+
+async function runInput(
+  context: Ec2Context,
+  { spec, volume, subnet, group, root }: LaunchSpec,
+): Promise<RunInstancesCommandInput> {
+  const { deployment, image } = context
+  return {
+    ClientToken: clientToken(deployment, spec.name),
     ImageId: image,
     InstanceType: typeOf(spec.flavor),
     MinCount: 1,
     MaxCount: 1,
-    UserData: Buffer.from(await userDataOf(tools, spec, volume)).toString('base64'),
+    UserData: Buffer.from(await userDataOf(context, spec, volume)).toString('base64'),
     InstanceInitiatedShutdownBehavior: 'stop',
-    // Version 2 only, and not for what is behind the machine's own network; a machine reads its tags at its start.
+    // IMDSv2 only, one hop: not for containers on the machine. A machine reads its tags when it starts.
     MetadataOptions: {
       HttpEndpoint: 'enabled',
       HttpTokens: 'required',
       HttpPutResponseHopLimit: 1,
       InstanceMetadataTags: 'enabled',
     },
-    NetworkInterfaces: [{ DeviceIndex: 0, SubnetId: place.subnet, Groups: [group], DeleteOnTermination: true }],
+    NetworkInterfaces: [{ DeviceIndex: 0, SubnetId: subnet.subnet, Groups: [group], DeleteOnTermination: true }],
     BlockDeviceMappings: [
       {
         DeviceName: root.device,
@@ -70,24 +86,17 @@ export async function launched(tools: Tools, { spec, volume, place, group, root 
       },
     ],
     TagSpecifications: [
-      { ResourceType: 'instance', Tags: [...tagsOf(deployment, spec), engineTag(spec.datastore)] },
-      { ResourceType: 'volume', Tags: tagsOf(deployment, spec, { named: false }) },
-      { ResourceType: 'network-interface', Tags: tagsOf(deployment, spec, { named: false }) },
+      { ResourceType: 'instance', Tags: [...partTags(deployment, spec), engineTag(spec.datastore)] },
+      { ResourceType: 'volume', Tags: partTags(deployment, spec, { named: false }) },
+      { ResourceType: 'network-interface', Tags: partTags(deployment, spec, { named: false }) },
     ],
-  })
-  // The user-data has the time in it: a repetition differs, and AWS says so instead of starting a second one.
-  const sent = () => ask('start a machine', () => client.send(call), 'IdempotentParameterMismatch')
-  const started = await tools.notes.making(spec, sent, answer => answer?.Instances?.[0]?.InstanceId)
-  const machine = started?.Instances?.[0]
-  if (!machine) throw new CloudBusy('The machine is started already, and not to be seen yet.')
-  return machine
+  }
 }
 
-async function userDataOf(tools: Tools, spec: ServerSpec, volume: Volume): Promise<string> {
-  const { client, bundle, connection, clock, portOf, logLevel } = tools
-  const credentials = await client.config.credentials()
-  const { region } = connection
-  const url = presigned({ ...bundle, region, credentials, at: clock.now(), seconds: BUNDLE_SECONDS })
+async function userDataOf(context: Ec2Context, spec: ServerSpec, volume: Volume): Promise<string> {
+  const { client, bundle, clock, portOf, logLevel } = context
+  const signing = { signer: client.config, signedAt: clock.now(), seconds: BUNDLE_SECONDS }
+  const url = await presignUrl({ ...bundle, ...signing })
   const machine = {
     userData: JSON.parse(spec.userData),
     datastore: spec.datastore,
@@ -98,70 +107,83 @@ async function userDataOf(tools: Tools, spec: ServerSpec, volume: Volume): Promi
   return cloudConfig(machine, url)
 }
 
-/** The SDK's list of types is longer than the table, and the table is ours. */
+/** A cast, as the SDK's union of instance types is not to be repeated in our table. */
 const typeOf = (flavor: ServerSpec['flavor']) => instanceType(flavor) as _InstanceType
 
 const engineTag = ({ version }: ServerSpec['datastore']) => ({ Key: ENGINE, Value: version })
 
-/** Attaches the volume to the running machine; whether it is attached. */
-export async function attached({ client, ask }: Tools, machine: Instance, { VolumeId }: Volume): Promise<boolean> {
-  const known = machine.BlockDeviceMappings?.find(({ Ebs }) => Ebs?.VolumeId === VolumeId)
-  if (known) return known.Ebs?.Status === 'attached'
+/** Attaches the volume to the running machine; resolves to true when it is attached. */
+export async function ensureAttached(
+  { client, call }: Ec2Context,
+  machine: Instance,
+  { VolumeId }: Volume,
+): Promise<boolean> {
+  const attachment = machine.BlockDeviceMappings?.find(({ Ebs }) => Ebs?.VolumeId === VolumeId)
+  if (attachment) return attachment.Ebs?.Status === 'attached'
   const { InstanceId } = machine
-  const call = new AttachVolumeCommand({ Device: DEVICE, InstanceId, VolumeId })
-  await ask('attach the volume', () => client.send(call))
+  const command = new AttachVolumeCommand({ Device: DEVICE, InstanceId, VolumeId })
+  await call('attach the volume', () => client.send(command))
   return false
 }
 
 const ids = ({ InstanceId }: Instance) => ({ InstanceIds: InstanceId ? [InstanceId] : [] })
 
-export const start = ({ client, ask }: Tools, machine: Instance) =>
-  ask('start the machine', () => client.send(new StartInstancesCommand(ids(machine))))
+export const start = ({ client, call }: Ec2Context, machine: Instance) =>
+  call('start the machine', () => client.send(new StartInstancesCommand(ids(machine))))
 
-export const stop = ({ client, ask }: Tools, machine: Instance) =>
-  ask('stop the machine', () => client.send(new StopInstancesCommand(ids(machine))))
+export const stop = ({ client, call }: Ec2Context, machine: Instance) =>
+  call('stop the machine', () => client.send(new StopInstancesCommand(ids(machine))))
 
-export const terminate = ({ client, ask }: Tools, machine: Instance) =>
-  ask('end the machine', () => client.send(new TerminateInstancesCommand(ids(machine))), 'InvalidInstanceID.NotFound')
+export const terminate = ({ client, call }: Ec2Context, machine: Instance) =>
+  call(
+    'terminate the machine',
+    () => client.send(new TerminateInstancesCommand(ids(machine))),
+    'InvalidInstanceID.NotFound',
+  )
 
-/** What a stopped machine shall be when it starts again. */
-export async function refit(
-  { client, ask }: Tools,
+/** Sets what a stopped machine is to be when it starts again. */
+export async function modifyStopped(
+  { client, call }: Ec2Context,
   machine: Instance,
   { flavor, datastore }: Partial<Pick<ServerSpec, 'flavor' | 'datastore'>>,
 ): Promise<void> {
   const { InstanceId } = machine
   if (flavor && machine.InstanceType !== instanceType(flavor)) {
-    const call = new ModifyInstanceAttributeCommand({ InstanceId, InstanceType: { Value: instanceType(flavor) } })
-    await ask('change the size of the machine', () => client.send(call))
+    const command = new ModifyInstanceAttributeCommand({ InstanceId, InstanceType: { Value: instanceType(flavor) } })
+    await call('change the size of the machine', () => client.send(command))
   }
   if (datastore && InstanceId) {
-    const call = new CreateTagsCommand({ Resources: [InstanceId], Tags: [engineTag(datastore)] })
-    await ask('tell the machine its engine', () => client.send(call))
+    const command = new CreateTagsCommand({ Resources: [InstanceId], Tags: [engineTag(datastore)] })
+    await call('tag the machine with its engine', () => client.send(command))
   }
 }
 
-const STATUS: Record<string, Facts['status']> = {
+const STATUS: Record<string, MachineState['status']> = {
   pending: 'BUILD',
   running: 'ACTIVE',
   stopping: 'SHUTDOWN',
   stopped: 'SHUTDOWN',
 }
 
-/** What is to be told of a machine; one that runs counts as being built until its volume is attached. */
-export function factsOf(machine: Instance | undefined, { wish, address }: Note, port: number, whole = true): Facts {
+/** The state of a machine as sagas see it; one that runs counts as BUILD until it is `ready`: its volume attached. */
+export function machineStateOf(
+  machine: Instance | undefined,
+  { changeId, address }: Intent,
+  port: number,
+  ready = true,
+): MachineState {
   const status = STATUS[stateOf(machine)]
   const addresses = [
     ...(machine?.PrivateIpAddress ? [{ address: machine.PrivateIpAddress, port, type: 'private' as const }] : []),
     ...(address ? [{ address: address.ip, port, type: 'public' as const }] : []),
   ]
-  const wished = wish === undefined ? {} : { wish }
+  const change = changeId === undefined ? {} : { changeId }
   if (status === undefined) {
     return {
       status: 'ERROR',
-      fault: machine ? ending(machine.StateReason) : 'The machine is gone from AWS.',
-      ...wished,
+      fault: machine ? terminationReason(machine.StateReason) : 'The machine is gone from AWS.',
+      ...change,
     }
   }
-  return { status: status === 'ACTIVE' && !whole ? 'BUILD' : status, addresses, ...wished }
+  return { status: status === 'ACTIVE' && !ready ? 'BUILD' : status, addresses, ...change }
 }

@@ -1,20 +1,18 @@
-/** An IPv4 network as AWS writes it: with a length, and without bits of hosts. */
+import ipaddr from 'ipaddr.js'
+
+/** An IPv4 network as AWS writes it: with a prefix length, and without host bits. */
 export function networkOf(cidr: string): string {
-  const [address = '', bits = '32'] = cidr.split('/')
-  const length = Number(bits)
-  const value = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
-  const size = 2 ** (32 - length)
-  const first = Math.floor(value / size) * size
-  const parts = [24, 16, 8, 0].map(shift => Math.floor(first / 2 ** shift) % 256)
-  return `${parts.join('.')}/${length}`
+  const network = cidr.includes('/') ? cidr : `${cidr}/32`
+  const [, length] = ipaddr.IPv4.parseCIDR(network)
+  return `${ipaddr.IPv4.networkAddressFromCIDR(network)}/${length}`
 }
 
-/** Who is let in: the networks named; none named: everybody at a public address, else the private network alone. */
-export function admitted(
+/** Who may connect: the networks named; if none is named, everybody at a public address, else the VPC's networks. */
+export function ingressRules(
   access: { is_public?: boolean | undefined; allowed_cidrs?: string[] | undefined } | undefined,
-  own: string[],
+  vpcNetworks: string[],
 ): string[] {
   const named = access?.allowed_cidrs ?? []
-  const wanted = named.length > 0 ? named : access?.is_public ? ['0.0.0.0/0'] : own
-  return [...new Set(wanted.map(networkOf))].sort()
+  const networks = named.length > 0 ? named : access?.is_public ? ['0.0.0.0/0'] : vpcNetworks
+  return [...new Set(networks.map(networkOf))].sort()
 }

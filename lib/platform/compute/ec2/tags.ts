@@ -1,40 +1,49 @@
 import { createHash } from 'node:crypto'
 
-/** What every part is told apart by; the rights of the functions end at the deployment's own. */
+/** The tags by which parts are identified; the functions have rights to parts with their deployment's tag only. */
 export const STAGE = 'coffer-stage'
-export const NAME = 'coffer-name'
-export const INSTANCE = 'coffer-instance'
-export const PROJECT = 'coffer-project'
-/** The name of the engine that the machine shall run; it reads its tags when it starts. */
+const NAME = 'coffer-name'
+const INSTANCE = 'coffer-instance'
+const PROJECT = 'coffer-project'
+/** The engine that the machine runs; it reads its tags when it starts. */
 export const ENGINE = 'coffer-engine'
 
-export interface Owned {
+export interface TaggedPart {
   name: string
   instance: string
   project: string
 }
 
-/** The tags of a part. What goes with it without being found by its name (a root disk) has none of `NAME`. */
-export function tagsOf(deployment: string, of: Owned, { named = true } = {}): { Key: string; Value: string }[] {
-  const tags = { Name: `${deployment}-${of.name}`, [STAGE]: deployment, [INSTANCE]: of.instance, [PROJECT]: of.project }
-  return Object.entries(named ? { ...tags, [NAME]: of.name } : tags).map(([Key, Value]) => ({ Key, Value }))
+/** The tags of a part. What belongs to it but is never searched for by name (a root disk) has no `NAME`. */
+export function partTags(
+  deployment: string,
+  part: TaggedPart,
+  { named = true } = {},
+): { Key: string; Value: string }[] {
+  const tags = {
+    Name: `${deployment}-${part.name}`,
+    [STAGE]: deployment,
+    [INSTANCE]: part.instance,
+    [PROJECT]: part.project,
+  }
+  return Object.entries(named ? { ...tags, [NAME]: part.name } : tags).map(([Key, Value]) => ({ Key, Value }))
 }
 
-/** Whose part it is, by its tags. */
-export function ownerOf(
+/** The part that the tags name; undefined if they name none. */
+export function partFromTags(
   tags: { Key?: string | undefined; Value?: string | undefined }[] | undefined,
-): Owned | undefined {
+): TaggedPart | undefined {
   const value = (key: string) => tags?.find(({ Key }) => Key === key)?.Value
   const [name, instance, project] = [value(NAME), value(INSTANCE), value(PROJECT)]
   return name && instance && project ? { name, instance, project } : undefined
 }
 
-/** Finds the part of that name in the deployment. */
-export const filtersOf = (deployment: string, name: string) => [
+/** The filters that find the part of that name in the deployment. */
+export const tagFilters = (deployment: string, name: string) => [
   { Name: `tag:${STAGE}`, Values: [deployment] },
   { Name: `tag:${NAME}`, Values: [name] },
 ]
 
-/** The client token of the call that makes the part: repeated with it, AWS makes nothing twice. 64 characters, as many as it takes. */
-export const tokenOf = (deployment: string, name: string): string =>
+/** The client token of the call that creates the part, so that AWS creates nothing twice. 64 characters, AWS's maximum. */
+export const clientToken = (deployment: string, name: string): string =>
   createHash('sha256').update(`${deployment}/${name}`).digest('hex')

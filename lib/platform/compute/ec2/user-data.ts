@@ -1,11 +1,11 @@
-/** What a machine is told at its first start, in `/etc/coffer/machine.json`. */
-export interface MachineConfig {
-  /** What its agent enrols with: the secret in it is void after the agent's first report. */
+/** A machine's configuration, in `/etc/coffer/machine.json` from its first start. */
+interface MachineConfig {
+  /** What its agent enrols with; the secret is void after the agent's first report. */
   userData: { instance: string; generation: number; secret: string; enrolUrl: string }
   datastore: { manager: string; version: string }
   /** AWS's id of the data volume. */
   volume: string
-  /** Where the database listens. */
+  /** The database's port. */
   port: number
   logLevel: string
 }
@@ -13,7 +13,10 @@ export interface MachineConfig {
 const CONFIG = '/etc/coffer/machine.json'
 const PROGRAM = '/opt/coffer'
 
-/** The user's number is the same on every machine: its files outlive one on the volume. Fetched by a signed address, over TLS; what is in it is checked against the list in it, so that half a file is not run. */
+/**
+ * The user id is the same on every machine: its files on the volume outlive the machine. The bundle comes from a presigned
+ * URL over TLS and is checked against the sums inside it, so that a truncated file is never run.
+ */
 const INSTALL = `#!/bin/sh
 set -eu
 umask 022
@@ -29,9 +32,9 @@ systemctl enable coffer-machine.service coffer-grow.timer coffer-agent.service
 systemctl start --no-block coffer-machine.service coffer-grow.timer coffer-agent.service
 `
 
-/** Makes the machine what it shall be, at every start: disk, cluster, what its agent reads. As root. */
+/** Prepares the machine as root at every start: disk, cluster, the agent's configuration. */
 const MACHINE_UNIT = `[Unit]
-Description=Coffer: the volume of this instance and what its agent reads
+Description=Coffer: volume and agent configuration of this instance
 Wants=network-online.target
 After=network-online.target local-fs.target
 ConditionPathExists=${CONFIG}
@@ -45,8 +48,8 @@ RestartSec=5
 `
 
 /**
- * The agent and its database as a user of their own, who cannot ask the metadata service: what a superuser runs in it
- * neither. It starts when there is the volume, however often that takes.
+ * The agent and its database, as a user of their own without access to the metadata service: a database superuser has
+ * none either. It is started again until the volume is mounted.
  */
 const AGENT_UNIT = `[Unit]
 Description=Coffer: guest agent
@@ -78,7 +81,7 @@ ExecStart=${PROGRAM}/node ${PROGRAM}/guest-machine.mjs ${CONFIG} --grow
 `
 
 const GROW_TIMER = `[Unit]
-Description=Coffer: looks whether the volume has grown
+Description=Coffer: checks whether the volume has grown
 [Timer]
 OnActiveSec=30s
 OnUnitActiveSec=30s
@@ -87,8 +90,8 @@ WantedBy=timers.target
 `
 
 /**
- * The user-data of a machine: a cloud-config (as JSON, which is YAML) that fetches the agent and starts it. What it holds
- * stays readable on the machine: a secret that its agent's first report makes void, and an address that ends by itself.
+ * The user data of a machine: a cloud-config (as JSON, which is YAML) that fetches the agent and starts it. It stays
+ * readable on the machine, so it holds only a secret that the agent's first report makes void, and a URL that expires.
  */
 export function cloudConfig(machine: MachineConfig, agentUrl: string): string {
   const file = (path: string, content: string, permissions = '0644') => ({

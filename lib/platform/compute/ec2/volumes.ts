@@ -6,123 +6,125 @@ import {
   ModifyVolumeCommand,
   type Volume,
 } from '@aws-sdk/client-ec2'
-import type { Compute, Facts, VolumeSpec } from '../compute.ts'
+import type { ChangeRequest, MachineState, VolumeSpec } from '../../../ports/compute.ts'
+import { asFault, type Ec2Context, GONE } from './context.ts'
 import { CloudBusy, CloudFault } from './errors.ts'
-import type { Note } from './notes.ts'
-import type { Places } from './places.ts'
-import { filtersOf, type Owned, tagsOf, tokenOf } from './tags.ts'
-import { orFault, SETTLE_MS, type Tools } from './tools.ts'
+import type { Intent } from './intents.ts'
+import type { Placement } from './placement.ts'
+import { clientToken, partTags, type TaggedPart, tagFilters } from './tags.ts'
 
-export interface Volumes extends Pick<Compute, 'createVolume' | 'deleteVolume' | 'resizeVolume'> {
-  /** What AWS has under that name. */
-  find(of: Owned): Promise<Volume | undefined>
-}
-
-const GONE = { status: 'GONE' } as const
 const LOST = 'The volume is gone from AWS.'
 
 /** The data of instances: an encrypted EBS volume (gp3) each, which outlives the machines that it is attached to. */
-export function ec2Volumes(tools: Tools, places: Places): Volumes {
-  const { client, ask, tell, notes, deployment, clock } = tools
+export class Ec2Volumes {
+  readonly #context: Ec2Context
+  readonly #placement: Placement
 
-  async function seen(of: Owned, note: Note): Promise<Volume | undefined> {
-    const which = note.id === undefined ? { Filters: filtersOf(deployment, of.name) } : { VolumeIds: [note.id] }
-    const call = () => client.send(new DescribeVolumesCommand(which))
-    const found = await ask('find the volume', call, 'InvalidVolume.NotFound')
-    return found?.Volumes?.[0]
+  constructor(context: Ec2Context, placement: Placement) {
+    this.#context = context
+    this.#placement = placement
   }
 
-  const isRecent = ({ asked = 0 }: Note) => clock.now() - asked < SETTLE_MS
+  /** The volume of that name; undefined if there is none, or if EC2 does not list it yet. */
+  async find(part: TaggedPart): Promise<Volume | undefined> {
+    const intent = await this.#context.intents.read(part)
+    return intent && this.#describe(part, intent)
+  }
 
-  async function made(spec: VolumeSpec): Promise<Volume> {
-    const { zone } = await places.ofInstance(spec.instance)
-    const call = new CreateVolumeCommand({
+  async create(spec: VolumeSpec): Promise<void> {
+    const { intents, reportState, isRecent } = this.#context
+    const intent = await intents.recordIntent(spec)
+    if (intent.deleted) return reportState(spec, GONE)
+    await asFault(
+      async () => {
+        const existing = await this.#describe(spec, intent)
+        const volume = existing ?? (intent.id === undefined ? await this.#createOnce(spec) : undefined)
+        if (!volume && isRecent(intent)) return reportState(spec, { status: 'BUILD' })
+        await reportState(spec, volumeStateOf(volume, intent))
+      },
+      fault => reportState(spec, { status: 'ERROR', fault }),
+    )
+  }
+
+  async resize(spec: ChangeRequest & { sizeGb: number }): Promise<void> {
+    const { intents, reportState } = this.#context
+    const { changeId } = spec
+    const intent = await intents.read(spec)
+    if (!intent || intent.deleted) return
+    const volume = await this.#describe(spec, intent)
+    if (!volume) return reportState(spec, { status: 'ERROR', fault: LOST, changeId })
+    await asFault(
+      async () => {
+        if (intent.changeId !== changeId && !(await this.#grow(volume, spec.sizeGb))) return
+        const done = await intents.write(spec, latest => ({ ...latest, changeId }))
+        await reportState(spec, volumeStateOf(volume, done))
+      },
+      fault => reportState(spec, { ...volumeStateOf(volume, intent), changeId, fault }),
+    )
+  }
+
+  async delete(spec: TaggedPart): Promise<void> {
+    const { client, call, intents, reportState, isRecent } = this.#context
+    const intent = await intents.write(spec, latest => ({ ...latest, deleted: true }))
+    if (intent.requestedAt === undefined) return reportState(spec, GONE)
+    const volume = await this.#describe(spec, intent)
+    if (volume && volume.State !== 'deleting') {
+      const command = new DeleteVolumeCommand({ VolumeId: volume.VolumeId })
+      await call('delete the volume', () => client.send(command), 'InvalidVolume.NotFound')
+      await intents.write(spec, latest => ({ ...latest, removed: true }))
+      if (await this.#describe(spec, intent)) return
+    } else if (volume || (isRecent(intent) && !intent.removed)) return
+    await reportState(spec, GONE)
+  }
+
+  async #describe(part: TaggedPart, intent: Intent): Promise<Volume | undefined> {
+    const { client, call, deployment } = this.#context
+    const selection =
+      intent.id === undefined ? { Filters: tagFilters(deployment, part.name) } : { VolumeIds: [intent.id] }
+    const describe = () => client.send(new DescribeVolumesCommand(selection))
+    return (await call('find the volume', describe, 'InvalidVolume.NotFound'))?.Volumes?.[0]
+  }
+
+  /** Creates the volume, once for its name. Throws CloudBusy while EC2 does not list the one created before. */
+  async #createOnce(spec: VolumeSpec): Promise<Volume> {
+    const { client, call, intents, deployment } = this.#context
+    const { zone } = await this.#placement.ofInstance(spec.instance)
+    const command = new CreateVolumeCommand({
       AvailabilityZone: zone,
       Size: spec.sizeGb,
       VolumeType: 'gp3',
       Encrypted: true,
-      ClientToken: tokenOf(deployment, spec.name),
-      TagSpecifications: [{ ResourceType: 'volume', Tags: tagsOf(deployment, spec) }],
+      ClientToken: clientToken(deployment, spec.name),
+      TagSpecifications: [{ ResourceType: 'volume', Tags: partTags(deployment, spec) }],
     })
-    const sent = () => ask('make a volume', () => client.send(call), 'IdempotentParameterMismatch')
-    const volume = await notes.making(spec, sent, answer => answer?.VolumeId)
-    if (!volume) throw new CloudBusy('The volume is made already, and not to be seen yet.')
+    const create = () => call('create a volume', () => client.send(command), 'IdempotentParameterMismatch')
+    const volume = await intents.createOnce(spec, create, result => result?.VolumeId)
+    if (!volume) throw new CloudBusy('The volume was created, but EC2 does not list it yet.')
     return volume
   }
 
-  return {
-    async find(of) {
-      const note = await notes.read(of)
-      return note && seen(of, note)
-    },
-
-    async createVolume(spec) {
-      const note = await notes.intended(spec)
-      if (note.buried) return tell(spec, GONE)
-      await orFault(
-        async () => {
-          const volume = (await seen(spec, note)) ?? (note.id === undefined ? await made(spec) : undefined)
-          if (!volume && isRecent(note)) return tell(spec, { status: 'BUILD' })
-          await tell(spec, factsOf(volume, note))
-        },
-        fault => tell(spec, { status: 'ERROR', fault }),
-      )
-    },
-
-    async resizeVolume(spec) {
-      const note = await notes.read(spec)
-      if (!note || note.buried) return
-      const volume = await seen(spec, note)
-      if (!volume) return tell(spec, { status: 'ERROR', fault: LOST, wish: spec.wish })
-      await orFault(
-        async () => {
-          if (note.wish !== spec.wish && !(await grown(tools, volume, spec.sizeGb))) return
-          const done = await notes.write(spec, now => ({ ...now, wish: spec.wish }))
-          await tell(spec, factsOf(volume, done))
-        },
-        fault => tell(spec, { ...factsOf(volume, note), wish: spec.wish, fault }),
-      )
-    },
-
-    async deleteVolume(spec) {
-      const note = await notes.write(spec, now => ({ ...now, buried: true }))
-      if (note.asked === undefined) return tell(spec, GONE)
-      const volume = await seen(spec, note)
-      if (volume && volume.State !== 'deleting') {
-        const { VolumeId } = volume
-        await ask(
-          'delete the volume',
-          () => client.send(new DeleteVolumeCommand({ VolumeId })),
-          'InvalidVolume.NotFound',
-        )
-        await notes.write(spec, now => ({ ...now, removed: true }))
-        if (await seen(spec, note)) return
-      } else if (volume || (isRecent(note) && !note.removed)) return
-      await tell(spec, GONE)
-    },
+  /** Requests the size once. Resolves to true when the volume has it; a volume never shrinks. */
+  async #grow({ VolumeId, Size = 0 }: Volume, sizeGb: number): Promise<boolean> {
+    const { client, call } = this.#context
+    if (Size >= sizeGb) return true
+    const query = new DescribeVolumesModificationsCommand({ VolumeIds: VolumeId ? [VolumeId] : [] })
+    const result = await call(
+      'find the changes of the volume',
+      () => client.send(query),
+      'InvalidVolumeModification.NotFound',
+      'InvalidVolume.NotFound',
+    )
+    const last = result?.VolumesModifications?.find(({ TargetSize }) => TargetSize === sizeGb)
+    if (last?.ModificationState === 'failed') throw new CloudFault('AWS could not make the volume larger.')
+    if (last?.ModificationState === 'modifying') return false
+    await call('make the volume larger', () => client.send(new ModifyVolumeCommand({ VolumeId, Size: sizeGb })))
+    return false
   }
 }
 
-/** Whether the volume has the size; asks for it once. A volume never shrinks: a smaller size is what it has already. */
-async function grown({ client, ask }: Tools, { VolumeId, Size = 0 }: Volume, sizeGb: number): Promise<boolean> {
-  if (Size >= sizeGb) return true
-  const look = new DescribeVolumesModificationsCommand({ VolumeIds: VolumeId ? [VolumeId] : [] })
-  const known = await ask(
-    'look at the volume',
-    () => client.send(look),
-    'InvalidVolumeModification.NotFound',
-    'InvalidVolume.NotFound',
-  )
-  const last = known?.VolumesModifications?.find(one => one.TargetSize === sizeGb)
-  if (last?.ModificationState === 'failed') throw new CloudFault('AWS could not make the volume larger.')
-  if (last?.ModificationState === 'modifying') return false
-  await ask('make the volume larger', () => client.send(new ModifyVolumeCommand({ VolumeId, Size: sizeGb })))
-  return false
-}
-
-function factsOf(volume: Volume | undefined, { wish }: Note): Facts {
-  const wished = wish === undefined ? {} : { wish }
-  if (volume?.State === 'creating') return { status: 'BUILD', ...wished }
-  if (volume?.State === 'available' || volume?.State === 'in-use') return { status: 'ACTIVE', ...wished }
-  return { status: 'ERROR', fault: volume?.State === 'error' ? 'AWS could not make the volume.' : LOST, ...wished }
+function volumeStateOf(volume: Volume | undefined, { changeId }: Intent): MachineState {
+  const change = changeId === undefined ? {} : { changeId }
+  if (volume?.State === 'creating') return { status: 'BUILD', ...change }
+  if (volume?.State === 'available' || volume?.State === 'in-use') return { status: 'ACTIVE', ...change }
+  return { status: 'ERROR', fault: volume?.State === 'error' ? 'AWS could not make the volume.' : LOST, ...change }
 }

@@ -1,0 +1,97 @@
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { AGENT_FLAGS } from '../host/config.ts'
+import { type EngineSource, installEngine, linkFile } from '../host/engines.ts'
+import { postgresqlManifest } from '../lib/datastores/postgresql/manifest.ts'
+import { bundleAgent } from './bundle.ts'
+import { installedEngines } from './engines.ts'
+
+/** The programs that instances run on; all members are paths. */
+export interface AgentRuntime {
+  node: string
+  agent: string
+  /** The folder of Node's compile cache for the agent. */
+  cache: string
+  /** Folders of engines by manager and version. */
+  engines: Record<string, Record<string, string>>
+  /** Likewise, where the host daemon copies an engine from when it is first needed. */
+  sources?: Record<string, Record<string, EngineSource>>
+}
+
+const ROOT = join(import.meta.dirname, '..')
+
+/**
+ * Bundles the agent and provides Node.js and the engines. As root they are linked or copied below the data directory,
+ * as the instances' uids cannot reach every folder that the project may be in. Throws EngineNotInstalled.
+ */
+export async function prepareRuntime(dataDir: string, root: boolean): Promise<AgentRuntime> {
+  const folder = join(dataDir, 'runtime')
+  const { manager, defaultVersion } = postgresqlManifest
+  const sources = installedEngines()
+  const target = (version: string) => join(folder, `${manager}-${version}`)
+  const paths = Object.entries(sources).map(([version, { from }]) => [version, root ? target(version) : from])
+  const defaultEngine = sources[defaultVersion]
+  const [agent, node] = await Promise.all([
+    upToDateBundle(folder),
+    root ? linkOnce(process.execPath, join(folder, `node-${process.version}`)) : process.execPath,
+    root && defaultEngine ? installEngine(defaultEngine, target(defaultVersion)) : undefined,
+  ])
+  return {
+    node,
+    agent,
+    cache: cacheIn(folder),
+    engines: { [manager]: Object.fromEntries(paths) },
+    ...(root && { sources: { [manager]: sources } }),
+  }
+}
+
+async function linkOnce(from: string, to: string): Promise<string> {
+  if (!existsSync(to)) await linkFile(from, to)
+  return to
+}
+
+/** The agent's bundle, built again if a source has changed. */
+async function upToDateBundle(folder: string): Promise<string> {
+  const bundle = join(folder, 'guest-agent.mjs')
+  const stampFile = `${bundle}.stamp`
+  const stamp = sourceStamp()
+  if (existsSync(bundle) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return bundle
+  await bundleAgent(bundle)
+  compileAgent(bundle, cacheIn(folder))
+  writeFileSync(stampFile, stamp)
+  return bundle
+}
+
+const cacheIn = (folder: string) => join(folder, 'compiled')
+
+/** Compiles the agent once for all instances, which can read the cache but not write it. */
+function compileAgent(bundle: string, cache: string): void {
+  rmSync(cache, { recursive: true, force: true })
+  spawnSync(process.execPath, [...AGENT_FLAGS, bundle], { env: { NODE_COMPILE_CACHE: cache }, stdio: 'ignore' })
+  makeReadable(cache)
+}
+
+/** Lets everybody read a tree, and only its owner write. */
+function makeReadable(path: string): void {
+  if (!existsSync(path)) return
+  chmodSync(path, 0o755)
+  for (const entry of readdirSync(path, { recursive: true, withFileTypes: true })) {
+    chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644)
+  }
+}
+
+/** Changes with every source of the agent and with every package. */
+function sourceStamp(): string {
+  const hash = createHash('sha256')
+  for (const folder of ['guest-agent', 'lib']) {
+    for (const entry of readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue
+      const path = join(entry.parentPath, entry.name)
+      const { mtimeMs, size } = statSync(path)
+      hash.update(`${path} ${mtimeMs} ${size}\n`)
+    }
+  }
+  return hash.update(readFileSync(join(ROOT, 'package-lock.json'))).digest('hex')
+}

@@ -1,0 +1,107 @@
+import type { ChildProcess } from 'node:child_process'
+import type { Clock, Log } from '../lib/kit/clock.ts'
+import { messageOf } from '../lib/kit/errors.ts'
+import { isAlive } from '../lib/kit/os/process.ts'
+import type { MachineState } from '../lib/ports/compute.ts'
+import { agentIn, startAgent, writeSite } from './agents.ts'
+import type { HostConfig } from './config.ts'
+import type { InstanceQueues } from './instance-queues.ts'
+import type { HostState, ServerState } from './state.ts'
+
+/** An agent that keeps ending is started this often before the server is given up. */
+const STARTS = { max: 5, withinMs: 60_000 }
+
+interface AgentKeeperParts {
+  config: HostConfig
+  clock: Clock
+  log: Log
+  state: HostState
+  queues: InstanceQueues
+  /** Aborted when the daemon ends: no agent is started from then on. */
+  ended: AbortSignal
+  report(server: ServerState, state: MachineState): Promise<void>
+}
+
+/** Keeps the agent of every server running. */
+export class AgentKeeper {
+  readonly #parts: AgentKeeperParts
+  /** Agents that this daemon started and that have not ended, by server. */
+  readonly #children = new Map<string, ChildProcess>()
+  /** When agents were started lately, by server. */
+  readonly #starts = new Map<string, number[]>()
+
+  constructor(parts: AgentKeeperParts) {
+    this.#parts = parts
+  }
+
+  /** Starts the agent of a server that has none. */
+  async start(server: ServerState): Promise<void> {
+    const { config, state, log } = this.#parts
+    await writeSite(config, server)
+    const { agent, child } = await startAgent(config, server)
+    this.#children.set(server.name, child)
+    child.once('exit', () => {
+      if (this.#children.get(server.name) === child) this.#children.delete(server.name)
+      void this.ensure(server)
+    })
+    await state.servers.put({ ...server, agent })
+    log.info({ server: server.name, instance: server.instance, pid: agent.pid }, 'agent started')
+  }
+
+  /** Forgets how often the agent was started lately. */
+  forgetStarts(server: string): void {
+    this.#starts.delete(server)
+  }
+
+  /** Ensures every agent that is not a child of this daemon; a child's end is noticed when it exits. */
+  async ensureOrphans(): Promise<void> {
+    const { state, queues } = this.#parts
+    for (const server of await state.servers.all()) {
+      if (!this.#children.has(server.name) && !queues.isBusy(server.instance)) void this.ensure(server)
+    }
+  }
+
+  /** Starts the server's agent if it does not run, in turn with everything else for that instance. Never rejects. */
+  ensure({ instance, name }: ServerState): Promise<void> {
+    const { queues, log } = this.#parts
+    return queues
+      .run(instance, () => this.#startIfMissing(name))
+      .catch(error => log.error({ server: name, error: messageOf(error) }, 'starting the agent failed'))
+  }
+
+  async #startIfMissing(name: string): Promise<void> {
+    const { config, state, ended } = this.#parts
+    const server = await state.servers.get(name)
+    if (!server || ended.aborted) return
+    if (server.agent && (await isAlive(server.agent))) return
+    // It may have been started just before the daemon died, and not recorded.
+    const agent = await agentIn(config, server)
+    if (agent) return state.servers.put({ ...server, agent })
+    await this.#startAgain(server)
+  }
+
+  async #startAgain(server: ServerState): Promise<void> {
+    const { clock, log, report } = this.#parts
+    const { name } = server
+    const now = clock.now()
+    const recent = (this.#starts.get(name) ?? []).filter(time => time > now - STARTS.withinMs)
+    if (recent.length >= STARTS.max) return
+    this.#starts.set(name, [...recent, now])
+    if (recent.length === STARTS.max - 1) {
+      log.error({ server: name }, 'the agent keeps ending')
+      await report(server, { status: 'ERROR', fault: 'The agent of the instance keeps ending.' })
+      return
+    }
+    await this.start(server)
+    if (recent.length > 0) await report(server, activeState(server))
+  }
+}
+
+/** What a server that runs is reported as. */
+export function activeState({ address, port, changeId }: ServerState): MachineState {
+  return {
+    status: 'ACTIVE',
+    addresses: [{ address, port, type: 'private' }],
+    ...(changeId !== undefined && { changeId }),
+  }
+}

@@ -1,0 +1,294 @@
+import { guestSubject, guestTopic } from '../contracts/conductor.ts'
+import { GuestAnswer, type GuestMessage, type GuestMethods, guest } from '../contracts/guest/guest.ts'
+import { readEnvelope } from '../kit/crypto/seal.ts'
+import { Fault, unprocessable } from '../kit/errors.ts'
+import { recordType, renameFields, type Stored, withOptimisticRetry } from '../kit/records.ts'
+import { type Client, client } from '../kit/rpc/contract.ts'
+import type { Platform } from '../platform/platform.ts'
+import { NoSuchTopic } from '../ports/queue.ts'
+import type { Store } from '../ports/store.ts'
+
+/** What the control plane knows of an instance's agent. */
+export interface AgentRecord {
+  instance: string
+  project: string
+  generation: number
+  /** Numbers of the last command that was issued, and of the last one of an unbroken row that has ended. */
+  lastIssued: number
+  lastDone: number
+  lastIssuedAt: number
+  /** Until when the enrolment secret is accepted; 0 = only from the key that it was redeemed with. */
+  enrolUntil: number
+  /** The generation whose agent has reported: its enrolment secret is void, whatever the key. */
+  confirmedGeneration?: number
+  /** The public half of the agent's own key, as a JWK. */
+  publicKey?: { kty: string; crv: string; x: string }
+  /** The numbers of commands that a saga issues once, by the key that it gives them. */
+  dedupeKeys: Record<string, number>
+}
+export const agentRecords = recordType<AgentRecord>('guest', body =>
+  renameFields(body, {
+    issued: 'lastIssued',
+    done: 'lastDone',
+    issuedAt: 'lastIssuedAt',
+    heard: 'confirmedGeneration',
+    once: 'dedupeKeys',
+  }),
+)
+
+/** How long an enrolment secret is accepted. */
+const ENROL_MS = 30 * 60_000
+
+/** The record of a new generation's agent, which has not enrolled yet. */
+export function newAgentRecord(
+  { id, project, generation }: { id: string; project: string; generation: number },
+  now: number,
+): AgentRecord {
+  const commands = { lastIssued: 0, lastDone: 0, lastIssuedAt: now, dedupeKeys: {} }
+  return { instance: id, project, generation, enrolUntil: now + ENROL_MS, ...commands }
+}
+
+/** A command to an agent. Kept until it is done, and a day longer without its secrets. */
+export interface CommandRecord {
+  instance: string
+  project: string
+  number: number
+  method: keyof GuestMethods & string
+  /** With its secrets encrypted. */
+  input: unknown
+  status: 'issued' | 'done' | 'failed' | 'cancelled'
+  result?: unknown
+  error?: { code: number; message: string }
+  requestId: string
+  issuedAt: number
+}
+export const agentCommands = recordType<CommandRecord>('command', body => renameFields(body, { issued: 'issuedAt' }))
+export const commandId = (instance: string, number: number) => `${instance}#${String(number).padStart(12, '0')}`
+const commandSecretOwner = (row: Pick<CommandRecord, 'project' | 'instance' | 'number'>) =>
+  `${row.project}/command#${commandId(row.instance, row.number)}`
+export const commandSignal = (instance: string, number: number) => `command ${commandId(instance, number)}`
+
+/** An agent's answer, still sealed, kept for as long as somebody may wait for it. */
+export const agentAnswers = recordType<{ envelope: string }>('answer')
+export const answerId = (subject: string, id: string) => `${subject}/${id}`
+export const answerSignal = (subject: string, id: string) => `answer ${answerId(subject, id)}`
+
+/** How long a request waits for the answer to a query, and for a command to end: below API Gateway's 29 s. */
+const QUERY_MS = 15_000
+const COMMAND_MS = 25_000
+const MAX_DEDUPE_KEYS = 30
+/** How many commands may be pending: an agent that is gone gets no more. Operations may issue what they need. */
+const MAX_PENDING = 50
+/** How long after it was issued a command is first sent again. */
+const RESEND_MS = 2_000
+
+interface CommandContext {
+  project: string
+  instance: string
+  requestId: string
+  /** Issue the command only once under this key. */
+  dedupeKey?: string
+}
+
+/**
+ * A client of the instance's agent. A query resolves to the agent's answer, or throws a Fault (504 if there is none). A command
+ * resolves to its record as soon as that is stored, or throws a Fault 422 while too many are pending.
+ */
+export function guestClient(platform: Platform, context: CommandContext): Client<GuestMethods, CommandRecord> {
+  return client(guest, {
+    cast: () => Promise.reject(new Error('agents take queries and commands only')),
+    query: (method, input) => sendQuery(platform, context, method, input),
+    command: (method, input) => enqueueCommand(platform, context, method as CommandRecord['method'], input),
+  })
+}
+
+async function sendQuery(
+  requestPlatform: Platform,
+  context: CommandContext,
+  method: string,
+  input: unknown,
+): Promise<unknown> {
+  // A query has no effect: it and the record of its answer bypass the request's unit of work.
+  const platform = { ...requestPlatform, ...requestPlatform.unit?.direct }
+  const { store, sealer, signals, clock, random } = platform
+  const { body: agent } = await loadAgent(platform, context)
+  const id = random.uuid()
+  const subject = guestSubject(agent.instance)
+  const expires = clock.now() + QUERY_MS
+  await deliver(platform, agent, { kind: 'query', method, input, requestId: context.requestId }, id, expires)
+  // A conductor in this process delivers the answer; one in another process stores it.
+  const answer = await signals.waitForText(answerSignal(subject, id), QUERY_MS, () =>
+    fetchAnswer(store, answerId(subject, id)),
+  )
+  if (answer === undefined) throw new Fault(504, `The agent of instance ${agent.instance} did not answer in time.`)
+  const outcome = GuestAnswer.parse(await sealer.open(readEnvelope(answer)))
+  if ('refused' in outcome) throw new Fault(outcome.refused.code, outcome.refused.message)
+  if ('failed' in outcome) throw new Fault(500, outcome.failed)
+  return outcome.result
+}
+
+async function fetchAnswer(store: Store, id: string): Promise<string | undefined> {
+  const item = await agentAnswers.get(store, '*', id)
+  if (item) await store.transact([{ op: 'delete', key: item.key }])
+  return item?.body.envelope
+}
+
+/** Asks the agent for a report, which it else sends once a minute. Nobody waits for it. */
+export async function requestHeartbeat(platform: Platform, context: CommandContext): Promise<void> {
+  const { body: agent } = await loadAgent(platform, context)
+  const { random, clock } = platform
+  const message = { kind: 'query', method: 'rpc_ping', input: {}, requestId: context.requestId } as const
+  await deliver(platform, agent, message, random.uuid(), clock.now() + QUERY_MS)
+}
+
+/** Stores the command under the next number and sends it to the agent. */
+async function enqueueCommand(
+  platform: Platform,
+  context: CommandContext,
+  method: CommandRecord['method'],
+  input: unknown,
+): Promise<CommandRecord> {
+  const { store, clock } = platform
+  const { project, instance, dedupeKey } = context
+  const { command, agent } = await withOptimisticRetry(store, async () => {
+    const item = await loadAgent(platform, context)
+    const agent = item.body
+    const previous = await previousCommand(store, context, agent, method)
+    if (previous) return { changes: [], result: { command: previous, agent } }
+    if (dedupeKey === undefined) assertHasRoom(agent)
+    const now = clock.now()
+    const number = agent.lastIssued + 1
+    const command = await newCommand(platform, context, { number, method, input, now })
+    const dedupeKeys =
+      dedupeKey === undefined ? agent.dedupeKeys : { ...recentKeys(agent.dedupeKeys), [dedupeKey]: number }
+    const changes = [
+      agentRecords.replace(
+        item,
+        { ...agent, lastIssued: number, lastIssuedAt: now, dedupeKeys },
+        { due: now + RESEND_MS },
+      ),
+      agentCommands.create(project, commandId(instance, number), command, { instance }),
+    ]
+    return { changes, result: { command, agent } }
+  })
+  if (command.status === 'issued') await sendCommand(platform, agent, command)
+  return command
+}
+
+/** The command that was issued under the context's key before; as done, if its record is gone since. */
+async function previousCommand(
+  store: Store,
+  context: CommandContext,
+  { dedupeKeys }: AgentRecord,
+  method: CommandRecord['method'],
+): Promise<CommandRecord | undefined> {
+  const { project, instance, requestId, dedupeKey } = context
+  const number = dedupeKey === undefined ? undefined : dedupeKeys[dedupeKey]
+  if (number === undefined) return undefined
+  const item = await agentCommands.get(store, project, commandId(instance, number))
+  const expired: CommandRecord = {
+    project,
+    instance,
+    requestId,
+    method,
+    number,
+    input: null,
+    status: 'done',
+    issuedAt: 0,
+  }
+  return item?.body ?? expired
+}
+
+async function newCommand(
+  { vault }: Platform,
+  { project, instance, requestId }: CommandContext,
+  { number, method, input, now }: { number: number; method: CommandRecord['method']; input: unknown; now: number },
+): Promise<CommandRecord> {
+  const owner = commandSecretOwner({ project, instance, number })
+  const locked = await vault.lock(guest.methods[method].input, input, owner)
+  return { project, instance, number, method, input: locked, status: 'issued', requestId, issuedAt: now }
+}
+
+function assertHasRoom({ instance, lastIssued, lastDone }: AgentRecord): void {
+  if (lastIssued - lastDone < MAX_PENDING) return
+  const reason = `${MAX_PENDING} commands wait for its agent`
+  throw unprocessable(`Instance ${instance} is not currently available for an action to be performed (${reason}).`)
+}
+
+/** Only the latest keys: a saga repeats what it issued last, and older sagas have ended. */
+const recentKeys = (keys: AgentRecord['dedupeKeys']) => Object.fromEntries(Object.entries(keys).slice(-MAX_DEDUPE_KEYS))
+
+/** Whether the agent has still to report it. */
+export const isPending = ({ status }: CommandRecord): boolean => status === 'issued' || status === 'cancelled'
+
+/** Sends a command to its agent. May be called at any time, and any number of times. */
+export async function sendCommand(platform: Platform, agent: AgentRecord, command: CommandRecord): Promise<void> {
+  const { number, method, requestId } = command
+  const message: GuestMessage =
+    command.status === 'cancelled'
+      ? { kind: 'command', number, method, input: null, requestId, cancelled: true }
+      : { kind: 'command', number, method, requestId, input: await decryptInput(platform, command) }
+  await deliver(platform, agent, message, `command-${number}`, platform.clock.now() + 3_600_000)
+}
+
+const decryptInput = ({ vault }: Platform, command: CommandRecord) =>
+  vault.unlock(guest.methods[command.method].input, command.input, commandSecretOwner(command))
+
+/** The commands that the agent has still to report, in order; 50 at most. */
+export async function pendingCommands(
+  { store }: Platform,
+  { instance, lastDone }: AgentRecord,
+): Promise<CommandRecord[]> {
+  const after = `command#${commandId(instance, lastDone)}`
+  const rows = await agentCommands.ofInstance(store, instance, { after, limit: MAX_PENDING })
+  // Some after the last done one may have ended: they were reported out of order, and have lost their secrets.
+  return rows.map(({ body }) => body).filter(isPending)
+}
+
+/** Sends every pending command again, in order; none while as many messages wait in the agent's queue. */
+export async function resendCommands(platform: Platform, agent: AgentRecord, pending?: CommandRecord[]): Promise<void> {
+  const commands = pending ?? (await pendingCommands(platform, agent))
+  const backlog = await platform.queue.backlog?.(guestTopic(agent.instance, agent.generation))
+  if (backlog !== undefined && backlog >= commands.length) return
+  for (const command of commands) await sendCommand(platform, agent, command)
+}
+
+async function deliver(
+  { queue, sealer }: Platform,
+  { instance, generation, project }: AgentRecord,
+  message: GuestMessage,
+  id: string,
+  expires: number,
+): Promise<void> {
+  const subject = guestSubject(instance)
+  const body = await sealer.seal({ subject, generation, direction: 'down', kind: message.kind, id, expires }, message)
+  try {
+    await queue.send(guestTopic(instance, generation), [{ body, group: project }])
+  } catch (error) {
+    // The agent's queue does not exist yet, or any more. The command's record stays; a query expires.
+    if (!(error instanceof NoSuchTopic)) throw error
+  }
+}
+
+async function loadAgent({ store }: Platform, { project, instance }: CommandContext): Promise<Stored<AgentRecord>> {
+  const item = await agentRecords.get(store, project, instance)
+  if (!item) throw new Fault(404, `Instance ${instance} has no agent.`)
+  return item
+}
+
+/** Waits for the command to end. Throws its failure, or 504 after 25 s: then the command stays, and will still be done. */
+export async function waitForCommand(platform: Platform, command: CommandRecord): Promise<unknown> {
+  const { project, instance, number } = command
+  if (platform.unit?.dry) return undefined
+  const ended = await platform.signals.waitFor(commandSignal(instance, number), COMMAND_MS, async () => {
+    const item = await agentCommands.get(platform.store, project, commandId(instance, number))
+    return item && item.body.status !== 'issued' ? item.body : undefined
+  })
+  if (!ended) {
+    const reason = 'did not finish in time; the change stays queued and will still be applied'
+    throw new Fault(504, `The agent of instance ${instance} ${reason}.`)
+  }
+  if (ended.status === 'cancelled') throw new Fault(409, 'The operation was cancelled.')
+  if (ended.status === 'failed') throw new Fault(ended.error?.code ?? 500, ended.error?.message ?? 'failed')
+  return ended.result
+}

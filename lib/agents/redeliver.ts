@@ -1,0 +1,21 @@
+import type { Platform } from '../platform/platform.ts'
+import { agentRecords, pendingCommands, resendCommands } from './agent.ts'
+
+const MIN_DELAY_MS = 1_000
+/** Where the queue tells its backlog, nothing is sent twice to an agent that is gone; elsewhere messages must not pile up. */
+const MAX_DELAY_MS = { withBacklog: 60_000, withoutBacklog: 900_000 }
+
+/** Sends an agent's pending commands again. The next time is as far off as the oldest of them is old, within bounds. */
+export async function redeliverDue(platform: Platform, project: string, instance: string): Promise<void> {
+  const { store, queue, clock } = platform
+  const item = await agentRecords.get(store, project, instance)
+  if (!item) return
+  const agent = item.body
+  const pending = await pendingCommands(platform, agent)
+  const age = clock.now() - (pending[0]?.issuedAt ?? agent.lastIssuedAt)
+  const maxDelay = queue.backlog ? MAX_DELAY_MS.withBacklog : MAX_DELAY_MS.withoutBacklog
+  const due = clock.now() + Math.min(maxDelay, Math.max(MIN_DELAY_MS, age))
+  const hasPending = agent.lastIssued > agent.lastDone
+  await store.transact([agentRecords.replace(item, agent, { due: hasPending ? due : undefined })])
+  if (hasPending) await resendCommands(platform, agent, pending)
+}

@@ -1,0 +1,130 @@
+import { timingSafeEqual } from 'node:crypto'
+import { jwtVerify } from 'jose'
+import { z } from 'zod'
+import { type AgentRecord, agentRecords } from '../agents/agent.ts'
+import { enrolSecret } from '../agents/enrol-secret.ts'
+import { CONDUCTOR_TOPIC, guestSubject, guestTopic } from '../contracts/conductor.ts'
+import { machineSealKeys } from '../kit/crypto/seal.ts'
+import { Fault } from '../kit/errors.ts'
+import { withOptimisticRetry } from '../kit/records.ts'
+import { toDate } from '../kit/time.ts'
+import type { IssuedCertificate } from '../kit/tls/ca.ts'
+import { projectIndex, serverName } from '../model/instance.ts'
+import type { Platform } from '../platform/platform.ts'
+
+/** The public half of the database server's key (SPKI, DER, base64). Older agents send none. */
+const TlsKey = z.string().max(200)
+
+const PublicKey = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().max(64) })
+
+/** The body of `POST /enrol`: the agent's single-use secret at first, its own signature later. */
+export const EnrolRequest = z.union([
+  z.object({
+    instance: z.string().max(64),
+    generation: z.int(),
+    secret: z.string().max(100),
+    publicKey: PublicKey,
+    tlsKey: TlsKey.optional(),
+  }),
+  z.object({
+    instance: z.string().max(64),
+    generation: z.int(),
+    /** A JWT for audience `enrol`, at most a minute old, signed with the agent's key. Claim `tls` is the TLS key. */
+    proof: z.string().max(2_000),
+  }),
+])
+export type EnrolRequest = z.infer<typeof EnrolRequest>
+
+/** The queue credentials last an hour; the agent renews them. */
+const CREDENTIALS_MS = 3_600_000
+const PROOF_AGE = '60s'
+
+/**
+ * Exchanges the secret, or a signature, for addresses, keys, credentials and a certificate. Throws Fault 401 for every
+ * invalid request, and 503 until the machine's address is known: the agent can then try again.
+ */
+export async function enrol(platform: Platform, request: EnrolRequest) {
+  const { agent, tlsKey } =
+    'secret' in request
+      ? { agent: await redeemSecret(platform, request), tlsKey: request.tlsKey }
+      : await verifySignature(platform, request)
+  const tls = tlsKey === undefined ? undefined : await issueCertificate(platform, agent, tlsKey)
+  return { ...(await credentials(platform, agent)), ...(tls && { tls }) }
+}
+
+/** A certificate for the addresses that the machine reports, never for what the agent claims. */
+async function issueCertificate(platform: Platform, agent: AgentRecord, publicKey: string): Promise<IssuedCertificate> {
+  const { project, instance, generation } = agent
+  const { addresses = [] } = (await platform.compute.server(project, serverName(instance, generation))) ?? {}
+  if (addresses.length === 0) throw new Fault(503, "The instance's address is not known yet; try again.")
+  const dns = `${instance}.coffer.internal`
+  return platform.authority.issue({ publicKey, dns, addresses: addresses.map(({ address }) => address) })
+}
+
+async function redeemSecret(
+  platform: Platform,
+  request: Extract<EnrolRequest, { secret: string }>,
+): Promise<AgentRecord> {
+  const { instance, generation, secret, publicKey } = request
+  const expected = await enrolSecret(platform.keys, instance, generation)
+  if (!secretsEqual(secret, expected)) throw enrolmentRefused()
+  return withOptimisticRetry(platform.store, async () => {
+    const item = await loadAgent(platform, instance, generation)
+    const { publicKey: enrolledKey, enrolUntil, confirmedGeneration } = item.body
+    // An agent that has reported keeps its key on its disk, and signs for new credentials.
+    if (confirmedGeneration === generation) throw enrolmentRefused()
+    // If the first answer was lost, the agent repeats the request with the same key. Another key is refused.
+    const isExpired = enrolUntil < platform.clock.now()
+    if (enrolledKey ? enrolledKey.x !== publicKey.x : isExpired) throw enrolmentRefused()
+    if (enrolledKey) return { changes: [], result: item.body }
+    const body = { ...item.body, publicKey, enrolUntil: 0 }
+    return { changes: [agentRecords.replace(item, body)], result: body }
+  })
+}
+
+async function verifySignature(platform: Platform, request: Extract<EnrolRequest, { proof: string }>) {
+  const item = await loadAgent(platform, request.instance, request.generation)
+  const { publicKey, instance } = item.body
+  if (!publicKey) throw enrolmentRefused()
+  try {
+    const { payload } = await jwtVerify(request.proof, publicKey, {
+      algorithms: ['EdDSA', 'Ed25519'],
+      audience: 'enrol',
+      subject: guestSubject(instance),
+      maxTokenAge: PROOF_AGE,
+      currentDate: toDate(platform.clock.now()),
+    })
+    return { agent: item.body, tlsKey: TlsKey.optional().parse(payload['tls']) }
+  } catch {
+    throw enrolmentRefused()
+  }
+}
+
+async function loadAgent({ store }: Platform, instance: string, generation: number) {
+  const pointer = await projectIndex.get(store, '*', instance)
+  const item = pointer && (await agentRecords.get(store, pointer.body.project, instance))
+  if (!item || item.body.generation !== generation) throw enrolmentRefused()
+  return item
+}
+
+async function credentials(platform: Platform, { instance, generation, lastIssued }: AgentRecord) {
+  const topic = guestTopic(instance, generation)
+  const expires = platform.clock.now() + CREDENTIALS_MS
+  const kid = await platform.keys.currentId()
+  return {
+    topic,
+    conductor: CONDUCTOR_TOPIC,
+    access: await platform.queueCredentials({ receive: [topic], send: [CONDUCTOR_TOPIC], expires }),
+    expires,
+    kid,
+    keys: await machineSealKeys(platform.keys, kid, guestSubject(instance), generation),
+    issued: lastIssued,
+  }
+}
+
+function secretsEqual(received: string, expected: string): boolean {
+  const [receivedBytes, expectedBytes] = [Buffer.from(received), Buffer.from(expected)]
+  return receivedBytes.length === expectedBytes.length && timingSafeEqual(receivedBytes, expectedBytes)
+}
+
+const enrolmentRefused = () => new Fault(401, 'This enrolment is not valid.')

@@ -1,0 +1,244 @@
+import {
+  type AgentRecord,
+  agentAnswers,
+  agentCommands,
+  agentRecords,
+  answerId,
+  answerSignal,
+  type CommandRecord,
+  commandId,
+  commandSignal,
+  isPending,
+  resendCommands,
+} from '../agents/agent.ts'
+import {
+  CONDUCTOR_TOPIC,
+  type ConductorMethods,
+  conductor,
+  type Report,
+  Report as ReportSchema,
+} from '../contracts/conductor.ts'
+import { guest as guestWire } from '../contracts/guest/guest.ts'
+import { BadSeal, type Envelope, readEnvelope } from '../kit/crypto/seal.ts'
+import { withOptimisticRetry } from '../kit/records.ts'
+import { BadMessage, type Handlers, serve } from '../kit/rpc/contract.ts'
+import { type Instance, instances, projectIndex, updateInstance } from '../model/instance.ts'
+import { recordState } from '../platform/machine-state.ts'
+import type { Platform } from '../platform/platform.ts'
+import type { MachineState } from '../ports/compute.ts'
+import { wakeOperation } from '../taskmanager/runner.ts'
+
+/** The sender of a report: an agent (with its record) or a host daemon (without). */
+interface Reporter {
+  platform: Platform
+  sequence: number
+  agent?: AgentRecord
+}
+
+/** How long an answer that nobody fetches is kept. */
+const ANSWER_RETENTION_MS = 60_000
+const COMMAND_RETENTION_MS = 86_400_000
+/** At a heartbeat, commands are sent again if the last one was issued longer ago. */
+const RESEND_AFTER_MS = 1_000
+
+/** Handles one message from the conductor's queue. A message that is not genuine is counted, logged and dropped. */
+export async function handleReport(platform: Platform, body: string): Promise<void> {
+  try {
+    await receiveMessage(platform, body)
+  } catch (error) {
+    if (!(error instanceof BadSeal || error instanceof BadMessage)) throw error
+    platform.metrics.count('coffer_messages_dropped_total', { topic: CONDUCTOR_TOPIC, why: error.name })
+    platform.log.warn({ dropped: error.name, why: error.message }, 'message dropped')
+  }
+}
+
+/**
+ * Verifies one message from the conductor's queue. An answer goes to its waiting caller, or is stored for it, still
+ * sealed. A report is dispatched to its handler. Throws BadSeal or BadMessage for a message that must be dropped; after
+ * any other error it must be delivered again.
+ */
+export async function receiveMessage(platform: Platform, body: string): Promise<void> {
+  const envelope = readEnvelope(body)
+  if (envelope.direction !== 'up') throw new BadSeal('not for the conductor')
+  if (envelope.expires < platform.clock.now()) throw new BadSeal('expired')
+  const [kind, id] = envelope.subject.split(':', 2)
+  const agent = kind === 'guest' ? await currentAgent(platform, String(id), envelope) : undefined
+  const isAnswer = envelope.kind === 'answer' && agent !== undefined
+  if (!isAnswer && envelope.kind !== 'report') throw new BadSeal('neither an answer of an agent nor a report')
+  // Opened before anything is stored: a forged message must leave no record.
+  const payload = await platform.sealer.open(envelope)
+  if (isAnswer) return storeAnswer(platform, envelope, body)
+  const report = ReportSchema.safeParse(payload)
+  if (!report.success) throw new BadMessage('not a report')
+  await dispatchReport(platform, agent, report.data)
+}
+
+async function currentAgent({ store }: Platform, id: string, { generation }: Envelope): Promise<AgentRecord> {
+  const pointer = await projectIndex.get(store, '*', id)
+  const agent = pointer && (await agentRecords.get(store, pointer.body.project, id))
+  if (!agent) throw new BadSeal('the instance does not exist')
+  if (agent.body.generation !== generation) throw new BadSeal('from another generation of the agent')
+  return agent.body
+}
+
+async function storeAnswer(
+  { store, signals, clock }: Platform,
+  { subject, id }: Envelope,
+  body: string,
+): Promise<void> {
+  if (signals.deliver(answerSignal(subject, id), body)) return
+  const change = {
+    op: 'put',
+    key: agentAnswers.key('*', answerId(subject, id)),
+    body: { envelope: body },
+    expires: clock.now() + ANSWER_RETENTION_MS,
+  } as const
+  await store.transact([change])
+  signals.notify(answerSignal(subject, id))
+}
+
+async function dispatchReport(platform: Platform, agent: AgentRecord | undefined, report: Report): Promise<void> {
+  const fromMachine = report.method.startsWith('update_')
+  if (fromMachine === (agent !== undefined)) throw new BadMessage(`${report.method} is not allowed for this sender`)
+  await dispatch(report.method, report.input, { platform, sequence: report.sequence, ...(agent && { agent }) })
+}
+
+const handlers: Handlers<ConductorMethods, Reporter> = {
+  async heartbeat(input, { platform, agent, sequence }) {
+    if (!agent) return
+    await endSecretEnrolment(platform, agent)
+    const now = platform.clock.now()
+    platform.metrics.recordHeartbeat(agent.instance, now)
+    const { service_status: status, used_bytes, message, lease } = input
+    const updated = await updateInstance(platform, agent.project, agent.instance, instance => {
+      if ((instance.agentReport?.sequence ?? 0) >= sequence) return undefined
+      const optional = { ...(message !== undefined && { message }), ...(lease !== undefined && { lease }) }
+      return {
+        ...instance,
+        agentReport: { status, at: now, sequence, ...optional },
+        volume: { ...instance.volume, ...(used_bytes !== undefined && { used: used_bytes }) },
+      }
+    })
+    if (updated) await wakeOperations(platform, updated)
+    if (agent.lastIssued > agent.lastDone && now - agent.lastIssuedAt > RESEND_AFTER_MS)
+      await resendCommands(platform, agent)
+  },
+
+  async notify_end({ number, result }, { platform, agent }) {
+    if (agent) await completeCommand(platform, agent, number, { status: 'done', result })
+  },
+
+  async notify_exc_info({ number, code, message }, { platform, agent }) {
+    if (agent) await completeCommand(platform, agent, number, { status: 'failed', error: { code, message } })
+  },
+
+  update_server: (input, { platform, sequence }) => handleMachineState(platform, { ...input, sequence }),
+  update_volume: (input, { platform, sequence }) => handleMachineState(platform, { ...input, sequence }),
+}
+
+const dispatch = serve(conductor, handlers)
+
+/** After the first report of a generation, its agent cannot enrol by secret any more. */
+async function endSecretEnrolment(
+  { store }: Platform,
+  { project, instance, generation, confirmedGeneration }: AgentRecord,
+): Promise<void> {
+  if (confirmedGeneration === generation) return
+  await withOptimisticRetry(store, async () => {
+    const item = await agentRecords.get(store, project, instance)
+    const current = item?.body.generation === generation ? item : undefined
+    return {
+      changes: current ? [agentRecords.replace(current, { ...current.body, confirmedGeneration: generation })] : [],
+      result: undefined,
+    }
+  })
+}
+
+/** Stores the command's outcome, erases its secrets, and wakes whoever waits for it. */
+async function completeCommand(
+  platform: Platform,
+  { project, instance }: AgentRecord,
+  number: number,
+  outcome: Pick<CommandRecord, 'status' | 'result' | 'error'>,
+): Promise<void> {
+  const { store, vault, clock } = platform
+  const ended = await withOptimisticRetry(store, async () => {
+    const agent = await agentRecords.get(store, project, instance)
+    const row = await agentCommands.get(store, project, commandId(instance, number))
+    if (!agent || !row || !isPending(row.body)) return { changes: [], result: false }
+    const done = await lastDoneInOrder(platform, agent.body, number)
+    const input = await vault.erase(guestWire.methods[row.body.method].input, row.body.input)
+    const changes = [
+      agentCommands.replace(row, { ...row.body, ...outcome, input }, { expires: clock.now() + COMMAND_RETENTION_MS }),
+      agentRecords.replace(
+        agent,
+        { ...agent.body, lastDone: done },
+        done >= agent.body.lastIssued ? { due: undefined } : {},
+      ),
+    ]
+    return { changes, result: true }
+  })
+  if (!ended) return
+  platform.signals.notify(commandSignal(instance, number))
+  const item = await instances.get(store, project, instance)
+  if (item) await wakeOperations(platform, item.body)
+}
+
+/** The highest number up to which all commands have ended, now that `number` has: reports may overtake each other. */
+async function lastDoneInOrder(
+  { store }: Platform,
+  { project, instance, lastDone, lastIssued }: AgentRecord,
+  number: number,
+): Promise<number> {
+  let last = lastDone
+  while (last < lastIssued) {
+    const next = last + 1
+    const row = next === number ? undefined : await agentCommands.get(store, project, commandId(instance, next))
+    if (row && isPending(row.body)) break
+    last = next
+  }
+  return last
+}
+
+/** Stores the state of a part of a machine, updates the instance, and wakes the operations that wait for it. */
+export async function handleMachineState(
+  platform: Platform,
+  report: { project: string; instance: string; name: string; state: MachineState; sequence: number },
+): Promise<void> {
+  if (!(await recordState(platform.store, platform.clock.now(), report))) return
+  const { project, instance: id, name, state } = report
+  // A server that fails or recovers by itself shows on the instance. During an operation its steps write the state.
+  const updated = await updateInstance(platform, project, id, current =>
+    name.startsWith('server-') && current.task === 'NONE' && state.status !== 'GONE'
+      ? applyServerState(current, state, platform.clock.now())
+      : undefined,
+  )
+  const instance = updated ?? (await instances.get(platform.store, project, id))?.body
+  // No operation waits for a part that is still being built.
+  if (instance && state.status !== 'BUILD') await wakeOperations(platform, instance)
+}
+
+/** The instance with the state of its server. The server's fault lasts until the server is ACTIVE again. */
+function applyServerState(instance: Instance, state: MachineState, now: number): Instance {
+  const { fault: currentFault, ...rest } = instance
+  const previous = instance.server
+  const { status, addresses = previous?.addresses, fault: message } = state
+  // A fault that an operation left is not the server's: it stays when the server is ACTIVE again.
+  const serverFault = currentFault?.message === previous?.fault ? currentFault : undefined
+  const isSame = message === undefined || message === serverFault?.message
+  const fault = isSame ? serverFault : { message, created: now, details: null }
+  const server: NonNullable<Instance['server']> = { status, addresses }
+  if (!fault) return { ...instance, server }
+  if (status !== 'ACTIVE') server.fault = fault.message
+  return { ...rest, server, ...((status !== 'ACTIVE' || message !== undefined) && { fault }) }
+}
+
+/** Wakes the instance's operation and the one that it aborted: both may wait for what was reported. */
+async function wakeOperations(
+  platform: Platform,
+  { project, id, operation, abortedOperation }: Instance,
+): Promise<void> {
+  for (const ref of [operation, abortedOperation]) {
+    if (ref) await wakeOperation(platform, { ...ref, project, instance: id, requestId: ref.id })
+  }
+}

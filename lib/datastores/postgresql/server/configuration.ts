@@ -1,0 +1,48 @@
+import { chown, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Owner, replaceFile } from '../../../kit/os/files.ts'
+import type { DriverContext } from '../../driver.ts'
+import { clusterPaths, readMajor } from '../cluster/cluster.ts'
+import { readText } from '../cluster/files.ts'
+import { configText, settingsFor } from '../rules/settings.ts'
+import { enforceTls, hbaText } from './hba.ts'
+import { readTlsState, tlsSettings } from './tls-state.ts'
+
+const INCLUDE = "include 'coffer.conf'"
+
+/** Whether the text of a pg_hba.conf is Coffer's, not the one that initdb wrote. */
+const isOurs = (rules: string | undefined) => rules?.startsWith('# Written by Coffer')
+
+/** Writes the server's configuration files for the flavor, the engine and the state of TLS. One call at a time. */
+export async function writeConfiguration(context: DriverContext, owner?: Owner): Promise<void> {
+  const { volume } = context
+  const { data } = clusterPaths(volume)
+  const major = await readMajor(volume)
+  const settings = { ...settingsFor(context, major), ...(await tlsSettings(volume)) }
+  await replaceFile(join(data, 'coffer.conf'), configText(settings), { owner })
+  if (major < 17) await forbidAlterSystem(data, owner)
+  await includeSettings(data, owner)
+  const hba = join(data, 'pg_hba.conf')
+  const current = await readText(hba)
+  // Rules that were written as users' hosts changed stay over restarts.
+  const rules = current !== undefined && isOurs(current) ? current : hbaText([])
+  const text = enforceTls(rules, (await readTlsState(volume)).mode === 'enforced')
+  if (text !== current) await replaceFile(hba, text, { owner })
+}
+
+async function includeSettings(data: string, owner?: Owner): Promise<void> {
+  const main = join(data, 'postgresql.conf')
+  const text = (await readText(main)) ?? ''
+  if (!text.endsWith(`${INCLUDE}\n`)) await replaceFile(main, `${text}\n${INCLUDE}\n`, { owner })
+}
+
+/**
+ * Before 17 there is no setting for it: a folder stands where ALTER SYSTEM writes its draft, so that it fails. What it
+ * wrote earlier is discarded.
+ */
+async function forbidAlterSystem(data: string, owner?: Owner): Promise<void> {
+  const path = join(data, 'postgresql.auto.conf')
+  await replaceFile(path, '# Not used.\n', { owner })
+  await mkdir(`${path}.tmp`, { recursive: true, mode: 0o700 })
+  if (owner) await chown(`${path}.tmp`, owner.uid, owner.gid)
+}

@@ -1,0 +1,58 @@
+import { type DatabaseSpec, type Driver, RejectedByDatastore } from '../../driver.ts'
+import { checkDatabase } from '../rules/checks.ts'
+import { findLocale } from '../rules/locales.ts'
+import { findDatabases, listDatabases } from '../sql/queries.ts'
+import { identifier, literal } from '../sql/quote.ts'
+import type { PostgresqlSessions } from '../sql/sessions.ts'
+import { pageOfRows } from './pages.ts'
+
+type Verbs = Pick<Driver, 'create_database' | 'delete_database' | 'list_databases'>
+
+/** Only template0 is sure to hold nothing that depends on another locale. */
+function localeClause(collate: string, major: number): string {
+  const locale = findLocale(collate, major)
+  if (!locale) return ''
+  return ` TEMPLATE template0 LOCALE_PROVIDER ${BY_PROVIDER[locale.provider]} ${literal(locale.name)}`
+}
+
+const BY_PROVIDER = { builtin: 'builtin BUILTIN_LOCALE', icu: 'icu ICU_LOCALE', libc: 'libc LOCALE' }
+
+const createStatement = ({ name, collate }: DatabaseSpec, major: number) =>
+  `CREATE DATABASE ${identifier(name)}${collate === undefined ? '' : localeClause(collate, major)}`
+
+// PUBLIC may connect to a new database; a grant has no effect before that is revoked.
+const closeStatement = ({ name }: DatabaseSpec) => `REVOKE ALL ON DATABASE ${identifier(name)} FROM PUBLIC`
+
+/** The verbs of databases, on a server of the major version that `readMajor` returns. */
+export function databaseVerbs(sessions: PostgresqlSessions, readMajor: () => Promise<number>): Verbs {
+  return {
+    async create_database(databases) {
+      const major = await readMajor()
+      for (const database of databases) checkDatabase(database, major)
+      const specs = [...new Map(databases.map(database => [database.name, database])).values()]
+      const existing = await findDatabases(
+        sessions,
+        specs.map(({ name }) => name),
+      )
+      const statements = specs.flatMap(database => {
+        const row = existing.get(database.name)
+        if (!row) return [createStatement(database, major), closeStatement(database)]
+        // Created just before a crash, and not closed yet.
+        return row.ours && row.bare ? [closeStatement(database)] : []
+      })
+      if (statements.length > 0) await sessions.execute('postgres', statements)
+    },
+
+    async delete_database(name) {
+      if (!(await findDatabases(sessions, [name])).has(name)) {
+        throw new RejectedByDatastore(404, `Database ${name} cannot be found on the instance.`)
+      }
+      await sessions.execute('postgres', [`DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`])
+    },
+
+    async list_databases(page) {
+      const rows = await listDatabases(sessions, { ...page, limit: page.limit + 1 })
+      return pageOfRows(rows, page.limit, ({ name }) => ({ name }))
+    },
+  }
+}

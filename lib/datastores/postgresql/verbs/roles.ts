@@ -1,0 +1,50 @@
+import type { Random } from '../../../kit/clock.ts'
+import { type Owner, replaceFile } from '../../../kit/os/files.ts'
+import { clusterPaths, readMajor } from '../cluster/cluster.ts'
+import { readText } from '../cluster/files.ts'
+import { literal } from '../sql/quote.ts'
+import { SALT_BYTES, scramVerifier } from '../sql/scram.ts'
+import type { PostgresqlSessions } from '../sql/sessions.ts'
+
+/** The role that owns what dropped users leave behind. It can neither log in nor do anything. */
+export const FORMER_OWNER_ROLE = 'os_former'
+
+const PASSWORD_BYTES = 24
+// A random password of 192 bits needs no stretching; one round makes each connection some milliseconds faster.
+const ITERATIONS = 1
+
+interface RolesContext {
+  sessions: PostgresqlSessions
+  volume: string
+  random: Random
+  owner: Owner | undefined
+}
+
+/** Creates the limited role for daily work, and closes the agent's own databases to everybody else. */
+export async function createServiceRoles({ sessions, volume, random, owner }: RolesContext): Promise<void> {
+  const password = await readOrCreatePassword(volume, random, owner)
+  const verifier = await scramVerifier(password, random.bytes(SALT_BYTES), ITERATIONS)
+  // Before 16 there are no such reserved connections; the sessions use a superuser's instead.
+  const reservedConnections = (await readMajor(volume)) < 16 ? '' : ', pg_use_reserved_connections'
+  await sessions.withClient('os_maint', 'postgres', async client => {
+    const { rows } = await client.query<{ exists: boolean }>("SELECT to_regrole('os_admin') IS NOT NULL AS exists")
+    const exists = rows[0]?.exists ?? false
+    await client.query(`
+      ${exists ? '' : `CREATE ROLE ${FORMER_OWNER_ROLE};`}
+      ${exists ? 'ALTER' : 'CREATE'} ROLE os_admin LOGIN CREATEDB CREATEROLE NOSUPERUSER
+        PASSWORD ${literal(verifier)};
+      GRANT pg_signal_backend${reservedConnections} TO os_admin;
+      REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
+      GRANT CONNECT ON DATABASE postgres TO os_admin`)
+  })
+}
+
+async function readOrCreatePassword(volume: string, random: Random, owner: Owner | undefined): Promise<string> {
+  const file = clusterPaths(volume).password('os_admin')
+  const stored = await readText(file)
+  if (stored) return stored
+  const password = Buffer.from(random.bytes(PASSWORD_BYTES)).toString('base64url')
+  // Stored before the server gets it: after a crash in between, the same password is used again.
+  await replaceFile(file, password, { owner })
+  return password
+}

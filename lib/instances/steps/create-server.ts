@@ -1,0 +1,48 @@
+import { enrolSecret } from '../../agents/enrol-secret.ts'
+import { guestTopic } from '../../contracts/conductor.ts'
+import type { SagaRun, Step } from '../../kit/saga/saga.ts'
+import { engineOfInstance } from '../../model/catalog.ts'
+import { flavorSize } from '../../model/flavor.ts'
+import { reloadInstance, serverOf, updateInstance, volumeOf } from '../../model/instance.ts'
+import { isActive } from '../../platform/machine-state.ts'
+import type { Platform } from '../../platform/platform.ts'
+import { isRemoved, requestRemoval } from './machine.ts'
+
+/** Makes the server of the instance's current generation, with its volume attached and its agent's queue declared. */
+export const createServerStep: Step<unknown, Platform> = {
+  async do(run) {
+    const { deps, project } = run
+    const instance = await reloadInstance(run)
+    const { id, generation } = instance
+    await deps.queue.declare(guestTopic(id, generation))
+    await deps.compute.createServer({
+      name: serverOf(instance),
+      volume: volumeOf(instance),
+      instance: id,
+      project,
+      generation,
+      flavor: flavorSize(instance.flavor),
+      datastore: engineOfInstance(instance.datastore),
+      userData: await userData(run, generation),
+      ...(instance.access && { access: instance.access }),
+    })
+  },
+  async isDone(run) {
+    const state = await run.deps.compute.server(run.project, serverOf(await reloadInstance(run)))
+    if (!isActive(state)) return false
+    const server = { status: 'ACTIVE' as const, ...(state?.addresses && { addresses: state.addresses }) }
+    await updateInstance(run.deps, run.project, run.instance, instance => ({ ...instance, server }))
+    return true
+  },
+  async undo(run) {
+    await requestRemoval(run, 'server')
+    await run.deps.queue.remove(guestTopic(run.instance, (await reloadInstance(run)).generation))
+  },
+  isUndone: run => isRemoved(run, 'server'),
+}
+
+/** What the agent needs to enrol, as the server's user-data. */
+async function userData({ deps, instance }: SagaRun<unknown, Platform>, generation: number): Promise<string> {
+  const secret = await enrolSecret(deps.keys, instance, generation)
+  return JSON.stringify({ instance, generation, secret, enrolUrl: deps.enrolUrl() })
+}

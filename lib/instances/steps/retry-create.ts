@@ -1,0 +1,40 @@
+import { agentCommands, agentRecords, newAgentRecord } from '../../agents/agent.ts'
+import { conflict } from '../../kit/errors.ts'
+import type { SagaRecord } from '../../kit/saga/saga.ts'
+import { ramQuota } from '../../model/flavor.ts'
+import { type Instance, instances } from '../../model/instance.ts'
+import { loadLimits, reservationChanges } from '../../model/quota.ts'
+import type { Platform } from '../../platform/platform.ts'
+import type { Change } from '../../ports/store.ts'
+
+/**
+ * The changes that let a failed create start again. It gets a generation of its own, so that machine parts, agent and
+ * commands of the first try cannot interfere, and reserves its quota again. Throws 409 if the instance was changed since.
+ */
+export async function prepareRetry(
+  { store, clock }: Platform,
+  { project, instance: id, failedStep }: SagaRecord,
+  next: string,
+): Promise<Change[]> {
+  const item = await instances.get(store, project, id)
+  const agent = await agentRecords.get(store, project, id)
+  if (!item || !agent || !canRetry(item.body) || failedStep === undefined) {
+    throw conflict(`Instance ${id} has changed since its create failed; the create cannot be retried.`)
+  }
+  const { fault: _, quotaReleased: __, agentReport: ___, server: ____, abortedOperation: _____, ...rest } = item.body
+  const now = clock.now()
+  const generation = rest.generation + 1
+  const volume = { ...rest.volume, generation }
+  const operation = { id: next, name: 'create_instance' as const }
+  const reserves = { ram: ramQuota(rest), volumes: rest.volume.sizeGb }
+  const commands = await agentCommands.ofInstance(store, id, { limit: 50 })
+  return [
+    ...reservationChanges(project, reserves, await loadLimits(store, project)),
+    instances.replace(item, { ...rest, volume, generation, operation, task: 'BUILDING', updated: now }),
+    agentRecords.replace(agent, newAgentRecord({ id, project, generation }, now), { due: undefined }),
+    ...commands.map(command => agentCommands.remove(command)),
+  ]
+}
+
+const canRetry = ({ task, operation, quotaReleased }: Instance): boolean =>
+  operation === undefined && quotaReleased === true && task.startsWith('BUILDING_ERROR')

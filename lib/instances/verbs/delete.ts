@@ -1,0 +1,81 @@
+import { z } from 'zod'
+import { agentRecords } from '../../agents/agent.ts'
+import { deleteCommands } from '../../agents/delete-commands.ts'
+import { guestTopic } from '../../contracts/conductor.ts'
+import type { Call, Reply } from '../../kit/http/route.ts'
+import { withOptimisticRetry } from '../../kit/records.ts'
+import { hasEnded, type SagaRun, saga, sagaRecord, sagas } from '../../kit/saga/saga.ts'
+import { recordDeletion } from '../../model/deleted-instance.ts'
+import { ramQuota } from '../../model/flavor.ts'
+import { findInstance, type Instance, instances, projectIndex } from '../../model/instance.ts'
+import { abortRequest } from '../../model/operation.ts'
+import { reservationChanges } from '../../model/quota.ts'
+import type { Platform } from '../../platform/platform.ts'
+import { wakeOperation } from '../../taskmanager/runner.ts'
+import { isRemoved, requestRemoval } from '../steps/machine.ts'
+
+/** The operation that has to be rolled back first. */
+const DeleteRequest = z.object({ preempts: z.string().optional() })
+type DeleteRequest = z.infer<typeof DeleteRequest>
+
+/** `DELETE /instances/{id}`: accepted in every state. An operation that runs on the instance is rolled back first. */
+export async function requestDelete(call: Call<unknown, Platform>): Promise<Reply> {
+  const { deps, requestId, params } = call
+  const toWake = await withOptimisticRetry(deps.store, async () => {
+    const item = await findInstance(deps, call, params['id'] ?? '')
+    const { project, id, task, operation: running } = item.body
+    const subject = { project, instance: id, requestId }
+    if (task === 'DELETING' && running) return { changes: [], result: [{ ...running, ...subject }] }
+    const operation = { id: deps.random.uuid(), name: 'delete_instance' as const }
+    const now = deps.clock.now()
+    const { fault: _, ...rest } = item.body
+    const deleting: Instance = { ...rest, task: 'DELETING', operation, updated: now }
+    const changes = [
+      instances.replace(item, { ...deleting, ...(running && { abortedOperation: running }) }),
+      sagaRecord({ ...operation, ...subject, request: running ? { preempts: running.id } : {} }, now),
+      ...(running ? await abortRequest(deps, project, running.id, 'The instance is being deleted.') : []),
+    ]
+    return { changes, result: [running, operation].flatMap(ref => (ref ? [{ ...ref, ...subject }] : [])) }
+  })
+  for (const operation of toWake) await wakeOperation(deps, operation)
+  return { status: 202 }
+}
+
+type Run = SagaRun<DeleteRequest, Platform>
+
+/** Runs forward only: what is already gone counts as deleted. */
+export const deleteInstance = saga<DeleteRequest, Platform>('delete_instance', DeleteRequest, {
+  forwardOnly: true,
+  async onEnd({ deps, project, instance }) {
+    const item = await instances.get(deps.store, project, instance)
+    const agent = await agentRecords.get(deps.store, project, instance)
+    if (!item) return []
+    const { quotaReleased, volume } = item.body
+    const parts = quotaReleased ? {} : { ram: -ramQuota(item.body), volumes: -volume.sizeGb }
+    return [
+      instances.remove(item),
+      { op: 'delete', key: projectIndex.key('*', instance) },
+      ...(agent ? [agentRecords.remove(agent)] : []),
+      ...reservationChanges(project, { instances: -1, ...parts }),
+      ...(await recordDeletion(deps, item.body)),
+    ]
+  },
+})
+  .step('wait_for_previous_operation', { isDone: previousOperationEnded })
+  .step('delete_server', { do: run => requestRemoval(run, 'server'), isDone: run => isRemoved(run, 'server') })
+  .step('delete_volume', { do: run => requestRemoval(run, 'volume'), isDone: run => isRemoved(run, 'volume') })
+  .step('delete_records', { do: deleteRecords })
+
+/** A previous operation that is parked is not waited for. */
+async function previousOperationEnded({ deps, project, request }: Run): Promise<boolean> {
+  const id = request.preempts
+  const previous = id === undefined ? undefined : await sagas.get(deps.store, project, id)
+  return !previous || hasEnded(previous.body) || previous.body.parked === true
+}
+
+/** Removes the agent's queue and commands. The last records go in the transaction that ends the saga. */
+async function deleteRecords({ deps, project, instance }: Run): Promise<void> {
+  const agent = await agentRecords.get(deps.store, project, instance)
+  if (agent) await deps.queue.remove(guestTopic(instance, agent.body.generation))
+  await deleteCommands(deps.store, instance)
+}

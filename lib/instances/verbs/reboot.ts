@@ -1,0 +1,26 @@
+import type { Call, Reply } from '../../kit/http/route.ts'
+import { saga } from '../../kit/saga/saga.ts'
+import { assertHasServer, reloadInstance, serverOf } from '../../model/instance.ts'
+import type { Platform } from '../../platform/platform.ts'
+import { waitUntilServing } from '../steps/agent-command.ts'
+import { changeId, machineChangeDone } from '../steps/change-server.ts'
+import { finishOperation, NoRequest, startOperation } from '../steps/operation.ts'
+
+/** `{"reboot":{}}` of management: the server stops and starts again, with all that runs on it. It repairs most states. */
+export const requestReboot = (call: Call<unknown, Platform>): Promise<Reply> =>
+  startOperation(call, 'reboot', 'REBOOTING', instance => {
+    assertHasServer(instance)
+    return { request: {} }
+  })
+
+export const reboot = saga<NoRequest, Platform>('reboot', NoRequest, { onEnd: finishOperation({}) })
+  .step('reboot_server', {
+    async do(run) {
+      const instance = await reloadInstance(run)
+      const { id, project, generation } = instance
+      const server = { name: serverOf(instance), instance: id, project, generation }
+      await run.deps.compute.rebootServer({ ...server, changeId: changeId(run) })
+    },
+    isDone: async run => machineChangeDone(run, 'server', serverOf(await reloadInstance(run))),
+  })
+  .step('wait_until_serving', waitUntilServing)

@@ -1,0 +1,78 @@
+import { STATUS_CODES } from 'node:http'
+import type { Clock, Log } from '../kit/clock.ts'
+import { Fault, forbidden, notFound } from '../kit/errors.ts'
+import type { Reply } from '../kit/http/route.ts'
+import { ADMIN, type Claims, type IdentityService } from '../ports/accounts.ts'
+
+export interface KeystoneRequest {
+  method: string
+  /** The path after `/identity`, percent-encoded: `/v3/auth/tokens`, or empty. */
+  path: string
+  query: Record<string, string>
+  /** Names in lower case. */
+  headers: Record<string, string>
+  body: string | undefined
+  /** The URL of the service, `http://127.0.0.1:8779`: the base of links and of the catalog. */
+  baseUrl: string
+}
+
+export interface KeystoneResponse {
+  status: number
+  headers: Record<string, string>
+  body: string
+}
+
+export interface KeystoneDeps {
+  identity: IdentityService
+  clock: Clock
+  log: Log
+}
+
+/** The input of a route's handler: the request, and the variables of its path, decoded. */
+export interface KeystoneCall {
+  deps: KeystoneDeps
+  request: KeystoneRequest
+  params: Record<string, string>
+}
+
+export type KeystoneHandler = (call: KeystoneCall) => Promise<Reply>
+
+/** Always the same message, so that it does not reveal which part was wrong. */
+export const unauthorized = () => new Fault(401, 'The request you have made requires authentication.')
+export const keystoneForbidden = () => forbidden('You are not authorized to perform the requested action.')
+export const keystoneNotFound = (resource: string) => notFound(`Could not find ${resource}.`)
+
+export const NO_CONTENT: Reply = { status: 204 }
+
+export function renderReply({ status, body, headers }: Reply): KeystoneResponse {
+  const type = body === undefined ? {} : { 'Content-Type': 'application/json' }
+  return {
+    status,
+    headers: { ...type, Vary: 'X-Auth-Token', ...headers },
+    body: body === undefined ? '' : JSON.stringify(body),
+  }
+}
+
+/** Keystone's error body: `{"error":{"code":404,"title":"Not Found","message":"…"}}`. */
+export function renderFault({ status, message }: Fault, baseUrl: string): KeystoneResponse {
+  const title = status === 413 ? 'Request Entity Too Large' : (STATUS_CODES[status] ?? 'Error')
+  const challenge = { 'WWW-Authenticate': `Keystone uri="${baseUrl}/identity/v3"` }
+  const headers = status === 401 ? challenge : status === 503 ? { 'Retry-After': '1' } : {}
+  return renderReply({ status, body: { error: { code: status, title, message } }, headers })
+}
+
+/** The caller, by `X-Auth-Token`, with or without a project. Throws Fault 401. */
+export async function requireToken({ deps, request }: KeystoneCall): Promise<Claims> {
+  const claims = await deps.identity.tokens.read(request.headers['x-auth-token'] ?? '')
+  if (!claims) throw unauthorized()
+  return claims
+}
+
+export const isAdmin = (claims: Claims) => claims.roles.includes(ADMIN)
+
+/** The caller, who must be that user, or an admin if `allowAdmin`. Throws Fault 401 or 403. */
+export async function requireUser(call: KeystoneCall, userId: string, allowAdmin: boolean): Promise<Claims> {
+  const claims = await requireToken(call)
+  if (claims.user.id !== userId && !(allowAdmin && isAdmin(claims))) throw keystoneForbidden()
+  return claims
+}

@@ -1,0 +1,95 @@
+import { overLimit } from '../kit/errors.ts'
+import { recordType, type Stored } from '../kit/records.ts'
+import { type Change, Conflict, type Store } from '../ports/store.ts'
+
+/** The limits of a project that has none of its own; -1 = no limit. `ram` in MB, `volumes` in GB. */
+const LIMITS = { instances: 10, ram: -1, volumes: 40, backups: 50 }
+export type Resource = keyof typeof LIMITS
+export type Limits = Record<Resource, number>
+export type ResourceAmounts = Partial<Record<Resource, number>>
+export const RESOURCES = Object.keys(LIMITS) as Resource[]
+/** The largest volume of one instance, in GB. */
+export const MAX_VOLUME_GB = 10
+
+/** How much of a resource a project uses. */
+export const quotaUsage = recordType<{ used?: number }>('quota')
+
+/** A project's own limits, which replace the default ones: one record, by this id. */
+export const projectLimits = recordType<Partial<Limits>>('limits')
+export const LIMITS_RECORD = 'quota'
+
+/** The limits of a project, and the record of its own limits as it was read. */
+interface ProjectLimits {
+  limits: Limits
+  record: Stored<Partial<Limits>> | undefined
+}
+
+export async function loadLimits(store: Store, project: string): Promise<ProjectLimits> {
+  const record = await projectLimits.get(store, project, LIMITS_RECORD)
+  return { limits: { ...LIMITS, ...record?.body }, record }
+}
+
+/**
+ * The changes that reserve resources, or release those with a negative amount. A reservation needs the project's
+ * limits. The transaction conflicts if one would be exceeded ('bound'), or if they have changed since they were read
+ * ('version' of the last change). A release never conflicts.
+ */
+export function reservationChanges(project: string, amounts: ResourceAmounts, current?: ProjectLimits): Change[] {
+  const isReservation = RESOURCES.some(resource => (amounts[resource] ?? 0) > 0)
+  if (isReservation && !current) throw new Error('a reservation needs the limits of the project')
+  const adds = changedResources(amounts).map((resource): Change => {
+    const by = amounts[resource] ?? 0
+    const limit = current?.limits[resource] ?? -1
+    const bound = by > 0 && limit >= 0 ? { max: limit } : {}
+    return { op: 'add', key: quotaUsage.key(project, resource), field: 'used', by, ...bound }
+  })
+  if (!isReservation) return adds
+  return [...adds, { op: 'check', key: projectLimits.key(project, LIMITS_RECORD), was: current?.record?.version ?? 0 }]
+}
+
+/** The resources that have an amount, in the order of their changes. */
+function changedResources(amounts: ResourceAmounts): Resource[] {
+  return RESOURCES.filter(resource => (amounts[resource] ?? 0) !== 0)
+}
+
+/** The resources whose amount would exceed a limit. */
+async function exceededResources(store: Store, project: string, amounts: ResourceAmounts): Promise<Resource[]> {
+  const { limits } = await loadLimits(store, project)
+  const exceeded: Resource[] = []
+  for (const resource of changedResources(amounts)) {
+    const used = (await quotaUsage.get(store, project, resource))?.body.used ?? 0
+    const by = amounts[resource] ?? 0
+    if (by > 0 && limits[resource] >= 0 && used + by > limits[resource]) exceeded.push(resource)
+  }
+  return exceeded
+}
+
+/** Admins change limits by hand: if they change this often during one request, something else is wrong. */
+const MAX_ATTEMPTS = 20
+
+/**
+ * Writes the changes together with the reservation of their quota. Throws 413 with the names of the exceeded resources,
+ * and Conflict, with an index that counts the reservation's changes too, if the changes themselves conflict.
+ */
+export async function transactWithQuota(
+  store: Store,
+  project: string,
+  amounts: ResourceAmounts,
+  changes: Change[],
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const reservation = reservationChanges(project, amounts, await loadLimits(store, project))
+    try {
+      return await store.transact([...reservation, ...changes])
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error
+      const limitsChanged = error.reason === 'version' && error.index < reservation.length
+      if (limitsChanged && attempt < MAX_ATTEMPTS) continue
+      if (error.reason !== 'bound') throw error
+      const exceeded = await exceededResources(store, project, amounts)
+      // Another request may have released the missing amount since: then name the resource that conflicted.
+      const names = exceeded.length > 0 ? exceeded : changedResources(amounts).slice(error.index, error.index + 1)
+      throw overLimit(`Quota exceeded for resources: [${names.map(name => `'${name}'`).join(', ')}].`)
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import { join } from 'node:path'
+import { parseProcessRef, readTextIfExists } from './data-dir.ts'
+
+/** What `npm start` prints before its ready line: what runs, and where its files are. */
+export function startupBanner(cloud: { url: string; dataDir: string; socket: string; rate: number }): string {
+  const { url, dataDir, socket, rate } = cloud
+  const file = (name: string) => join(dataDir, name)
+  const daemon = parseProcessRef(readTextIfExists(file('host.pid')))
+  const lines = {
+    gateway: `${url}, in this process (pid ${process.pid}) with all functions`,
+    limits: rate === 0 ? 'none' : `${rate} requests a minute for each project and verb`,
+    metrics: `${url}/metrics, for this machine only`,
+    data: dataDir,
+    queue: `in this process; others reach it at ${socket}`,
+    'host daemon': `pid ${daemon?.pid ?? 'unknown'}, log ${file('host.log')}`,
+    agents: `logs ${file('servers/*.log')}`,
+    databases: `logs ${file('volumes/*/server.log')}`,
+    accounts: `${file('openrc')}, openrc-admin, openrc-alt, clouds.yaml`,
+  }
+  return Object.entries(lines)
+    .map(([name, text]) => `${name.padEnd(12)} ${text}\n`)
+    .join('')
+}

@@ -1,0 +1,110 @@
+import { performance } from 'node:perf_hooks'
+import { CONDUCTOR_TOPIC, hostTopic } from '../../lib/contracts/conductor.ts'
+import { TASKMANAGER_TOPIC } from '../../lib/contracts/taskmanager.ts'
+import type { SagaRecord } from '../../lib/kit/saga/saga.ts'
+import { HEARTBEAT_EXPIRY_MS } from '../../lib/model/instance.ts'
+import type { Platform } from '../../lib/platform/platform.ts'
+import type { EmbeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
+import type { Queue } from '../../lib/ports/queue.ts'
+import { HOST_ID } from '../../lib/wiring/embedded.ts'
+import { family, type Registry } from '../metrics.ts'
+import type { FairQueue } from './fair-queue.ts'
+
+/** What `/metrics` reads. */
+export interface MetricsSources {
+  platform: Pick<Platform, 'store' | 'clock'> & {
+    /** A queue on a server of its own reports its depths there. */
+    queue: Pick<Queue, 'close'> & Partial<Pick<EmbeddedQueue, 'depth' | 'topics'>>
+  }
+  registry: Registry
+  fairQueue: Pick<FairQueue, 'depth'>
+  /** When the control plane started, in milliseconds since the epoch. */
+  started: number
+}
+
+/** Due records that one scrape reads at most: it must not become a load itself. */
+const MAX_DUE = 5_000
+const GUEST_TOPIC = /^guest-(.+)-\d+$/
+
+/**
+ * All metrics in Prometheus' text format. The cost grows with what is running: it reads counters, the depth of three
+ * topics, the index of due records (operations under way), and the topics of live agents in memory.
+ */
+export async function metricsText(sources: MetricsSources): Promise<string> {
+  const { fairQueue, registry } = sources
+  const { waiting, running } = fairQueue.depth()
+  return [
+    registry.text(),
+    family('coffer_requests_waiting', 'gauge', [{ value: waiting }]),
+    family('coffer_requests_running', 'gauge', [{ value: running }]),
+    queues(sources),
+    await operations(sources),
+    guests(sources),
+    processText(sources.started),
+  ].join('')
+}
+
+function queues({ platform: { queue } }: MetricsSources): string {
+  const { depth: depthOf } = queue
+  if (!depthOf) return ''
+  const samples = [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, hostTopic(HOST_ID)].flatMap(topic => {
+    const depth = depthOf(topic) ?? { ready: 0, inFlight: 0 }
+    return [
+      { labels: { topic, state: 'ready' }, value: depth.ready },
+      { labels: { topic, state: 'in_flight' }, value: depth.inFlight },
+    ]
+  })
+  return family('coffer_queue_messages', 'gauge', samples)
+}
+
+async function operations({ platform: { store, clock } }: MetricsSources): Promise<string> {
+  const due = await store.due(Number.MAX_SAFE_INTEGER, MAX_DUE)
+  const groups = new Map<string, { labels: { name: string; status: string }; count: number; oldest: number }>()
+  for (const { key, body } of due) {
+    if (!key.id.startsWith('saga#')) continue
+    const { name, parked, status: sagaStatus, started } = body as SagaRecord
+    const status = parked ? 'PARKED' : sagaStatus
+    const group = groups.get(`${name} ${status}`) ?? { labels: { name, status }, count: 0, oldest: started }
+    groups.set(`${name} ${status}`, { ...group, count: group.count + 1, oldest: Math.min(group.oldest, started) })
+  }
+  const rows = [...groups.values()]
+  const now = clock.now()
+  const ages = rows.map(({ labels, oldest }) => ({ labels, value: (now - oldest) / 1_000 }))
+  return [
+    family(
+      'coffer_operations',
+      'gauge',
+      rows.map(({ labels, count }) => ({ labels, value: count })),
+    ),
+    family('coffer_operation_oldest_seconds', 'gauge', ages),
+    family('coffer_operations_uncounted', 'gauge', [{ value: due.length === MAX_DUE ? 1 : 0 }]),
+  ].join('')
+}
+
+function guests({ platform: { queue, clock }, registry, started }: MetricsSources): string {
+  if (!queue.topics) return ''
+  const ids = new Set(queue.topics().flatMap(topic => GUEST_TOPIC.exec(topic)?.[1] ?? []))
+  const heartbeats = registry.lastHeartbeats(ids)
+  const silentSince = clock.now() - HEARTBEAT_EXPIRY_MS
+  // After a start every agent has the usual time for its first heartbeat.
+  const silent = [...ids].filter(id => (heartbeats.get(id) ?? started) < silentSince)
+  return (
+    family('coffer_guests', 'gauge', [{ value: ids.size }]) +
+    family('coffer_guests_silent', 'gauge', [{ value: silent.length }])
+  )
+}
+
+let lastUtilization = performance.eventLoopUtilization()
+
+function processText(started: number): string {
+  const { user, system } = process.cpuUsage()
+  const current = performance.eventLoopUtilization()
+  const { utilization } = performance.eventLoopUtilization(current, lastUtilization)
+  lastUtilization = current
+  return [
+    family('process_resident_memory_bytes', 'gauge', [{ value: process.memoryUsage.rss() }]),
+    family('process_cpu_seconds_total', 'counter', [{ value: (user + system) / 1e6 }]),
+    family('process_start_time_seconds', 'gauge', [{ value: started / 1_000 }]),
+    family('nodejs_eventloop_utilization', 'gauge', [{ value: utilization }]),
+  ].join('')
+}

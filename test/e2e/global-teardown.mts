@@ -1,0 +1,3 @@
+import { stopSharedCloud } from './shared-cloud.ts'
+
+export default stopSharedCloud

@@ -1,0 +1,74 @@
+import { describe, expect, it } from '@jest/globals'
+import { MAX_FAILURES } from '../../../../lib/platform/identity/builtin/login-attempts.ts'
+import { service } from '../../../keystone/service.ts'
+import { cpuMs } from './cpu.ts'
+
+describe('logins', () => {
+  it('refuse a disabled user, a wrong password and an unknown user', async () => {
+    const { identity, demo } = await service()
+    expect(await identity.logins.byPassword(demo.user, 'demo-password')).toMatchObject(demo.user)
+    expect(await identity.logins.byPassword(demo.user, 'demo-password ')).toBeUndefined()
+    expect(await identity.logins.byPassword({ name: 'nobody' }, '')).toBeUndefined()
+    await identity.accounts.setEnabled(demo.user.id, false)
+    expect(await identity.logins.byPassword(demo.user, 'demo-password')).toBeUndefined()
+  })
+
+  it('are limited: after ten failures even the right password is refused unchecked, until the minute ends', async () => {
+    const { identity, demo, clock, store } = await service()
+    const { byPassword } = identity.logins
+    for (let n = 0; n < MAX_FAILURES; n++) {
+      // By id or by name: it is the same user's count.
+      const who = n % 2 ? { id: demo.user.id } : { name: 'demo' }
+      expect(await byPassword(who, `wrong ${n}`)).toBeUndefined()
+    }
+    const spent = await cpuMs(async () => {
+      for (let n = 0; n < 20; n++) expect(await byPassword({ name: 'demo' }, 'demo-password')).toBeUndefined()
+    })
+    expect(spent / 20).toBeLessThan(10)
+    expect(await byPassword({ name: 'alt' }, 'alt-password')).toBeDefined()
+    await clock.advance(60_000)
+    expect(await byPassword({ name: 'demo' }, 'demo-password')).toBeDefined()
+    await clock.advance(180_000)
+    expect((await store.all('attempt', { limit: 10 })).items).toEqual([])
+  })
+
+  it('are limited for unknown users, too', async () => {
+    const { logins } = (await service()).identity
+    for (let n = 0; n < MAX_FAILURES; n++) await logins.byPassword({ name: 'nobody' }, 'x')
+    const spent = await cpuMs(async () => {
+      for (let n = 0; n < 20; n++) expect(await logins.byPassword({ name: 'nobody' }, 'x')).toBeUndefined()
+    })
+    expect(spent / 20).toBeLessThan(10)
+  })
+
+  it('do not count when they succeed, however many are concurrent', async () => {
+    const { logins } = (await service()).identity
+    const many = Array.from({ length: 15 }, () => logins.byPassword({ name: 'demo' }, 'demo-password'))
+    for (const user of await Promise.all(many)) expect(user).toBeDefined()
+    for (let n = 0; n < MAX_FAILURES - 1; n++) await logins.byPassword({ name: 'demo' }, 'wrong')
+    expect(await logins.byPassword({ name: 'demo' }, 'demo-password')).toBeDefined()
+  })
+
+  it('are limited for concurrent guesses, too', async () => {
+    const { store, identity } = await service()
+    const many = Array.from({ length: 60 }, () => identity.logins.byPassword({ name: 'demo' }, 'wrong'))
+    await Promise.all(many)
+    const [record] = (await store.all('attempt', { limit: 10 })).items
+    // Ten units each: only attempts in progress when the tenth failed are added.
+    expect(record?.body).toEqual({ units: expect.any(Number) })
+    expect(Reflect.get(Object(record?.body), 'units')).toBeLessThanOrEqual(10 * (MAX_FAILURES + 3))
+  })
+
+  it('by an application credential are limited and belong to its user', async () => {
+    const { identity, demo, alt } = await service()
+    const spec = { user: demo.user.id, project: demo.project.id, name: 'ci', roles: ['reader'] }
+    const credential = await identity.credentials.create(spec, 'the secret')
+    const login = await identity.logins.bySecret({ user: demo.user.id, name: 'ci' }, 'the secret')
+    expect(login).toMatchObject({ user: demo.user, credential })
+    expect(await identity.logins.bySecret({ user: alt.user.id, name: 'ci' }, 'the secret')).toBeUndefined()
+    for (let n = 0; n < MAX_FAILURES; n++) await identity.logins.bySecret({ id: credential.id }, 'x')
+    expect(await identity.logins.bySecret({ id: credential.id }, 'the secret')).toBeUndefined()
+    // The user's password has a count of its own.
+    expect(await identity.logins.byPassword({ name: 'demo' }, 'demo-password')).toBeDefined()
+  })
+})
