@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { SerialQueue } from '../lib/kit/async/serial.ts'
@@ -28,16 +29,20 @@ async function bindOnce(address: string, port: number): Promise<number | undefin
   }
 }
 
+const ADDRESS_COUNT = 256 * 254 - 1
+const MOST_REFUSALS = 20
+
 /**
- * An endpoint that nobody has: an address of the loopback network of its own with the datastore's port; where that
- * cannot be bound (a listener on all addresses, another system than Linux), 127.0.0.1 with another port. Throws if
- * there is none.
+ * An endpoint that nobody has: an address of the loopback network `network` (its first two numbers, such as 127.20) with
+ * the datastore's port. Where that cannot be bound (a listener on all addresses, another system than Linux), it is
+ * 127.0.0.1 with another port. Throws if there is none. The search begins at the address with number `first`.
  */
-export async function chooseEndpoint(network: string, port: number, used: Endpoint[]): Promise<Endpoint> {
+export async function chooseEndpoint(network: string, port: number, used: Endpoint[], first = 0): Promise<Endpoint> {
   const usedAddresses = new Set(used.map(({ address }) => address))
   let refused = 0
-  for (let host = 1; host < 256 * 254 && refused < 20; host++) {
-    const address = `${network}.${Math.floor(host / 254)}.${(host % 254) + 1}`
+  for (let step = 0; step < ADDRESS_COUNT && refused < MOST_REFUSALS; step++) {
+    const number = ((first + step) % ADDRESS_COUNT) + 1
+    const address = `${network}.${Math.floor(number / 254)}.${(number % 254) + 1}`
     if (usedAddresses.has(address)) continue
     if (await isFree({ address, port })) return { address, port }
     refused++
@@ -54,6 +59,8 @@ export async function chooseEndpoint(network: string, port: number, used: Endpoi
 /** Gives every instance an endpoint of its own: one at a time, so that two creates do not choose the same. */
 export class Endpoints {
   readonly #network: string
+  // Another cloud of this machine may have the same network, and its newest database may not listen yet.
+  readonly #first = randomInt(ADDRESS_COUNT)
   /** Chosen and not released; a chosen one may not be on record yet. */
   readonly #chosen = new Set<Endpoint>()
   readonly #queue = new SerialQueue()
@@ -65,7 +72,7 @@ export class Endpoints {
   /** One that is neither in `used` nor chosen before and not released. */
   choose(port: number, used: () => Promise<Endpoint[]>): Promise<Endpoint> {
     return this.#queue.run(async () => {
-      const endpoint = await chooseEndpoint(this.#network, port, [...(await used()), ...this.#chosen])
+      const endpoint = await chooseEndpoint(this.#network, port, [...(await used()), ...this.#chosen], this.#first)
       this.#chosen.add(endpoint)
       return endpoint
     })

@@ -75,4 +75,14 @@ describe('the endpoint of a database', () => {
     endpoints.release(first)
     expect(await endpoints.choose(port, none)).toEqual(first)
   })
+
+  onLinux(
+    'hardly ever meets that of another cloud with the same network whose database does not listen yet',
+    async () => {
+      const port = await freePort()
+      const clouds = Array.from({ length: 10 }, () => new Endpoints(network))
+      const choices = await Promise.all(clouds.map(cloud => cloud.choose(port, async () => [])))
+      expect(new Set(choices.map(({ address }) => address)).size).toBeGreaterThan(5)
+    },
+  )
 })
