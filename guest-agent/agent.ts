@@ -97,8 +97,9 @@ export class Agent {
 
   async #sendHeartbeat(): Promise<void> {
     const { journal, version, health, clock, leaseMs } = this.#parts
-    const { status, message } = health()
     const usedBytes = await this.#usedBytes()
+    // Read last: a heartbeat that takes longer than the next one must not report an older health after it.
+    const { status, message } = health()
     await this.#conductor.heartbeat({
       service_status: status,
       last: journal.last(),

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { Agent } from '../../guest-agent/agent.ts'
 import { openJournal } from '../../guest-agent/journal.ts'
+import type { Health } from '../../guest-agent/supervisor.ts'
 import { Report } from '../../lib/contracts/conductor.ts'
 import type { GuestMessage } from '../../lib/contracts/guest/guest.ts'
 import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
@@ -32,7 +33,7 @@ beforeEach(async () => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
 /** An agent as it starts on a machine, with the journal on its disk. */
-const newAgent = async (options: { leaseMs?: number } = {}) =>
+const newAgent = async (options: { leaseMs?: number; health?(): Health } = {}) =>
   new Agent({
     subject: 'guest:i1',
     generation: 1,
@@ -171,5 +172,31 @@ describe('an agent at rest', () => {
     expect(Object(first[0]).lease).toBe(lease)
     ended.abort()
     await running
+  })
+})
+
+describe('heartbeats of an agent', () => {
+  it('report the newest health last, although an earlier one takes longer', async () => {
+    let status: Health['status'] = 'restarting'
+    agent = await newAgent({ health: () => ({ status }) })
+    const measure = driver.used_bytes
+    let finish = () => {}
+    driver.used_bytes = () =>
+      new Promise(resolve => {
+        finish = () => resolve(1)
+      })
+    const earlier = agent.heartbeat()
+    driver.used_bytes = measure
+    status = 'healthy'
+    await agent.heartbeat()
+    finish()
+    await earlier
+    const messages = await queue.receive('conductor', { max: 10, waitMs: 0 })
+    const reports = await Promise.all(
+      messages.map(async ({ body }) => Report.parse(await seals.open(readEnvelope(body)))),
+    )
+    // The conductor takes the one with the highest sequence.
+    const [newest] = reports.sort((a, b) => b.sequence - a.sequence)
+    expect(Object(newest?.input).service_status).toBe('healthy')
   })
 })
