@@ -89,8 +89,7 @@ export async function executeCommand(
 
 /**
  * Records that a delete begins, so that after a crash "already deleted" differs from "never existed". Returns whether
- * it
- * had begun before a crash. A delete without a subject is not recorded.
+ * it had begun before a crash. A delete without a subject is not recorded.
  */
 async function recordDelete(
   { journal, driver }: ExecutionParts,

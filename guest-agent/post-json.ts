@@ -6,8 +6,7 @@ import { text } from 'node:stream/consumers'
 /**
  * Posts JSON and returns the JSON of the answer. Throws for any status but 200, and if there is no answer within `ms`.
  * `fetch`, or an import of node:http (which evaluates all its exports, WebSocket among them), would load undici: some
- * ten
- * megabytes for one message an hour.
+ * ten megabytes for one message an hour.
  */
 export async function postJson(url: string, body: unknown, ms: number): Promise<unknown> {
   const secure = new URL(url).protocol === 'https:'

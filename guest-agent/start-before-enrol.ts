@@ -9,8 +9,7 @@ const RETRY = { firstMs: 500, maxMs: 2_000 }
 
 /**
  * Starts the driver's server at once, while the agent enrols. The returned driver waits for that start in `prepare`,
- * and
- * retries `prepare` if the server dies during it: nobody supervises the server yet.
+ * and retries `prepare` if the server dies during it: nobody supervises the server yet.
  */
 export function startBeforeEnrolment(driver: Driver, clock: Clock, log: Log): Driver {
   const start = driver.start().catch(error => log.warn({ error: messageOf(error) }, 'the early start failed'))

@@ -48,8 +48,7 @@ type Request<Method extends keyof HostMethods> = z.output<HostMethods[Method]['i
 
 /**
  * How often the data directory is checked; and every how many checks agents are looked for that are not children of
- * this
- * daemon, and old names are forgotten.
+ * this daemon, and old names are forgotten.
  */
 const WATCH_MS = 500
 const ENSURE_EVERY = 4

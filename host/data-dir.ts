@@ -35,8 +35,7 @@ export async function ownershipOf(dataDir: string, pid: number): Promise<Ownersh
 
 /**
  * Makes a folder below the data directory, with those in between. Throws ENOENT if the data directory is missing: one
- * that
- * was removed must not come back, so nothing here uses mkdir with `recursive`.
+ * that was removed must not come back, so nothing here uses mkdir with `recursive`.
  */
 export async function makeFolder(dataDir: string, segments: string[], mode = 0o777): Promise<string> {
   let path = dataDir

@@ -18,8 +18,7 @@ import { createUsers, grantUsers, userVerbs } from './verbs/users.ts'
 
 /**
  * PostgreSQL on a volume that initCluster made. `owner` runs the server and owns its files, for tests that run as root;
- * an
- * agent has the instance's own uid and leaves it out.
+ * an agent has the instance's own uid and leaves it out.
  */
 export function postgresqlDriver(context: DriverContext, owner?: Owner): Driver {
   const { volume, random, log } = context

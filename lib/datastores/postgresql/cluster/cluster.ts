@@ -75,8 +75,7 @@ const BUILTIN_LOCALE = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8']
 function initdbArguments(major: number, passwordFile: string): string[] {
   return [
     // Relative to the volume, its working directory: initdb makes missing parents of an absolute path, and would bring
-    // back
-    // a folder that was removed meanwhile.
+    // back a folder that was removed meanwhile.
     ...['-D', 'data', '-U', 'os_maint', `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
     ...['-E', 'UTF8', '--locale=C.UTF-8', ...(major < 17 ? [] : BUILTIN_LOCALE)],
     // --no-sync would save 0.1 to 0.5 s, but nothing would ever write these files to the disk before the tenant's first

@@ -32,8 +32,7 @@ export class HbaWriter {
 
   /**
    * Makes the server admit users from their hosts only: those of the catalogue, overridden by `pending`. Called with
-   * the
-   * pending hosts before a change and without them after it, so that the rules are never laxer than both states.
+   * the pending hosts before a change and without them after it, so that the rules are never laxer than both states.
    */
   async write(pending: PinnedUser[] = []): Promise<void> {
     const { volume, sessions, server, owner } = this.#parts

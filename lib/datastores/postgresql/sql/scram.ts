@@ -11,8 +11,7 @@ const ITERATIONS = 4096
 export const SALT_BYTES = 16
 
 // PostgreSQL checks for forbidden code points before it normalizes, the library afterwards. These are forbidden (or not
-// in
-// Unicode 3.2, which counts the same), but normalize to allowed ones, so that the library accepts them.
+// in Unicode 3.2, which counts the same), but normalize to allowed ones, so that the library accepts them.
 const FORBIDDEN_UNTIL_NORMALIZED =
   /[\u{340}\u{341}\u{3F9}\u{10FC}\u{1D2C}-\u{1DBF}\u{2090}-\u{209C}\u{213B}\u{213C}\u{2150}-\u{2152}\u{2189}\u{2C7C}\u{2C7D}\u{321D}\u{321E}\u{3244}-\u{3247}\u{3250}\u{327C}-\u{327E}\u{32CC}-\u{32CF}\u{32FF}\u{3377}-\u{337A}\u{33DE}\u{33DF}\u{33FF}\u{A69C}\u{A69D}\u{A7F1}-\u{A7F9}\u{AB5E}-\u{AB69}\u{FA2E}\u{FA2F}\u{FA6B}-\u{FAD9}\u{FE10}-\u{FE19}\u{FE47}\u{FE48}\u{10781}-\u{1CCF9}\u{1D4C1}\u{1D6A4}\u{1D7CA}\u{1D7CB}\u{1D800}-\u{1FFFD}]/u
 

@@ -67,8 +67,8 @@ export class PostgresqlSessions {
 
   /**
    * Executes statements in a database, one after the other, each in a transaction of its own. A statement that the
-   * limited
-   * role may not execute, because the tenant's superuser made its subject, is executed by the agent's superuser.
+   * limited role may not execute, because the tenant's superuser made its subject, is executed by the agent's
+   * superuser.
    */
   execute(database: string, statements: string[], role: Role = 'os_admin'): Promise<void> {
     return this.withClient(role, database, async client => {
