@@ -1,6 +1,7 @@
 import middy from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
-import { EnrolRequest, enrol } from '../lib/conductor/enrol.ts'
+import { dispatchEnrolment } from '../lib/conductor/enrol.ts'
+import { EnrolRequest } from '../lib/contracts/enrol.ts'
 import { Fault, messageOf } from '../lib/kit/errors.ts'
 import { parseAs, parseJson } from '../lib/kit/http/parse.ts'
 import { faultBody } from '../lib/trove/faults.ts'
@@ -16,8 +17,9 @@ const reply = (statusCode: number, body: unknown): APIGatewayProxyResult => ({
 export const handler = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().handler(async event => {
   try {
     if (event.httpMethod !== 'POST') throw new Fault(404, 'The resource could not be found.')
+    // The contract would refuse it too, but not in Trove's words.
     const request = parseAs(EnrolRequest, parseJson(event.body ?? ''))
-    return reply(200, await enrol(getPlatform(), request))
+    return reply(200, await dispatchEnrolment('enrol', request, getPlatform()))
   } catch (error) {
     const fault = error instanceof Fault ? error : new Fault(500, 'An unexpected error happened.')
     getPlatform().log.warn({ status: fault.status, error: messageOf(error) }, 'enrolment refused')

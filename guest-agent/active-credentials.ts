@@ -1,17 +1,18 @@
+import type { EnrolAnswer } from '../lib/contracts/enrol.ts'
 import type { Clock } from '../lib/kit/clock.ts'
 import type { SealKeys } from '../lib/kit/crypto/seal.ts'
-import type { Credentials, Enrolment } from './enrolment.ts'
+import type { Enrolment } from './enrolment.ts'
 
 const RENEW_BEFORE_MS = 600_000
 
 /** The credentials that an agent uses, renewed in time. */
 export class ActiveCredentials {
-  #current: Credentials
+  #current: EnrolAnswer
   readonly #enrolment: Enrolment
   readonly #clock: Clock
   readonly #signal: AbortSignal
 
-  private constructor(credentials: Credentials, enrolment: Enrolment, clock: Clock, signal: AbortSignal) {
+  private constructor(credentials: EnrolAnswer, enrolment: Enrolment, clock: Clock, signal: AbortSignal) {
     this.#current = credentials
     this.#enrolment = enrolment
     this.#clock = clock
@@ -24,12 +25,12 @@ export class ActiveCredentials {
     return new ActiveCredentials(credentials, enrolment, clock, signal)
   }
 
-  get current(): Credentials {
+  get current(): EnrolAnswer {
     return this.#current
   }
 
   /** Credentials that are valid for a while yet. */
-  async fresh(): Promise<Credentials> {
+  async fresh(): Promise<EnrolAnswer> {
     if (this.#current.expires - this.#clock.now() < RENEW_BEFORE_MS) {
       this.#current = await this.#enrolment.renew(this.#signal)
     }

@@ -3,49 +3,17 @@ import { join } from 'node:path'
 import { exportJWK, exportPKCS8, generateKeyPair, importPKCS8, SignJWT } from 'jose'
 import { z } from 'zod'
 import { guestSubject } from '../lib/contracts/conductor.ts'
+import { EnrolAnswer, type EnrolRequest, enrolment } from '../lib/contracts/enrol.ts'
 import { backOffMs } from '../lib/kit/async/back-off.ts'
 import type { Clock, Log } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { readJson, replaceFile } from '../lib/kit/os/files.ts'
+import { client } from '../lib/kit/rpc/contract.ts'
 import type { AgentConfig } from './config.ts'
 import { postJson } from './post-json.ts'
 
-const SocketAccess = z.object({ kind: z.literal('socket'), address: z.string(), token: z.string() })
-
-/** Addresses of the topics, and credentials for these alone. */
-const SqsAccess = z.object({
-  kind: z.literal('sqs'),
-  region: z.string(),
-  endpoint: z.string().optional(),
-  urls: z.record(z.string(), z.string()),
-  credentials: z.object({ accessKeyId: z.string(), secretAccessKey: z.string(), sessionToken: z.string() }),
-})
-
-const RabbitmqAccess = z.object({
-  kind: z.literal('rabbitmq'),
-  url: z.string(),
-  username: z.string(),
-  password: z.string(),
-  ca: z.string().optional(),
-})
-
-/** What the control plane issues for the secret. */
-const Credentials = z.object({
-  topic: z.string(),
-  conductor: z.string(),
-  access: z.discriminatedUnion('kind', [SocketAccess, SqsAccess, RabbitmqAccess]),
-  /** Milliseconds since the epoch, for `access`. */
-  expires: z.number(),
-  kid: z.string(),
-  keys: z.object({ down: z.string(), up: z.string() }),
-  issued: z.int(),
-  /** A certificate for the database server. */
-  tls: z.object({ certificate: z.string(), ca: z.string(), expires: z.number() }).optional(),
-})
-export type Credentials = z.infer<typeof Credentials>
-
 /** The agent's private key and its credentials: stored in its folder, so that a restart needs no new secret. */
-const PrivateState = z.object({ privateKey: z.string(), credentials: Credentials.optional() })
+const PrivateState = z.object({ privateKey: z.string(), credentials: EnrolAnswer.optional() })
 type PrivateState = z.infer<typeof PrivateState>
 
 interface EnrolmentOptions {
@@ -67,7 +35,7 @@ export class Enrolment {
   readonly #path: string
   #state: PrivateState
   /** A renewal in progress: whoever asks meanwhile gets its result. */
-  #renewal: Promise<Credentials> | undefined
+  #renewal: Promise<EnrolAnswer> | undefined
 
   private constructor(options: EnrolmentOptions, path: string, state: PrivateState) {
     this.#options = options
@@ -85,21 +53,21 @@ export class Enrolment {
     return new Enrolment(options, path, state)
   }
 
-  current(): Credentials | undefined {
+  current(): EnrolAnswer | undefined {
     return this.#state.credentials
   }
 
   /**
    * Enrols at the first call, renews later. Tries until it works, or throws the last error once `signal` is aborted.
    */
-  renew(signal: AbortSignal): Promise<Credentials> {
+  renew(signal: AbortSignal): Promise<EnrolAnswer> {
     this.#renewal ??= this.#renewWithRetry(signal).finally(() => {
       this.#renewal = undefined
     })
     return this.#renewal
   }
 
-  async #renewWithRetry(signal: AbortSignal): Promise<Credentials> {
+  async #renewWithRetry(signal: AbortSignal): Promise<EnrolAnswer> {
     const { clock, log } = this.#options
     for (let failures = 1; ; failures++) {
       try {
@@ -112,22 +80,22 @@ export class Enrolment {
     }
   }
 
-  async #trade(): Promise<Credentials> {
-    const answer = await postJson(await enrolmentUrl(this.#options.config), await this.#request(), ANSWER_MS)
-    const credentials = Credentials.parse(answer)
+  async #trade(): Promise<EnrolAnswer> {
+    const { enrol } = controlPlane(this.#options.config)
+    const credentials = await enrol(await this.#request())
     this.#state = { ...this.#state, credentials }
     await replaceFile(this.#path, JSON.stringify(this.#state))
     return credentials
   }
 
   /** The secret and the agent's new key at first; a proof by that key later. */
-  async #request() {
+  async #request(): Promise<EnrolRequest> {
     const { config, clock, tlsKey } = this.#options
     const { instance, generation, secret } = config.userData
     const key = await importPKCS8(this.#state.privateKey, 'EdDSA', { extractable: true })
     if (!this.#state.credentials) {
-      const { kty, crv, x } = await exportJWK(key)
-      return { instance, generation, secret, publicKey: { kty, crv, x }, tlsKey: await tlsKey() }
+      const { x = '' } = await exportJWK(key)
+      return { instance, generation, secret, publicKey: { kty: 'OKP', crv: 'Ed25519', x }, tlsKey: await tlsKey() }
     }
     const proof = new SignJWT({ tls: await tlsKey() })
       .setProtectedHeader({ alg: 'EdDSA' })
@@ -141,6 +109,16 @@ export class Enrolment {
 async function newPrivateKey(): Promise<string> {
   const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true })
   return exportPKCS8(privateKey)
+}
+
+/** The control plane over HTTP. Its address is looked up for each call, as it may change. */
+function controlPlane(config: AgentConfig) {
+  const unsupported = () => Promise.reject(new Error('enrolment takes queries only'))
+  return client(enrolment, {
+    query: async (_method, input) => postJson(await enrolmentUrl(config), input, ANSWER_MS),
+    cast: unsupported,
+    command: unsupported,
+  })
 }
 
 async function enrolmentUrl({ endpointFile, userData }: AgentConfig): Promise<string> {

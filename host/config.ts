@@ -1,27 +1,15 @@
 import { z } from 'zod'
+import { HostAccess } from '../lib/contracts/host-access.ts'
+import { QueueAccess } from '../lib/contracts/queue-access.ts'
 
 /** How Node.js runs an agent. Its compile cache is valid for the same flags only. */
 export const AGENT_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=1']
 
 /** What a host daemon is started with: `host.json`, readable by its user alone. */
-export const HostConfig = z.object({
-  hostId: z.string(),
+export const HostConfig = HostAccess.extend({
+  queue: z.preprocess(addKind, QueueAccess),
   /** The folder that holds everything of this daemon. */
   dataDir: z.string(),
-  queue: z.union([
-    z.object({ path: z.string(), token: z.string() }),
-    z.object({ url: z.string(), username: z.string(), password: z.string(), ca: z.string().optional() }),
-    z.object({
-      region: z.string(),
-      endpoint: z.string().optional(),
-      urls: z.record(z.string(), z.string()),
-      credentials: z.object({ accessKeyId: z.string(), secretAccessKey: z.string(), sessionToken: z.string() }),
-    }),
-  ]),
-  topic: z.string(),
-  conductor: z.string(),
-  kid: z.string(),
-  keys: z.object({ down: z.string(), up: z.string() }),
   /** What instances run on. Every instance's uid must be able to read it. */
   runtime: z.object({
     node: z.string(),
@@ -44,3 +32,10 @@ export const HostConfig = z.object({
   logLevel: z.string(),
 })
 export type HostConfig = z.infer<typeof HostConfig>
+
+/** Adds the queue's kind, which files of earlier versions do not name: a daemon may restart before its file is new. */
+function addKind(queue: unknown): unknown {
+  if (typeof queue !== 'object' || queue === null || 'kind' in queue) return queue
+  if ('path' in queue) return { ...queue, kind: 'socket', address: queue.path }
+  return { ...queue, kind: 'urls' in queue ? 'sqs' : 'rabbitmq' }
+}

@@ -4,10 +4,10 @@ import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AgentRuntime } from '../agent-bundle/runtime.ts'
 import type { HostConfig } from '../host/config.ts'
+import type { HostAccess } from '../lib/contracts/host-access.ts'
 import { postgresqlManifest } from '../lib/datastores/postgresql/manifest.ts'
 import type { Log } from '../lib/kit/clock.ts'
 import { isAlive, processRef } from '../lib/kit/os/process.ts'
-import { HOST_ID } from '../lib/wiring/embedded.ts'
 import { systemClock } from '../lib/wiring/system.ts'
 import { parseProcessRef, readTextIfExists } from './data-dir.ts'
 
@@ -19,8 +19,8 @@ const RESTART_MS = { first: 200, max: 10_000 }
 
 interface HostDaemonOptions {
   dataDir: string
-  /** The daemon's topic, keys and queue credentials. */
-  hostAccess(): Promise<Pick<HostConfig, 'topic' | 'conductor' | 'queue' | 'kid' | 'keys'>>
+  /** The daemon's id, topic, keys and queue credentials. */
+  hostAccess(): Promise<HostAccess>
   runtime: AgentRuntime
   /** How many initialised clusters of the default version it keeps for the next instances. */
   spares: number
@@ -86,7 +86,6 @@ const pidFileIn = (dataDir: string) => join(dataDir, 'host.pid')
 function hostConfig({ dataDir, runtime, spares, root }: HostDaemonOptions) {
   const hash = createHash('sha256').update(dataDir).digest().readUInt32BE(0)
   return {
-    hostId: HOST_ID,
     dataDir,
     runtime,
     endpointFile: join(dataDir, 'endpoint'),

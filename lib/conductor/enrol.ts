@@ -1,39 +1,17 @@
 import { timingSafeEqual } from 'node:crypto'
 import { jwtVerify } from 'jose'
-import { z } from 'zod'
 import { type AgentRecord, agentRecords } from '../agents/agent.ts'
 import { enrolSecret } from '../agents/enrol-secret.ts'
 import { CONDUCTOR_TOPIC, guestSubject, guestTopic } from '../contracts/conductor.ts'
+import { type EnrolAnswer, type EnrolRequest, enrolment, TlsKey } from '../contracts/enrol.ts'
 import { machineSealKeys } from '../kit/crypto/seal.ts'
 import { Fault } from '../kit/errors.ts'
 import { withOptimisticRetry } from '../kit/records.ts'
+import { serve } from '../kit/rpc/contract.ts'
 import { toDate } from '../kit/time.ts'
 import type { IssuedCertificate } from '../kit/tls/ca.ts'
 import { projectIndex, serverName } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
-
-/** The public half of the database server's key (SPKI, DER, base64). Older agents send none. */
-const TlsKey = z.string().max(200)
-
-const PublicKey = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().max(64) })
-
-/** The body of `POST /enrol`: the agent's single-use secret at first, its own signature later. */
-export const EnrolRequest = z.union([
-  z.object({
-    instance: z.string().max(64),
-    generation: z.int(),
-    secret: z.string().max(100),
-    publicKey: PublicKey,
-    tlsKey: TlsKey.optional(),
-  }),
-  z.object({
-    instance: z.string().max(64),
-    generation: z.int(),
-    /** A JWT for audience `enrol`, at most a minute old, signed with the agent's key. Claim `tls` is the TLS key. */
-    proof: z.string().max(2_000),
-  }),
-])
-export type EnrolRequest = z.infer<typeof EnrolRequest>
 
 /** The queue credentials last an hour; the agent renews them. */
 const CREDENTIALS_MS = 3_600_000
@@ -43,7 +21,7 @@ const PROOF_AGE = '60s'
  * Exchanges the secret, or a signature, for addresses, keys, credentials and a certificate. Throws Fault 401 for every
  * invalid request, and 503 until the machine's address is known: the agent can then try again.
  */
-export async function enrol(platform: Platform, request: EnrolRequest) {
+export async function enrol(platform: Platform, request: EnrolRequest): Promise<EnrolAnswer> {
   const { agent, tlsKey } =
     'secret' in request
       ? { agent: await redeemSecret(platform, request), tlsKey: request.tlsKey }
@@ -51,6 +29,9 @@ export async function enrol(platform: Platform, request: EnrolRequest) {
   const tls = tlsKey === undefined ? undefined : await issueCertificate(platform, agent, tlsKey)
   return { ...(await credentials(platform, agent)), ...(tls && { tls }) }
 }
+
+/** Dispatches the methods of the contract. Throws what they throw, and BadMessage for an invalid input. */
+export const dispatchEnrolment = serve(enrolment, { enrol: (request, platform: Platform) => enrol(platform, request) })
 
 /** A certificate for the addresses that the machine reports, never for what the agent claims. */
 async function issueCertificate(platform: Platform, agent: AgentRecord, publicKey: string): Promise<IssuedCertificate> {

@@ -1,3 +1,4 @@
+import type { QueueAccess } from '../contracts/queue-access.ts'
 import type { Signals } from '../kit/async/signals.ts'
 import type { Clock, Log, Random } from '../kit/clock.ts'
 import type { Keys } from '../kit/crypto/keys.ts'
@@ -8,7 +9,7 @@ import type { Authority } from '../kit/tls/ca.ts'
 import type { IdentityService } from '../ports/accounts.ts'
 import type { Compute } from '../ports/compute.ts'
 import type { Identity } from '../ports/identity.ts'
-import type { Grant, Queue, QueueAccess } from '../ports/queue.ts'
+import type { Grant, Queue } from '../ports/queue.ts'
 import type { Store } from '../ports/store.ts'
 import type { Throttle } from '../ports/throttle.ts'
 

@@ -81,33 +81,3 @@ export interface Grant {
   /** When it expires, in milliseconds since the epoch. */
   expires: number
 }
-
-/** How an agent reaches SQS: the addresses of its topics, and credentials for them that expire with the grant. */
-export interface SqsAccess {
-  kind: 'sqs'
-  region: string
-  endpoint?: string
-  /** Queue URLs by topic. */
-  urls: Record<string, string>
-  credentials: { accessKeyId: string; secretAccessKey: string; sessionToken: string }
-}
-
-/** How an agent reaches the queue server of its host: the unix socket's path, and a token for its own topics. */
-export interface SocketAccess {
-  kind: 'socket'
-  address: string
-  token: string
-}
-
-/** How an agent reaches RabbitMQ: a user of its own. */
-export interface RabbitmqAccess {
-  kind: 'rabbitmq'
-  url: string
-  username: string
-  password: string
-  /** Certificates (PEM) that the server's must be signed by; default: the system's. */
-  ca?: string | undefined
-}
-
-/** How an agent reaches the queue: the backend, its address and the agent's credentials. */
-export type QueueAccess = SocketAccess | SqsAccess | RabbitmqAccess

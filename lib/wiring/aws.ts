@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import { CONDUCTOR_TOPIC, hostSubject, hostTopic } from '../contracts/conductor.ts'
+import { hostTopic } from '../contracts/conductor.ts'
+import type { HostAccess } from '../contracts/host-access.ts'
+import type { QueueAccessOf } from '../contracts/queue-access.ts'
 import { derivedKeys } from '../kit/crypto/keys.ts'
-import { machineSealKeys } from '../kit/crypto/seal.ts'
 import { noMetrics } from '../kit/metrics.ts'
 import type { AwsConnection } from '../platform/aws/connection.ts'
 import { readOnlyCompute } from '../platform/compute/read-only/compute.ts'
@@ -13,7 +14,7 @@ import { dynamodbStore } from '../platform/store/dynamodb/store.ts'
 import { noThrottle } from '../platform/throttle/leaky-bucket.ts'
 import { storedThrottle } from '../platform/throttle/stored/throttle.ts'
 import type { Compute } from '../ports/compute.ts'
-import { sharedParts } from './common.ts'
+import { buildHostAccess, hostRights, sharedParts } from './common.ts'
 import { setPlatform } from './current.ts'
 import { systemClock as clock, systemRandom as random, systemLog } from './system.ts'
 
@@ -89,25 +90,18 @@ export function awsPlatform(settings: AwsSettings, machines?: ComputeFactory): P
   }
 }
 
-/** What a host daemon needs to connect, with credentials of its operator. */
+/** What the daemon of a host (default: the stage's) needs to connect, with credentials of its operator. */
 export async function awsHostAccess(
-  platform: Platform & { queue: SqsQueue },
-  { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint, COFFER_HOST: id }: AwsSettings,
-  credentials: { accessKeyId: string; secretAccessKey: string; sessionToken: string },
-) {
-  const topic = hostTopic(id)
-  await platform.queue.declare(topic)
-  const urls = Object.fromEntries(
-    await Promise.all([topic, CONDUCTOR_TOPIC].map(async name => [name, await platform.queue.address(name)] as const)),
-  )
-  const kid = await platform.keys.currentId()
-  return {
-    topic,
-    conductor: CONDUCTOR_TOPIC,
-    queue: { region, ...(endpoint && { endpoint }), urls, credentials },
-    kid,
-    keys: await machineSealKeys(platform.keys, kid, hostSubject(id), 0),
-  }
+  { queue, keys }: Pick<Platform, 'keys'> & { queue: SqsQueue },
+  { AWS_REGION: region, AWS_ENDPOINT_URL: endpoint, COFFER_HOST }: AwsSettings,
+  credentials: QueueAccessOf<'sqs'>['credentials'],
+  hostId = COFFER_HOST,
+): Promise<HostAccess> {
+  await queue.declare(hostTopic(hostId))
+  const { receive, send } = hostRights(hostId)
+  const urls = await Promise.all([...receive, ...send].map(async topic => [topic, await queue.address(topic)] as const))
+  const access = { region, ...(endpoint && { endpoint }), urls: Object.fromEntries(urls), credentials }
+  return buildHostAccess(keys, hostId, { kind: 'sqs', ...access })
 }
 
 /** Sets the platform of this process's functions, configured by the environment. */

@@ -1,7 +1,10 @@
+import { CONDUCTOR_TOPIC, hostSubject, hostTopic } from '../contracts/conductor.ts'
+import type { HostAccess } from '../contracts/host-access.ts'
+import type { QueueAccess } from '../contracts/queue-access.ts'
 import { inProcessSignals } from '../kit/async/signals.ts'
 import type { Log } from '../kit/clock.ts'
 import type { Keys } from '../kit/crypto/keys.ts'
-import { derivedSealKeys, sealer } from '../kit/crypto/seal.ts'
+import { derivedSealKeys, machineSealKeys, sealer } from '../kit/crypto/seal.ts'
 import { vault } from '../kit/crypto/vault.ts'
 import { authority } from '../kit/tls/ca.ts'
 import { hostCompute } from '../platform/compute/host/compute.ts'
@@ -46,4 +49,14 @@ export function sharedParts<S extends Store, Q extends Queue>({
     log,
     authority: authority({ keys, store, clock, random }),
   }
+}
+
+/** What a host daemon may receive and send. */
+export const hostRights = (hostId: string) => ({ receive: [hostTopic(hostId)], send: [CONDUCTOR_TOPIC] })
+
+/** What a host daemon is given at its start, with the access to the queue that its wiring granted. */
+export async function buildHostAccess(keys: Keys, hostId: string, queue: QueueAccess): Promise<HostAccess> {
+  const kid = await keys.currentId()
+  const sealKeys = await machineSealKeys(keys, kid, hostSubject(hostId), 0)
+  return { hostId, topic: hostTopic(hostId), conductor: CONDUCTOR_TOPIC, queue, kid, keys: sealKeys }
 }

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jwtVerify, SignJWT } from 'jose'
 import { agentRecords } from '../agents/agent.ts'
-import { CONDUCTOR_TOPIC, guestTopic, hostSubject, hostTopic } from '../contracts/conductor.ts'
+import { CONDUCTOR_TOPIC, guestTopic, hostTopic } from '../contracts/conductor.ts'
+import type { HostAccess } from '../contracts/host-access.ts'
+import type { QueueAccess } from '../contracts/queue-access.ts'
 import { TASKMANAGER_TOPIC } from '../contracts/taskmanager.ts'
 import type { Log } from '../kit/clock.ts'
 import { derivedKeys, type Keys } from '../kit/crypto/keys.ts'
-import { machineSealKeys } from '../kit/crypto/seal.ts'
 import type { Metrics } from '../kit/metrics.ts'
 import { allDatastores } from '../model/catalog.ts'
 import type { Platform } from '../platform/platform.ts'
@@ -16,7 +17,7 @@ import { keyfileSecrets } from '../platform/secrets/keyfile/secrets.ts'
 import { type SqliteStore, sqliteStore } from '../platform/store/sqlite/store.ts'
 import { memoryThrottle } from '../platform/throttle/memory/throttle.ts'
 import type { Grant } from '../ports/queue.ts'
-import { sharedParts } from './common.ts'
+import { buildHostAccess, hostRights, sharedParts } from './common.ts'
 import { systemClock as clock, systemRandom as random } from './system.ts'
 
 interface EmbeddedOptions {
@@ -36,14 +37,8 @@ export interface EmbeddedCloud {
   socket: string
   /** What a token admits to on the queue; undefined if it is not valid. */
   admit(token: string): Promise<Grant | undefined>
-  /** What the host daemon needs to connect. */
-  hostAccess(): Promise<{
-    topic: string
-    conductor: string
-    queue: { path: string; token: string }
-    kid: string
-    keys: { down: string; up: string }
-  }>
+  /** What the daemon of this host (default: HOST_ID) needs to connect; its topic exists afterwards. */
+  hostAccess(hostId?: string): Promise<HostAccess>
 }
 
 export const HOST_ID = 'local'
@@ -58,17 +53,18 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
   const queue = embeddedQueue({ clock, random })
   const processId = random.uuid()
   const socket = socketPath(dataDir)
+  const grantAccess = async (grant: Grant): Promise<QueueAccess> => ({
+    kind: 'socket',
+    address: socket,
+    token: await queueToken(keys, grant),
+  })
   const platform = {
     ...sharedParts({ store, queue, secrets, keys, hostId: HOST_ID, log }),
     processId,
     // A data directory has one control plane: any other holder of a lease is dead.
     isProcessAlive: (other: string) => other === processId,
     enrolUrl,
-    queueCredentials: async (grant: Grant) => ({
-      kind: 'socket' as const,
-      address: socket,
-      token: await queueToken(keys, grant),
-    }),
+    queueCredentials: grantAccess,
     publicUrl,
     // There is one process only.
     throttle: memoryThrottle(clock, rate),
@@ -80,13 +76,10 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
     platform,
     socket,
     admit: token => verifyQueueToken(keys, token),
-    async hostAccess() {
-      const topic = hostTopic(HOST_ID)
-      const grant = { receive: [topic], send: [CONDUCTOR_TOPIC], expires: clock.now() + HOST_ACCESS_MS }
-      const kid = await keys.currentId()
-      const queue = { path: socket, token: await queueToken(keys, grant) }
-      const sealKeys = await machineSealKeys(keys, kid, hostSubject(HOST_ID), 0)
-      return { topic, conductor: CONDUCTOR_TOPIC, queue, kid, keys: sealKeys }
+    async hostAccess(hostId = HOST_ID) {
+      await queue.declare(hostTopic(hostId))
+      const access = await grantAccess({ ...hostRights(hostId), expires: clock.now() + HOST_ACCESS_MS })
+      return buildHostAccess(keys, hostId, access)
     },
   }
 }

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { CONDUCTOR_TOPIC, hostSubject, hostTopic } from '../contracts/conductor.ts'
+import { CONDUCTOR_TOPIC, hostTopic } from '../contracts/conductor.ts'
+import type { HostAccess } from '../contracts/host-access.ts'
+import type { QueueAccess } from '../contracts/queue-access.ts'
 import { TASKMANAGER_TOPIC } from '../contracts/taskmanager.ts'
 import type { Log } from '../kit/clock.ts'
 import { derivedKeys, type Keys } from '../kit/crypto/keys.ts'
-import { machineSealKeys } from '../kit/crypto/seal.ts'
 import type { Metrics } from '../kit/metrics.ts'
 import { allDatastores } from '../model/catalog.ts'
 import type { Platform } from '../platform/platform.ts'
@@ -14,7 +15,7 @@ import { keyfileSecrets } from '../platform/secrets/keyfile/secrets.ts'
 import { type PostgresqlStore, postgresqlStore } from '../platform/store/postgresql/store.ts'
 import { storedThrottle } from '../platform/throttle/stored/throttle.ts'
 import type { Grant, Queue } from '../ports/queue.ts'
-import { sharedParts } from './common.ts'
+import { buildHostAccess, hostRights, sharedParts } from './common.ts'
 import { HOST_ID } from './embedded.ts'
 import { type LiveProcesses, watchLiveProcesses } from './live-processes.ts'
 import { systemClock as clock, systemRandom as random } from './system.ts'
@@ -50,14 +51,8 @@ interface SelfHostedOptions {
 export interface SelfHosted {
   platform: Platform & { store: PostgresqlStore }
   processes: LiveProcesses
-  /** What the host daemon needs to connect. */
-  hostAccess(): Promise<{
-    topic: string
-    conductor: string
-    queue: { url: string; username: string; password: string; ca?: string }
-    kid: string
-    keys: { down: string; up: string }
-  }>
+  /** What the daemon of this host (default: HOST_ID) needs to connect; its topic exists afterwards. */
+  hostAccess(hostId?: string): Promise<HostAccess>
   /** The first password of an account: the same from every process. */
   firstPassword(user: string): Promise<string>
   close(): Promise<void>
@@ -91,10 +86,7 @@ export async function selfHosted({ settings, log, rate, metrics }: SelfHostedOpt
     isProcessAlive: (other: string) => processes.isProcessAlive(other),
     enrolUrl: () => `${settings.PUBLIC_URL}/enrol`,
     // Within an hour all processes give the same password, so that none revokes another's.
-    queueCredentials: async (grant: Grant) => ({
-      kind: 'rabbitmq' as const,
-      ...(await grantAccess(grant, String(Math.floor(grant.expires / HOUR_MS)))),
-    }),
+    queueCredentials: (grant: Grant) => grantAccess(grant, String(Math.floor(grant.expires / HOUR_MS))),
     publicUrl: settings.PUBLIC_URL,
     throttle: storedThrottle(store, clock, rate),
     metrics,
@@ -104,12 +96,9 @@ export async function selfHosted({ settings, log, rate, metrics }: SelfHostedOpt
   return {
     platform,
     processes,
-    async hostAccess() {
-      const topic = hostTopic(HOST_ID)
-      const kid = await keys.currentId()
-      const access = await grantAccess({ receive: [topic], send: [CONDUCTOR_TOPIC] }, 'host')
-      const sealKeys = await machineSealKeys(keys, kid, hostSubject(HOST_ID), 0)
-      return { topic, conductor: CONDUCTOR_TOPIC, queue: access, kid, keys: sealKeys }
+    async hostAccess(hostId = HOST_ID) {
+      await queue.declare(hostTopic(hostId))
+      return buildHostAccess(keys, hostId, await grantAccess(hostRights(hostId), 'host'))
     },
     firstPassword: user => derivePassword(keys, 'first-password', user),
     async close() {
@@ -138,11 +127,15 @@ interface UserGrants {
 }
 
 /** Creates or updates the user named as the topic it receives from; its password is derived from `use`. */
-async function grantUser({ keys, users, endpoint }: UserGrants, grant: Pick<Grant, 'receive' | 'send'>, use: string) {
+async function grantUser(
+  { keys, users, endpoint }: UserGrants,
+  grant: Pick<Grant, 'receive' | 'send'>,
+  use: string,
+): Promise<QueueAccess> {
   const [username = ''] = grant.receive
   const password = await derivePassword(keys, 'rabbitmq', username, use)
   await users.grant(username, password, grant)
-  return { ...endpoint, username, password }
+  return { kind: 'rabbitmq', ...endpoint, username, password }
 }
 
 async function derivePassword(keys: Keys, ...use: string[]): Promise<string> {

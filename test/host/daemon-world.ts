@@ -60,7 +60,7 @@ export function hostConfig(changes: Partial<HostConfig> = {}): HostConfig {
   return {
     hostId: 'test',
     dataDir: join(dir, 'data'),
-    queue: { path: '', token: '' },
+    queue: { kind: 'socket', address: '', token: '' },
     topic: '',
     conductor: '',
     kid: '',

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import type { QueueAccessOf } from '../../lib/contracts/queue-access.ts'
 import { rolePolicy, sqsAccess } from '../../lib/platform/queue/sqs/access.ts'
 import { agentSqs } from '../../lib/platform/queue/sqs/agent.ts'
 import { type SqsQueue, sqsQueue } from '../../lib/platform/queue/sqs/queue.ts'
-import { AccessDenied, type Queue, type SqsAccess } from '../../lib/ports/queue.ts'
+import { AccessDenied, type Queue } from '../../lib/ports/queue.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { type Ministack, startMinistack } from './ministack.ts'
 import { callIam } from './signed.ts'
@@ -46,7 +47,7 @@ afterAll(async () => {
 })
 
 /** The queue of an agent with that grant, but with the URLs of all topics. */
-async function agent(receive: string, send: string, changes: Partial<SqsAccess> = {}): Promise<Queue> {
+async function agent(receive: string, send: string, changes: Partial<QueueAccessOf<'sqs'>> = {}): Promise<Queue> {
   const expires = realClock.now() + 3_600_000
   const access = { ...(await issuer.access({ receive: [receive], send: [send], expires })), ...changes }
   const urls = Object.fromEntries(await Promise.all(TOPICS.map(async topic => [topic, await operator.address(topic)])))

@@ -1,5 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
-import { AwsSettings, awsPlatform, stageNames } from '../../lib/wiring/aws.ts'
+import { HostAccess } from '../../lib/contracts/host-access.ts'
+import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
+import type { SqsQueue } from '../../lib/platform/queue/sqs/queue.ts'
+import { AwsSettings, awsHostAccess, awsPlatform, stageNames } from '../../lib/wiring/aws.ts'
 import { ec2Machines } from '../../lib/wiring/aws-ec2.ts'
 
 describe('the functions on AWS', () => {
@@ -35,5 +38,23 @@ describe('the functions on AWS', () => {
     })
     expect(host.compute.pollStates).toBeUndefined()
     expect(created).toEqual([])
+  })
+
+  it("give a host's daemon the URLs of its own topic and the conductor's", async () => {
+    const declared: string[] = []
+    const queue = {
+      declare: async (topic: string) => void declared.push(topic),
+      address: async (topic: string) => `https://sqs/${topic}`,
+    } as SqsQueue
+    const master = { id: 'k1', bytes: new Uint8Array(32) }
+    const keys = derivedKeys({ current: async () => master, byId: async () => master })
+    const credentials = { accessKeyId: 'a', secretAccessKey: 's', sessionToken: 't' }
+    const access = await awsHostAccess({ queue, keys }, settings(), credentials, 'h2')
+    expect(HostAccess.strict().parse(access)).toEqual(access)
+    const urls = { 'host-h2': 'https://sqs/host-h2', conductor: 'https://sqs/conductor' }
+    expect(access).toMatchObject({ hostId: 'h2', topic: 'host-h2', queue: { kind: 'sqs', urls, credentials } })
+    const standard = await awsHostAccess({ queue, keys }, settings(), credentials)
+    expect([standard.hostId, standard.keys.down === access.keys.down]).toEqual(['local', false])
+    expect(declared).toEqual(['host-h2', 'host-local'])
   })
 })

@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream'
 import { type ChannelModel, type ConfirmChannel, connect, credentials } from 'amqplib'
+import type { QueueAccessOf } from '../../../contracts/queue-access.ts'
 import { backOffMs } from '../../../kit/async/back-off.ts'
 import type { Clock, Log } from '../../../kit/clock.ts'
 import { messageOf } from '../../../kit/errors.ts'
@@ -10,15 +11,10 @@ export class QueueUnavailable extends Error {
   override name = 'QueueUnavailable'
 }
 
-/** The server's address and the credentials, as they are when a connection is opened. */
-export interface RabbitmqEndpoint {
-  /** `amqps://host:port/vhost`, which may contain a user and a password. */
-  url: string
-  username?: string | undefined
-  password?: string | undefined
-  /** Certificates (PEM) that the server's must be signed by; default: the system's. */
-  ca?: string | undefined
-}
+type MachineAccess = QueueAccessOf<'rabbitmq'>
+
+/** The server's address and the credentials, as they are when a connection is opened. The url may contain a user. */
+export type RabbitmqEndpoint = Pick<MachineAccess, 'url' | 'ca'> & Partial<Pick<MachineAccess, 'username' | 'password'>>
 
 const CONNECT_MS = 5_000
 /** The server closes a connection only after the calls on its channels are done, which may take for ever. */

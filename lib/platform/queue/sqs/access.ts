@@ -1,6 +1,7 @@
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts'
+import type { QueueAccessOf } from '../../../contracts/queue-access.ts'
 import type { Clock } from '../../../kit/clock.ts'
-import type { Grant, SqsAccess } from '../../../ports/queue.ts'
+import type { Grant } from '../../../ports/queue.ts'
 import { type AwsConnection, clientOptions, lazyClient } from '../../aws/connection.ts'
 
 /** The AWS account of the queues, and how they are named. */
@@ -86,6 +87,8 @@ function checkedTopic(topic: string): string {
   if (!/^[A-Za-z0-9_-]{1,80}$/.test(topic)) throw new RangeError(`not a topic: ${topic.slice(0, 100)}`)
   return topic
 }
+
+type SqsAccess = QueueAccessOf<'sqs'>
 
 /** Gives access by assuming the agents' role. A grant has exactly one topic to receive from, else RangeError. */
 export function sqsAccess(options: SqsAccessOptions): { access(grant: Grant): Promise<SqsAccess>; close(): void } {

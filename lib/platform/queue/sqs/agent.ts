@@ -1,17 +1,17 @@
+import type { QueueAccess, QueueAccessOf } from '../../../contracts/queue-access.ts'
 import type { Clock } from '../../../kit/clock.ts'
 import { toDate } from '../../../kit/time.ts'
-import type { SqsAccess } from '../../../ports/queue.ts'
 import { sqsQueue } from './queue.ts'
 
-/** An agent's queue. `currentAccess` gives the access in force, renewed before it expires. */
+/** A machine's queue. `currentAccess` gives the access in force, renewed before it expires. */
 export function agentSqs(
-  { region, endpoint, urls }: Pick<SqsAccess, 'region' | 'urls'> & { endpoint?: string | undefined },
+  { region, endpoint, urls }: Pick<QueueAccessOf<'sqs'>, 'region' | 'endpoint' | 'urls'>,
   clock: Clock,
-  currentAccess: () => Promise<{ access: { kind: string; credentials?: SqsAccess['credentials'] }; expires: number }>,
+  currentAccess: () => Promise<{ access: QueueAccess; expires: number }>,
 ) {
   const credentials = async () => {
     const { access, expires } = await currentAccess()
-    if (!access.credentials) throw new Error('the queue has moved; the agent must restart')
+    if (access.kind !== 'sqs') throw new Error('the queue has moved; the agent must restart')
     return { ...access.credentials, expiration: toDate(expires) }
   }
   // The addresses are given: the agent's credentials do not allow looking them up.
