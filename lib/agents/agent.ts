@@ -4,6 +4,7 @@ import { readEnvelope } from '../kit/crypto/seal.ts'
 import { Fault, unprocessable } from '../kit/errors.ts'
 import { recordType, renameFields, type Stored, withOptimisticRetry } from '../kit/records.ts'
 import { type Client, client } from '../kit/rpc/contract.ts'
+import { instanceSubject } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
 import { NoSuchTopic } from '../ports/queue.ts'
 import type { Store } from '../ports/store.ts'
@@ -167,7 +168,7 @@ async function enqueueCommand(
         { ...agent, lastIssued: number, lastIssuedAt: now, dedupeKeys },
         { due: now + RESEND_MS },
       ),
-      agentCommands.create(project, commandId(instance, number), command, { instance }),
+      agentCommands.create(project, commandId(instance, number), command, { subject: instanceSubject(instance) }),
     ]
     return { changes, result: { command, agent } }
   })
@@ -240,7 +241,7 @@ export async function pendingCommands(
   { instance, lastDone }: AgentRecord,
 ): Promise<CommandRecord[]> {
   const after = `command#${commandId(instance, lastDone)}`
-  const rows = await agentCommands.ofInstance(store, instance, { after, limit: MAX_PENDING })
+  const rows = await agentCommands.ofSubject(store, instanceSubject(instance), { after, limit: MAX_PENDING })
   // Some after the last done one may have ended: they were reported out of order, and have lost their secrets.
   return rows.map(({ body }) => body).filter(isPending)
 }

@@ -1,7 +1,7 @@
 import { guest } from '../contracts/guest/guest.ts'
 import type { UserSpec, UserView } from '../contracts/guest/users.ts'
 import type { Stored } from '../kit/records.ts'
-import type { Instance } from '../model/instance.ts'
+import { type Instance, instanceSubject } from '../model/instance.ts'
 import type { Store } from '../ports/store.ts'
 import { agentCommands, agentRecords, type CommandRecord, commandId, type guestClient } from './agent.ts'
 
@@ -54,7 +54,7 @@ async function loadPendingChanges(
   const { lastIssued = 0, lastDone = 0 } = (await agentRecords.get(store, project, id))?.body ?? {}
   let after = `command#${commandId(id, lastDone)}`
   for (let rows: Stored<CommandRecord>[] | undefined; lastIssued > lastDone && (!rows || rows.length === PAGE); ) {
-    rows = await agentCommands.ofInstance(store, id, { after, limit: PAGE })
+    rows = await agentCommands.ofSubject(store, instanceSubject(id), { after, limit: PAGE })
     for (const { key, body } of rows) {
       if (body.status === 'issued') applyCommand(changes, body)
       after = key.id

@@ -2,6 +2,7 @@ import type { AuditRecorder } from '../kit/http/mutation.ts'
 import type { ApiEvent } from '../kit/http/pipeline.ts'
 import { recordType } from '../kit/records.ts'
 import { timestamp } from '../kit/time.ts'
+import { instanceSubject } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
 
 /** Who did or tried what, when, and with which outcome. Contains no bodies and no secrets. */
@@ -56,7 +57,10 @@ export function auditRecorder(): AuditRecorder<Platform> {
     const createdId = outcome && 'reply' in outcome ? instanceIdOf(outcome.reply.body) : undefined
     const record = { ...describeRequest(event, createdId), ...(status !== undefined && { status }) }
     const { id, instance } = record
-    const indexed = { expires: started + RETENTION_MS, ...(instance !== undefined && { instance }) }
+    const indexed = {
+      expires: started + RETENTION_MS,
+      ...(instance !== undefined && { subject: instanceSubject(instance) }),
+    }
     return [{ op: 'put', key: auditRecords.key(call.project, id), body: record, ...indexed }]
   }
 }

@@ -1,4 +1,5 @@
 import type { Stored } from '../kit/records.ts'
+import { instanceSubject } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
 import { type AuditRecord, auditRecords } from './audit.ts'
 
@@ -64,7 +65,10 @@ function sourceOf({ store }: Platform, { instance, project }: AuditFilter): Sour
   })
   const byId = { cursor: ({ body }: Row) => body.id, sorted: true }
   if (instance !== undefined) {
-    return { ...byId, page: (after, limit) => auditRecords.ofInstance(store, instance, range(after, limit)) }
+    return {
+      ...byId,
+      page: (after, limit) => auditRecords.ofSubject(store, instanceSubject(instance), range(after, limit)),
+    }
   }
   if (project !== undefined) {
     return { ...byId, page: (after, limit) => auditRecords.list(store, project, range(after, limit)) }

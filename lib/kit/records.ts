@@ -1,4 +1,4 @@
-import type { Change, Item, Key, Range, Store } from '../ports/store.ts'
+import type { Change, Item, Key, Range, Store, Subject } from '../ports/store.ts'
 import { Conflict } from '../ports/store.ts'
 
 /** A stored record whose body has a type. */
@@ -10,7 +10,10 @@ export interface Stored<T> extends Item {
 export interface Indexed {
   /** When `periodic` next checks the record. */
   due?: number
-  instance?: string
+  /** What the record belongs to. */
+  subject?: Subject
+  /** What its subject is a part of. */
+  parent?: Subject
   /** When the record ceases to exist. */
   expires?: number
 }
@@ -26,15 +29,17 @@ export interface RecordType<T> {
   list(store: Store, project: string, range: Range): Promise<Stored<T>[]>
   /** Those of all projects. Pass `next` as `after` for the next page; it is missing on the last. */
   all(store: Store, range: Range): Promise<{ items: Stored<T>[]; next?: string }>
-  /** Those of an instance, in the order of their ids. */
-  ofInstance(store: Store, instance: string, range: Range): Promise<Stored<T>[]>
+  /** Those of a subject, in the order of their ids. */
+  ofSubject(store: Store, subject: Subject, range: Range): Promise<Stored<T>[]>
+  /** Those whose subject is a part of `parent`, likewise. */
+  ofParent(store: Store, parent: Subject, range: Range): Promise<Stored<T>[]>
   /** The change that creates a record. It conflicts if the record exists. */
   create(project: string, id: string, body: T, indexed?: Indexed): Change
   /**
    * The change that replaces a record. It conflicts if the record changed since it was read. Indexed fields stay unless
    * given.
    */
-  replace(item: Stored<T>, body: T, indexed?: Partial<Record<keyof Indexed, number | string | undefined>>): Change
+  replace(item: Stored<T>, body: T, indexed?: { [K in keyof Indexed]?: Indexed[K] | undefined }): Change
   /** The change that deletes a record. It conflicts if the record changed since it was read. */
   remove(item: Stored<T>): Change
 }
@@ -67,12 +72,21 @@ export function recordType<T>(name: string, upgrade?: (body: object) => object):
       const page = await store.all(name, range)
       return { ...page, items: page.items.map(read) }
     },
-    ofInstance: async (store, instance, range) => (await store.ofInstance(instance, name, range)).map(read),
+    ofSubject: async (store, subject, range) => (await store.ofSubject(subject, name, range)).map(read),
+    ofParent: async (store, parent, range) => (await store.ofParent(parent, name, range)).map(read),
     create: (project, id, body, indexed = {}) => ({ op: 'put', key: key(project, id), body, was: 0, ...indexed }),
     replace(item, body, indexed = {}) {
-      const { due, instance, expires } = { ...item, ...indexed } as Indexed
-      const index = { ...(due !== undefined && { due }), ...(instance && { instance }), ...(expires && { expires }) }
-      return { op: 'put', key: item.key, body, was: item.version, ...index }
+      const { due, subject, parent, expires } = { ...item, ...indexed }
+      return {
+        op: 'put',
+        key: item.key,
+        body,
+        was: item.version,
+        ...(due !== undefined && { due }),
+        ...(subject && { subject }),
+        ...(parent && { parent }),
+        ...(expires && { expires }),
+      }
     },
     remove: item => ({ op: 'delete', key: item.key, was: item.version }),
   }

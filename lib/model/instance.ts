@@ -8,6 +8,8 @@ import type { MachineState } from '../ports/compute.ts'
 import type { Change, Store } from '../ports/store.ts'
 import type { OperationRef } from './operation.ts'
 
+export { instanceSubject } from '../platform/instance-subject.ts'
+
 /** What is being done with an instance. The last three are errors: they stay until it is deleted or reset. */
 export type Task =
   | 'NONE'

@@ -2,7 +2,7 @@ import { notFound } from '../kit/errors.ts'
 import { recordType, withOptimisticRetry } from '../kit/records.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Change } from '../ports/store.ts'
-import { instances } from './instance.ts'
+import { instanceSubject, instances } from './instance.ts'
 
 /** When root was first enabled on an instance (milliseconds since the epoch), and by which user. */
 export interface RootHistory {
@@ -27,7 +27,7 @@ export async function recordRootEnabled(
     const existing = await rootHistories.get(store, project, instance)
     const history = { enabled: clock.now(), user }
     const changes: Change[] = [
-      rootHistories.create(project, instance, history, { instance }),
+      rootHistories.create(project, instance, history, { subject: instanceSubject(instance) }),
       // Nothing would ever remove the history of an instance that is already deleted.
       { op: 'check', key: item.key, was: item.version },
     ]

@@ -2,6 +2,7 @@ import { TerminalError } from '../kit/errors.ts'
 import { recordType, renameFields, upgradeField, withOptimisticRetry } from '../kit/records.ts'
 import type { MachineState } from '../ports/compute.ts'
 import type { Store } from '../ports/store.ts'
+import { instanceSubject } from './instance-subject.ts'
 
 /** The state of a server or a volume, as last reported by its host. */
 interface MachineStateRecord {
@@ -34,9 +35,9 @@ export async function recordState(
     if (previous && (previous.body.state.status === 'GONE' || previous.body.sequence >= sequence))
       return { changes: [], result: false }
     const body = { state, sequence, instance }
-    const indexed = isGone ? { expires: now + GONE_RETENTION_MS } : { instance }
+    const indexed = isGone ? { expires: now + GONE_RETENTION_MS } : { subject: instanceSubject(instance) }
     const change = previous
-      ? machineStates.replace(previous, body, { instance: undefined, ...indexed })
+      ? machineStates.replace(previous, body, { subject: undefined, ...indexed })
       : machineStates.create(project, name, body, indexed)
     return { changes: [change], result: true }
   })

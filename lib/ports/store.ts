@@ -4,6 +4,12 @@ export interface Key {
   id: string
 }
 
+/** What a record belongs to. `kind` is `[a-z_]+`: `instance`, `backup`, `cluster`. */
+export interface Subject {
+  kind: string
+  id: string
+}
+
 /** A stored record. `body` is JSON. `version` starts at 1 and increases by 1 with each write. */
 export interface Item {
   key: Key
@@ -11,8 +17,9 @@ export interface Item {
   body: unknown
   /** When `periodic` next checks the record, in milliseconds since the epoch. */
   due?: number
-  /** The instance to which it belongs. */
-  instance?: string
+  subject?: Subject
+  /** What its subject is a part of. */
+  parent?: Subject
   /** When it expires, in milliseconds since the epoch. Expired records are never returned. */
   expires?: number
 }
@@ -24,7 +31,7 @@ export interface Item {
  * has no `was`, so that counters do not conflict.
  */
 export type Change =
-  | { op: 'put'; key: Key; body: unknown; was?: number; due?: number; instance?: string; expires?: number }
+  | ({ op: 'put'; key: Key; body: unknown; was?: number } & Pick<Item, 'due' | 'subject' | 'parent' | 'expires'>)
   | { op: 'delete'; key: Key; was?: number }
   | { op: 'check'; key: Key; was: number }
   | { op: 'add'; key: Key; field: string; by: number; min?: number; max?: number }
@@ -75,8 +82,10 @@ export interface Store {
   all(kind: string, range: Range): Promise<{ items: Item[]; next?: string }>
   /** The records with `due <= before`, earliest first. */
   due(before: number, limit: number): Promise<Item[]>
-  /** The records of an instance, of one kind or of all, sorted by `key.id`. */
-  ofInstance(instance: string, kind: string | undefined, range: Range): Promise<Item[]>
+  /** The records of a subject, of one kind or of all, sorted by `key.id`. */
+  ofSubject(subject: Subject, kind: string | undefined, range: Range): Promise<Item[]>
+  /** The records whose subject is a part of `parent`, likewise. */
+  ofParent(parent: Subject, kind: string | undefined, range: Range): Promise<Item[]>
   /**
    * Commits all changes or none: up to 100, each of another key. Throws Conflict (for the first that fails) or
    * BadTransaction.

@@ -3,6 +3,7 @@ import { agentCommands, guestClient } from '../../lib/agents/agent.ts'
 import { routes as databaseRoutes } from '../../lib/databases/routes.ts'
 import { parseAs } from '../../lib/kit/http/parse.ts'
 import { type Call, router } from '../../lib/kit/http/route.ts'
+import { instanceSubject } from '../../lib/model/instance.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { routes as userRoutes } from '../../lib/users/routes.ts'
 import { silentLog } from '../kit/random.ts'
@@ -60,7 +61,7 @@ async function enqueue(command: (agent: ReturnType<typeof guestClient>) => Promi
 /** Runs the world until all commands are done. Returns what the server executed since it was created, in order. */
 async function finishCommands(): Promise<string[]> {
   const rows = async () =>
-    (await agentCommands.ofInstance(world.store, instance, { limit: 100 })).map(({ body }) => body)
+    (await agentCommands.ofSubject(world.store, instanceSubject(instance), { limit: 100 })).map(({ body }) => body)
   await world.until('end', async () => (await rows()).every(({ status }) => status !== 'issued'))
   expect((await rows()).filter(({ status }) => status !== 'done')).toEqual([])
   return [...world.machine.servers.values()].flatMap(({ driver }) => driver.executed).slice(SETUP.length)
@@ -154,7 +155,7 @@ describe('withPendingChanges', () => {
   it('ignores a cancelled command, and sees one that waits behind many others', async () => {
     await enqueueCreate()
     for (let n = 0; n < 48; n++) await enqueue(agent => agent.create_database({ databases: [{ name: `d${n}` }] }))
-    const rows = await agentCommands.ofInstance(world.store, instance, { limit: 100 })
+    const rows = await agentCommands.ofSubject(world.store, instanceSubject(instance), { limit: 100 })
     const [, first] = rows
     if (!first) throw new Error('no command')
     await world.store.transact([agentCommands.replace(first, { ...first.body, status: 'cancelled' })])

@@ -1,6 +1,6 @@
 import { expect } from '@jest/globals'
 import type { Clock } from '../../lib/kit/clock.ts'
-import { type Change, Conflict, type Item, type Key, type Store } from '../../lib/ports/store.ts'
+import { type Change, Conflict, type Item, type Key, type Store, type Subject } from '../../lib/ports/store.ts'
 
 /** One backend set up for one test. */
 export interface StoreSetup {
@@ -13,6 +13,10 @@ export interface StoreSetup {
   /** Cleans up; the store may be closed already. */
   close(): Promise<void>
 }
+
+/** An instance, and a cluster that it may be a part of. */
+export const I: Subject = { kind: 'instance', id: 'i' }
+export const C: Subject = { kind: 'cluster', id: 'c' }
 
 export const key = (id: string, project = 'demo'): Key => ({ project, id })
 type Put = Change & { op: 'put' }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals'
-import { ids, key, put, type StoreContext, type StoreSetup } from './store-context.ts'
+import type { Subject } from '../../lib/ports/store.ts'
+import { C, I, ids, key, put, type StoreContext, type StoreSetup } from './store-context.ts'
 
 /** The part of the suite about listings and expired records. */
 export function storeReadCases(current: () => StoreSetup, context: StoreContext, timeout: number): void {
@@ -42,28 +43,55 @@ export function storeReadCases(current: () => StoreSetup, context: StoreContext,
       expect(ids(await current().store.due(100, 10))).toEqual(['a#2', 'a#1', 'a#3', 'b#1'])
     })
 
-    test('of an instance contain one kind or all, in the order of ids', async () => {
-      const owned = (id: string, instance: string) => put(id, { instance })
+    test('of a subject contain one kind or all, in the order of ids', async () => {
+      const owned = (id: string, subject: Subject) => put(id, { subject })
       await write(
-        owned('b#1', 'i'),
-        owned('a#2', 'i'),
-        owned('a#1', 'i'),
-        owned('ab#1', 'i'),
-        owned('a#3', 'j'),
-        put('a#4'),
+        owned('b#1', I),
+        owned('a#2', I),
+        owned('a#1', I),
+        owned('ab#1', I),
+        owned('a#3', { kind: 'instance', id: 'j' }),
+        put('a#4', { parent: I }),
       )
       const from = (kind?: string) => (after?: string) =>
-        current().store.ofInstance('i', kind, { limit: 2, ...(after !== undefined && { after }) })
+        current().store.ofSubject(I, kind, { limit: 2, ...(after !== undefined && { after }) })
       expect(await pages(2, from())).toEqual([['a#1', 'a#2'], ['ab#1', 'b#1']]) // biome-ignore format: short
       expect(await pages(2, from('a'))).toEqual([['a#1', 'a#2']])
       expect(await pages(2, from('c'))).toEqual([])
+    })
+
+    test('of a parent contain the records of all its parts', async () => {
+      const part = (id: string, name: string, parent = C) =>
+        put(id, { subject: { kind: 'instance', id: name }, parent })
+      await write(part('b#1', 'i'), part('a#2', 'j'), part('a#1', 'i'), part('a#3', 'i', I), put('a#4', { subject: C }))
+      const from = (kind?: string) => (after?: string) =>
+        current().store.ofParent(C, kind, { limit: 1, ...(after !== undefined && { after }) })
+      expect(await pages(1, from())).toEqual([['a#1'], ['a#2'], ['b#1']])
+      expect(await pages(1, from('b'))).toEqual([['b#1']])
+      expect(ids(await current().store.ofSubject(I, undefined, { limit: 9 }))).toEqual(['a#1', 'a#3', 'b#1'])
+      await write(part('a#2', 'j', I), put('b#1', { subject: I }))
+      expect(await pages(1, from())).toEqual([['a#1']])
+    })
+
+    test('of subjects with the same id are not mixed', async () => {
+      const subjects = [I, { kind: 'backup', id: 'i' }, { kind: 'instance', id: 'backup/i' }, { kind: 'a_b', id: '/i' }]
+      const { store } = current()
+      for (const [index, subject] of subjects.entries()) {
+        await write(put(`a#${index}`, { subject }), put(`b#${index}`, { parent: subject }))
+        expect(await read(`a#${index}`)).toMatchObject({ subject })
+        expect(await read(`b#${index}`)).toMatchObject({ parent: subject })
+      }
+      for (const [index, subject] of subjects.entries()) {
+        expect(ids(await store.ofSubject(subject, undefined, { limit: 9 }))).toEqual([`a#${index}`])
+        expect(ids(await store.ofParent(subject, undefined, { limit: 9 }))).toEqual([`b#${index}`])
+      }
     })
   })
 
   describe('expired records', () => {
     beforeEach(async () => {
-      await write(put('a#1', { body: { used: 5 }, due: 1, instance: 'i', expires: later(1_000) }), put('a#2'))
-      await write(put('a#1', { body: { used: 5 }, due: 1, instance: 'i', expires: later(1_000) }))
+      await write(put('a#1', { body: { used: 5 }, due: 1, subject: I, parent: C, expires: later(1_000) }), put('a#2'))
+      await write(put('a#1', { body: { used: 5 }, due: 1, subject: I, parent: C, expires: later(1_000) }))
       expect(await read('a#1')).toBeDefined()
       await current().advance(1_000)
     }, timeout)
@@ -73,7 +101,8 @@ export function storeReadCases(current: () => StoreSetup, context: StoreContext,
       expect(ids(await current().store.list('demo', 'a', { limit: 1 }))).toEqual(['a#2'])
       expect(await allOf('a', 1)).toEqual(['demo a#2'])
       expect(await current().store.due(1, 1)).toEqual([])
-      expect(await current().store.ofInstance('i', undefined, { limit: 1 })).toEqual([])
+      expect(await current().store.ofSubject(I, undefined, { limit: 1 })).toEqual([])
+      expect(await current().store.ofParent(C, undefined, { limit: 1 })).toEqual([])
     })
 
     test('do not exist for conditions', async () => {

@@ -7,7 +7,7 @@ import {
   MAX_ITEM_BYTES,
   type Store,
 } from '../../lib/ports/store.ts'
-import { key, put, type StoreSetup, storeContext } from './store-context.ts'
+import { C, I, key, put, type StoreSetup, storeContext } from './store-context.ts'
 import { storeReadCases } from './store-reads.ts'
 
 export type { StoreSetup }
@@ -31,9 +31,17 @@ export function storeCases(name: string, make: () => Promise<StoreSetup>, timeou
     describe('records', () => {
       test('are read as they were written, as separate objects', async () => {
         const body = { text: 'Zürich 🏦 "\\\u0001', nested: [{ n: 1.5 }, null, true] }
-        await write(put('a#1', { body, due: 7, instance: 'i', expires: later(1_000) }))
+        await write(put('a#1', { body, due: 7, subject: I, parent: C, expires: later(1_000) }))
         const item = await read('a#1')
-        expect(item).toEqual({ key: key('a#1'), version: 1, body, due: 7, instance: 'i', expires: later(1_000) })
+        expect(item).toEqual({
+          key: key('a#1'),
+          version: 1,
+          body,
+          due: 7,
+          subject: I,
+          parent: C,
+          expires: later(1_000),
+        })
         // What was read may be frozen or a copy: changing it must not change the record.
         Reflect.set(item!.body as object, 'text', 'changed')
         expect((await read('a#1'))!.body).toEqual(body)
@@ -50,11 +58,12 @@ export function storeCases(name: string, make: () => Promise<StoreSetup>, timeou
       })
 
       test('are replaced completely, and their version rises by one', async () => {
-        await write(put('a#1', { body: { a: 1 }, due: 7, instance: 'i', expires: later(1_000) }))
+        await write(put('a#1', { body: { a: 1 }, due: 7, subject: I, parent: C, expires: later(1_000) }))
         await write(put('a#1', { body: { b: 2 } }))
         expect(await read('a#1')).toEqual({ key: key('a#1'), version: 2, body: { b: 2 } })
         expect(await store.due(100, 10)).toEqual([])
-        expect(await store.ofInstance('i', undefined, { limit: 10 })).toEqual([])
+        expect(await store.ofSubject(I, undefined, { limit: 10 })).toEqual([])
+        expect(await store.ofParent(C, undefined, { limit: 10 })).toEqual([])
       })
 
       test('are deleted, and start again at version 1', async () => {
@@ -133,7 +142,7 @@ export function storeCases(name: string, make: () => Promise<StoreSetup>, timeou
       })
 
       test('leaves the rest of the record unchanged', async () => {
-        const fields = { due: 7, instance: 'i', expires: later(1_000) }
+        const fields = { due: 7, subject: I, parent: C, expires: later(1_000) }
         await write(put('n#1', { body: { text: 'x', used: 1 }, ...fields }))
         await write(add(1))
         expect(await read('n#1')).toEqual({ key: key('n#1'), version: 2, body: { text: 'x', used: 2 }, ...fields })
@@ -183,12 +192,13 @@ export function storeCases(name: string, make: () => Promise<StoreSetup>, timeou
       })
 
       test('are visible to all reads that begin afterwards', async () => {
-        await write(put('a#1', { due: 1, instance: 'i' }))
+        await write(put('a#1', { due: 1, subject: I, parent: C }))
         const reads = [
           store.list('demo', 'a', { limit: 1 }),
           store.all('a', { limit: 1 }).then(page => page.items),
           store.due(1, 1),
-          store.ofInstance('i', 'a', { limit: 1 }),
+          store.ofSubject(I, 'a', { limit: 1 }),
+          store.ofParent(C, 'a', { limit: 1 }),
         ]
         const item = await read('a#1')
         expect(await Promise.all(reads)).toEqual(reads.map(() => [item]))

@@ -6,6 +6,7 @@ import { virtualClock } from './virtual-clock.ts'
 
 const P = 'p1'
 const RANGE = { limit: 10 }
+const I1 = { kind: 'instance', id: 'i1' }
 
 let store: Store
 beforeEach(() => {
@@ -77,8 +78,8 @@ describe('recordType with an upgrade', () => {
   beforeEach(async () => {
     upgraded.length = 0
     await store.transact([
-      oldSagas.create(P, 'a', OLD, { instance: 'i1', due: 5 }),
-      sagas.create(P, 'b', CURRENT, { instance: 'i1' }),
+      oldSagas.create(P, 'a', OLD, { subject: I1, due: 5 }),
+      sagas.create(P, 'b', CURRENT, { subject: I1 }),
     ])
   })
   const bodies = (items: Stored<Saga>[]) => items.map(({ body }) => body)
@@ -89,7 +90,7 @@ describe('recordType with an upgrade', () => {
     expect(bodies(await sagas.list(store, P, RANGE))).toEqual(AS_CURRENT)
     const page = await sagas.all(store, RANGE)
     expect(bodies(page.items).toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual(AS_CURRENT)
-    expect(bodies(await sagas.ofInstance(store, 'i1', RANGE))).toEqual(AS_CURRENT)
+    expect(bodies(await sagas.ofSubject(store, I1, RANGE))).toEqual(AS_CURRENT)
     expect(upgraded).toHaveLength(8)
   })
 
@@ -123,7 +124,7 @@ describe('recordType with an upgrade', () => {
     await store.transact([sagas.replace(item, { ...item.body, waits: 9 })])
     const stored = await store.get(item.key)
     expect(stored?.body).toEqual({ id: 'a', waits: 9, report: { sequence: 7 } })
-    expect([stored?.due, stored?.instance]).toEqual([5, 'i1'])
+    expect([stored?.due, stored?.subject]).toEqual([5, I1])
     await expect(store.transact([sagas.replace(item, item.body)])).rejects.toThrow(Conflict)
   })
 
@@ -147,6 +148,38 @@ describe('recordType without an upgrade', () => {
     if (!item) throw new Error('no item')
     expect(things.read(item)).toBe(item)
     expect(item.body).toEqual({ naps: 1 })
+  })
+
+  it('finds records by what they belong to, and by what that is a part of', async () => {
+    const things = recordType<object>('thing')
+    const C1 = { kind: 'cluster', id: 'c1' }
+    await store.transact([
+      things.create(P, 'b', {}, { subject: I1, parent: C1 }),
+      things.create(P, 'a', {}, { subject: I1 }),
+      recordType<object>('other').create(P, 'c', {}, { subject: I1, parent: C1 }),
+    ])
+    const keysOf = (items: Stored<object>[]) => items.map(({ key }) => key.id)
+    expect(keysOf(await things.ofSubject(store, I1, RANGE))).toEqual(['thing#a', 'thing#b'])
+    expect(keysOf(await things.ofParent(store, C1, RANGE))).toEqual(['thing#b'])
+    expect(await things.ofParent(store, I1, RANGE)).toEqual([])
+  })
+
+  it('replaces a record with the same indexed fields, except those that are given', async () => {
+    const things = recordType<object>('thing')
+    const C1 = { kind: 'cluster', id: 'c1' }
+    const indexed = { due: 5, subject: I1, parent: C1, expires: 9_000_000_000_000 }
+    await store.transact([things.create(P, 't', {}, indexed)])
+    const item = await things.get(store, P, 't')
+    if (!item) throw new Error('no item')
+    const change = { op: 'put', key: item.key, body: {}, was: 1 }
+    expect(things.replace(item, {})).toEqual({ ...change, ...indexed })
+    const { due, expires } = indexed
+    expect(things.replace(item, {}, { subject: C1, parent: undefined })).toEqual({
+      ...change,
+      due,
+      expires,
+      subject: C1,
+    })
   })
 
   it('keeps apart records of another kind, whose name begins the same', async () => {

@@ -5,6 +5,7 @@ import { TABLE } from '../../lib/platform/store/dynamodb/table.ts'
 import { Conflict } from '../../lib/ports/store.ts'
 import { systemRandom } from '../../lib/wiring/system.ts'
 import { storeCases } from '../cases/store.ts'
+import { C, I } from '../cases/store-context.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { type Ministack, startMinistack } from './ministack.ts'
 
@@ -63,10 +64,10 @@ describe('DynamoDB store: the index', () => {
   it('has just the index entries of its records', async () => {
     const { store, entries, put, client } = await setUpIndex()
     const partitions = async () => (await entries()).map(({ pk }) => pk!.S!.split('/').slice(0, 2).join('/')).sort()
-    await store.transact([put({ due: 5, instance: 'i' })])
+    await store.transact([put({ due: 5, subject: I, parent: C })])
     const shard = expect.stringMatching(/^d\//)
-    expect(await partitions()).toEqual([shard, 'i/i', 'k/a'])
-    await store.transact([put({ due: 6, instance: 'j' })])
+    expect(await partitions()).toEqual([shard, 'i/i', 'k/a', 'o/cluster'])
+    await store.transact([put({ due: 6, subject: { kind: 'instance', id: 'j' } })])
     expect(await partitions()).toEqual([shard, 'i/j', 'k/a'])
     await expect(store.transact([put({ due: 7, was: 1 })])).rejects.toThrow(Conflict)
     expect(await partitions()).toEqual([shard, 'i/j', 'k/a'])
@@ -78,7 +79,7 @@ describe('DynamoDB store: the index', () => {
 
   it('ignores index entries without a transaction, and removes them once none can follow', async () => {
     const { store, clock, entries, put, client, table } = await setUpIndex()
-    await store.transact([put({ due: 5, instance: 'i' })])
+    await store.transact([put({ due: 5, subject: I, parent: C })])
     for (const entry of await entries()) {
       const Item = { ...entry, sk: { S: `${entry['sk']!.S!.slice(0, -12)}never-was-it` } }
       await client.send(new PutItemCommand({ TableName: table, Item }))
@@ -86,13 +87,14 @@ describe('DynamoDB store: the index', () => {
     const listings = async () => [
       ...(await store.due(5, 9)),
       ...(await store.all('a', { limit: 9 })).items,
-      ...(await store.ofInstance('i', undefined, { limit: 9 })),
+      ...(await store.ofSubject(I, undefined, { limit: 9 })),
+      ...(await store.ofParent(C, undefined, { limit: 9 })),
     ]
-    expect((await listings()).length).toBe(3)
-    expect((await entries()).length).toBe(6)
+    expect((await listings()).length).toBe(4)
+    expect((await entries()).length).toBe(8)
     await clock.advance(600_001)
-    expect((await listings()).length).toBe(3)
-    expect((await entries()).length).toBe(3)
+    expect((await listings()).length).toBe(4)
+    expect((await entries()).length).toBe(4)
     client.destroy()
     await store.close()
   })

@@ -2,7 +2,7 @@ import { agentCommands, agentRecords, newAgentRecord } from '../../agents/agent.
 import { conflict } from '../../kit/errors.ts'
 import type { SagaRecord } from '../../kit/saga/saga.ts'
 import { ramQuota } from '../../model/flavor.ts'
-import { type Instance, instances } from '../../model/instance.ts'
+import { type Instance, instanceSubject, instances } from '../../model/instance.ts'
 import { loadLimits, reservationChanges } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
 import type { Change } from '../../ports/store.ts'
@@ -27,7 +27,7 @@ export async function prepareRetry(
   const volume = { ...rest.volume, generation }
   const operation = { id: next, name: 'create_instance' as const }
   const reserves = { ram: ramQuota(rest), volumes: rest.volume.sizeGb }
-  const commands = await agentCommands.ofInstance(store, id, { limit: 50 })
+  const commands = await agentCommands.ofSubject(store, instanceSubject(id), { limit: 50 })
   return [
     ...reservationChanges(project, reserves, await loadLimits(store, project)),
     instances.replace(item, { ...rest, volume, generation, operation, task: 'BUILDING', updated: now }),

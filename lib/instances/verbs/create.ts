@@ -15,6 +15,7 @@ import {
   findInstance,
   type Instance,
   InstanceName,
+  instanceSubject,
   instances,
   Nic,
   projectIndex,
@@ -143,7 +144,7 @@ export async function requestCreate(call: Call<z.infer<typeof CreateBody>, Platf
   await transactWithQuota(deps.store, project, reserves, [
     instances.create(project, id, { ...instance, operation }),
     projectIndex.create('*', id, { project }),
-    agentRecords.create(project, id, newAgentRecord(instance, now), { instance: id }),
+    agentRecords.create(project, id, newAgentRecord(instance, now), { subject: instanceSubject(id) }),
     sagaRecord({ ...operation, project, instance: id, requestId, request: parseAs(CreateRequest, request) }, now),
   ])
   await wakeOperation(deps, { ...operation, project, instance: id, requestId })

@@ -165,7 +165,8 @@ function flushBefore(store: Store, before: () => Promise<void>): Store {
     list: flushed((project, kind, range) => store.list(project, kind, range)),
     all: flushed((kind, range) => store.all(kind, range)),
     due: flushed((until, limit) => store.due(until, limit)),
-    ofInstance: flushed((instance, kind, range) => store.ofInstance(instance, kind, range)),
+    ofSubject: flushed((subject, kind, range) => store.ofSubject(subject, kind, range)),
+    ofParent: flushed((parent, kind, range) => store.ofParent(parent, kind, range)),
   }
 }
 

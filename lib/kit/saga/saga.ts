@@ -171,7 +171,10 @@ export function sagaRecord(
     tries: 0,
     waits: 0,
   }
-  return sagas.create(fields.project, fields.id, record, { due: now + FIRST_WAKE_MS, instance: fields.instance })
+  return sagas.create(fields.project, fields.id, record, {
+    due: now + FIRST_WAKE_MS,
+    subject: { kind: 'instance', id: fields.instance },
+  })
 }
 
 /** Whether the saga has reached a final status. */

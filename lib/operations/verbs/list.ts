@@ -1,7 +1,7 @@
 import { parsePageQuery } from '../../kit/http/paging.ts'
 import type { Call, Reply } from '../../kit/http/route.ts'
 import { type SagaRecord, sagas } from '../../kit/saga/saga.ts'
-import { findInstance, type Instance } from '../../model/instance.ts'
+import { findInstance, type Instance, instanceSubject } from '../../model/instance.ts'
 import { operationView } from '../../model/operation.ts'
 import type { Platform } from '../../platform/platform.ts'
 import type { SagaOf } from '../operation-of-path.ts'
@@ -30,7 +30,8 @@ async function newestOperations({ store }: Platform, instance: Instance): Promis
   let newest: SagaRecord[] = []
   let after: string | undefined
   for (let read = 0; read < MAX_READ; read += BATCH) {
-    const rows = await sagas.ofInstance(store, id, { limit: BATCH, ...(after !== undefined && { after }) })
+    const range = { limit: BATCH, ...(after !== undefined && { after }) }
+    const rows = await sagas.ofSubject(store, instanceSubject(id), range)
     newest = [...newest, ...rows.map(({ body }) => body)].sort(byStart).slice(0, MAX_SHOWN)
     if (rows.length < BATCH) break
     after = rows.at(-1)?.key.id

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import type { Call } from '../../../lib/kit/http/route.ts'
 import { type SagaRecord, sagas } from '../../../lib/kit/saga/saga.ts'
-import { type Instance, instances } from '../../../lib/model/instance.ts'
+import { type Instance, instanceSubject, instances } from '../../../lib/model/instance.ts'
 import { routes } from '../../../lib/operations/routes.ts'
 import type { Platform } from '../../../lib/platform/platform.ts'
 import { silentLog } from '../../kit/random.ts'
@@ -28,7 +28,7 @@ async function listedIds(records: SagaRecord[], fields: Partial<Instance> = {}):
   await store.transact([instances.create('p1', ID, { id: ID, project: 'p1', ...times, ...shop, datastore, ...fields })])
   for (let from = 0; from < records.length; from += 100) {
     const part = records.slice(from, from + 100)
-    await store.transact(part.map(body => sagas.create('p1', body.id, body, { instance: ID })))
+    await store.transact(part.map(body => sagas.create('p1', body.id, body, { subject: instanceSubject(ID) })))
   }
   const list = routes(() => undefined).find(({ path }) => path === '/instances/{id}/operations')
   const caller = { project: 'p1', user: 'u1', admin: false, requestId: 'r', baseUrl: '', query: {}, body: undefined }

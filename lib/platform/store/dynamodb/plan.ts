@@ -1,5 +1,5 @@
 import type { TransactWriteItem } from '@aws-sdk/client-dynamodb'
-import { BadTransaction, type Change, Conflict, type Item } from '../../../ports/store.ts'
+import { BadTransaction, type Change, Conflict } from '../../../ports/store.ts'
 import { toJson } from '../changes.ts'
 import {
   type Attributes,
@@ -7,6 +7,7 @@ import {
   type Entry,
   encodeRecord,
   entriesIn,
+  type IndexedFields,
   isLive,
   keyAttributes,
   number,
@@ -66,7 +67,7 @@ function writeOf(
     plan.after.push(...old)
     return record || change.was !== undefined ? [{ Delete: { TableName, Key, ...unchanged } }] : []
   }
-  const fields: Pick<Item, 'due' | 'instance' | 'expires'> = change.op === 'put' ? change : {}
+  const fields: IndexedFields = change.op === 'put' ? change : {}
   const json = toJson(change.op === 'put' ? change.body : { [change.field]: change.by })
   const entries = neededEntries(change, fields, old, options.token)
   plan.before.push(...entries.filter(entry => !old.includes(entry)).map(entry => ({ entry, change })))
@@ -78,12 +79,7 @@ function writeOf(
 }
 
 /** The entries that the record needs: existing ones where they fit, else new ones. */
-function neededEntries(
-  { key }: Change,
-  fields: Pick<Item, 'due' | 'instance' | 'expires'>,
-  old: Entry[],
-  token: string,
-): Entry[] {
+function neededEntries({ key }: Change, fields: IndexedFields, old: Entry[], token: string): Entry[] {
   const ttl = fields.expires === undefined ? undefined : ttlOf(fields.expires)
   return entriesOf(key, fields, token).map(itemKey => {
     const same = old.find(entry => entry.ttl === ttl && targetOf(entry) === targetOf(itemKey))

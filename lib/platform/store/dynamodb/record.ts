@@ -1,6 +1,7 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
 import type { Item, Key } from '../../../ports/store.ts'
+import { parseSubject, subjectText } from '../subject.ts'
 import { type ItemKey, recordKey } from './table.ts'
 
 export type Attributes = Record<string, AttributeValue>
@@ -9,6 +10,9 @@ export type Attributes = Record<string, AttributeValue>
 export interface Entry extends ItemKey {
   ttl?: number | undefined
 }
+
+/** The fields of a record beside its body. */
+export type IndexedFields = Pick<Item, 'due' | 'subject' | 'parent' | 'expires'>
 
 /** A record to be written. */
 interface RecordDraft extends Omit<Item, 'body'> {
@@ -30,10 +34,11 @@ export const keyAttributes = ({ pk, sk }: ItemKey): Attributes => ({ pk: text(pk
 
 /**
  * `b` or `z` is the body (JSON, deflated JSON) and, if it is an object, `n` its numbers: they are separate so that
- * `add` can change one without reading the rest. `v`, `due`, `inst` and `x` (expires) are the record's fields, `ix` its
- * index entries.
+ * `add` can change one without reading the rest. `v`, `due`, `inst` (subject), `par` (parent) and `x` (expires) are the
+ * record's fields, `ix` its index entries.
  */
-export function encodeRecord({ key, version, json, due, instance, expires, entries }: RecordDraft): Attributes {
+export function encodeRecord(draft: RecordDraft): Attributes {
+  const { key, version, json, due, subject, parent, expires, entries } = draft
   const { rest, numbers } = splitNumbers(json)
   return {
     ...keyAttributes(recordKey(key)),
@@ -42,7 +47,8 @@ export function encodeRecord({ key, version, json, due, instance, expires, entri
     ...(rest.length > MAX_PLAIN_LENGTH ? { z: { B: deflateRawSync(rest) } } : { b: text(rest) }),
     ...(numbers && { n: { M: numbers } }),
     ...(due !== undefined && { due: number(due) }),
-    ...(instance !== undefined && { inst: text(instance) }),
+    ...(subject !== undefined && { inst: text(subjectText(subject)) }),
+    ...(parent !== undefined && { par: text(subjectText(parent)) }),
     ...(expires !== undefined && { x: number(expires), ttl: number(ttlOf(expires)) }),
   }
 }
@@ -77,11 +83,12 @@ export const versionOf = (attributes: Attributes): number => Number(attributes['
 export const entriesIn = (attributes: Attributes): Entry[] => JSON.parse(attributes['ix']!.S!)
 
 /** The indexed fields that the record has. */
-function fieldsOf({ due, inst, x }: Attributes): Pick<Item, 'due' | 'instance' | 'expires'> {
-  const [dueMs, expires, instance] = [numberOf(due), numberOf(x), inst?.S]
+function fieldsOf({ due, inst, par, x }: Attributes): IndexedFields {
+  const [dueMs, expires] = [numberOf(due), numberOf(x)]
   return {
     ...(dueMs !== undefined && { due: dueMs }),
-    ...(instance !== undefined && { instance }),
+    ...(inst?.S !== undefined && { subject: parseSubject(inst.S) }),
+    ...(par?.S !== undefined && { parent: parseSubject(par.S) }),
     ...(expires !== undefined && { expires }),
   }
 }

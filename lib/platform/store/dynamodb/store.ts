@@ -6,7 +6,7 @@ import { toJson } from '../changes.ts'
 import { DynamodbTable, itemName } from './calls.ts'
 import { DynamodbListing } from './listing.ts'
 import { isLive, toItem } from './record.ts'
-import { dueSpans, instanceSpan, kindSpans, recordKey, recordName, recordSpan } from './table.ts'
+import { dueSpans, kindSpans, parentSpan, recordKey, recordName, recordSpan, subjectSpan } from './table.ts'
 import { readAndPlan, transact } from './transaction.ts'
 
 interface DynamodbOptions {
@@ -40,7 +40,8 @@ export function dynamodbStore({ clock, random, connection, table: tableName }: D
       return { items, next: recordName(items[limit - 1]!.key) }
     },
     due: (before, limit) => listing.mergeShards(dueSpans(before), limit, item => [item.due ?? 0, recordName(item.key)]),
-    ofInstance: (instance, kind, { after, limit }) => listing.entries(instanceSpan(instance, kind, after), limit),
+    ofSubject: (subject, kind, { after, limit }) => listing.entries(subjectSpan(subject, kind, after), limit),
+    ofParent: (parent, kind, { after, limit }) => listing.entries(parentSpan(parent, kind, after), limit),
     async transact(changes) {
       checkTransaction(changes)
       if (changes.length > 0) await transact(changes, transaction)

@@ -1,5 +1,6 @@
-import type { Key } from '../../../ports/store.ts'
+import type { Key, Subject } from '../../../ports/store.ts'
 import { kindOf } from '../changes.ts'
+import { subjectText } from '../subject.ts'
 
 /**
  * The table, in CloudFormation's terms, as data for the deployment. No secondary index: they are eventually consistent,
@@ -27,7 +28,8 @@ export interface ItemKey {
 /** The fields of a record that have an index. */
 interface IndexedFields {
   due?: number | undefined
-  instance?: string | undefined
+  subject?: Subject | undefined
+  parent?: Subject | undefined
 }
 
 /** Partitions of each index that spans projects: more of them allow more writes, and cost more reads for a listing. */
@@ -46,14 +48,18 @@ export const recordName = ({ project, id }: Key): string => `${project}/${id}`
 /**
  * The keys of a record's index entries. `token` is unique to this write, so that no other write can remove its entries.
  */
-export function entriesOf(key: Key, { due, instance }: IndexedFields, token: string): ItemKey[] {
+export function entriesOf(key: Key, { due, subject, parent }: IndexedFields, token: string): ItemKey[] {
   const [name, shard] = [recordName(key), shardOf(key)]
   const keys = [{ pk: `k/${kindOf(key.id)}/${shard}`, sk: name + SEPARATOR + token }]
   if (due !== undefined) keys.push({ pk: `d/${shard}`, sk: padded(due) + SEPARATOR + name + SEPARATOR + token })
-  if (instance !== undefined)
-    keys.push({ pk: `i/${instance}`, sk: key.id + SEPARATOR + key.project + SEPARATOR + token })
+  const sk = key.id + SEPARATOR + key.project + SEPARATOR + token
+  if (subject !== undefined) keys.push({ pk: subjectPartition(subject), sk })
+  if (parent !== undefined) keys.push({ pk: parentPartition(parent), sk })
   return keys
 }
+
+const subjectPartition = (subject: Subject) => `i/${subjectText(subject)}`
+const parentPartition = (parent: Subject) => `o/${subjectText(parent)}`
 
 /** An entry's key without its token. */
 export const targetOf = ({ pk, sk }: ItemKey): string => `${pk} ${sk.slice(0, sk.lastIndexOf(SEPARATOR))}`
@@ -76,8 +82,11 @@ export const recordSpan = (project: string, kind: string, after?: string): Span 
   // An id with a NUL appended is the smallest id after it.
   idSpan(recordKey({ project, id: '' }).pk, kind, after, '\0')
 
-export const instanceSpan = (instance: string, kind: string | undefined, after?: string): Span =>
-  idSpan(`i/${instance}`, kind, after, AFTER_SEPARATOR)
+export const subjectSpan = (subject: Subject, kind: string | undefined, after?: string): Span =>
+  idSpan(subjectPartition(subject), kind, after, AFTER_SEPARATOR)
+
+export const parentSpan = (parent: Subject, kind: string | undefined, after?: string): Span =>
+  idSpan(parentPartition(parent), kind, after, AFTER_SEPARATOR)
 
 export const kindSpans = (kind: string, after?: string): Span[] =>
   shards.map(shard => ({

@@ -16,6 +16,10 @@ const MIGRATIONS = [
    CREATE INDEX records_by_expiry ON records (expires) WHERE expires IS NOT NULL;
    CREATE TABLE transactions (id uuid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
    CREATE INDEX transactions_by_time ON transactions (at);`,
+  `ALTER TABLE records RENAME COLUMN instance TO subject;
+   ALTER INDEX records_by_instance RENAME TO records_by_subject;
+   ALTER TABLE records ADD COLUMN parent text COLLATE "C";
+   CREATE INDEX records_by_parent ON records (parent, id, project) WHERE parent IS NOT NULL;`,
 ]
 
 /** The schema version of this Coffer. */

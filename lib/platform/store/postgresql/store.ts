@@ -3,6 +3,7 @@ import pg, { type ClientBase } from 'pg'
 import type { Clock, Log, Random } from '../../../kit/clock.ts'
 import { BadTransaction, type Change, Conflict, type Item, type Key, type Store } from '../../../ports/store.ts'
 import { applyAdd, checkChanges, kindOf, toJson } from '../changes.ts'
+import { parseSubject, subjectColumn, subjectText } from '../subject.ts'
 import { type ConnectionPool, connectionPool } from './pool.ts'
 import { migrate } from './schema.ts'
 
@@ -33,7 +34,7 @@ const PATIENCE_MS = 20_000
 /** How long the ids of committed transactions are kept: longer than any call waits. */
 const ID_RETENTION = '1 hour'
 
-const COLUMNS = 'project, id, version::float8 AS version, body, due, instance, expires'
+const COLUMNS = 'project, id, version::float8 AS version, body, due, subject, parent, expires'
 /** Greater than every id. */
 const LAST_ID = '\u{10ffff}'
 
@@ -43,7 +44,8 @@ interface Row {
   version: number
   body: string
   due: number | null
-  instance: string | null
+  subject: string | null
+  parent: string | null
   expires: number | null
 }
 
@@ -83,8 +85,10 @@ export async function postgresqlStore(options: PostgresqlOptions): Promise<Postg
       return { items, next: `${last.project}/${last.id}` }
     },
     due: (before, limit) => select(sql.due, [before, clock.now(), limit]),
-    ofInstance: (instance, kind, { after, limit }) =>
-      select(sql.ofInstance, [instance, ...idRange(kind, after), clock.now(), limit]),
+    ofSubject: (subject, kind, { after, limit }) =>
+      select(sql.ofSubject, [subjectText(subject), ...idRange(kind, after), clock.now(), limit]),
+    ofParent: (parent, kind, { after, limit }) =>
+      select(sql.ofParent, [subjectText(parent), ...idRange(kind, after), clock.now(), limit]),
     transact: changes => transact(context, changes),
     check: changes => check(context, changes),
     close: closeOnce(pool),
@@ -121,7 +125,7 @@ async function transact(context: TransactionContext, changes: Change[]): Promise
     inTransaction(client, `BEGIN; SELECT ${locks(schemaName, changes)}`, async () => {
       if (attempt > 1 && (await client.query(sql.committed, [id])).rowCount === 1) return
       const { removed, written } = await readAndPlan(context, client, changes, bodies)
-      await client.query(sql.write, [id, ...columnsOf(removed, 2), ...columnsOf(written, 8)])
+      await client.query(sql.write, [id, ...columnsOf(removed, 2), ...columnsOf(written, 9)])
     }),
   )
 }
@@ -166,16 +170,17 @@ function statements(schema: string) {
     list: select(`project = $1 AND ${range} AND ${live(5)} ORDER BY id LIMIT $6`),
     all: select(`kind = $1 AND (project, id) > ($2, $3) AND ${live(4)} ORDER BY project, id LIMIT $5`),
     due: select(`due <= $1::float8 AND ${live(2)} ORDER BY due, project, id LIMIT $3`),
-    ofInstance: select(`instance = $1 AND ${range} AND ${live(5)} ORDER BY id, project LIMIT $6`),
+    ofSubject: select(`subject = $1 AND ${range} AND ${live(5)} ORDER BY id, project LIMIT $6`),
+    ofParent: select(`parent = $1 AND ${range} AND ${live(5)} ORDER BY id, project LIMIT $6`),
     committed: `SELECT FROM ${schema}.transactions WHERE id = $1`,
     write: `
       WITH named AS (INSERT INTO ${schema}.transactions (id) VALUES ($1)),
         gone AS (DELETE FROM ${schema}.records WHERE (project, id) IN (SELECT * FROM unnest($2::text[], $3::text[])))
-      INSERT INTO ${schema}.records AS r (project, id, kind, version, body, due, instance, expires)
+      INSERT INTO ${schema}.records AS r (project, id, kind, version, body, due, subject, parent, expires)
         SELECT * FROM unnest($4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::float8[], $10::text[],
-          $11::float8[])
+          $11::text[], $12::float8[])
       ON CONFLICT (project, id) DO UPDATE SET version = excluded.version, body = excluded.body, due = excluded.due,
-        instance = excluded.instance, expires = excluded.expires`,
+        subject = excluded.subject, parent = excluded.parent, expires = excluded.expires`,
     sweep: `
       DELETE FROM ${schema}.records WHERE (project, id) IN
         (SELECT project, id FROM ${schema}.records WHERE expires <= $1::float8 ORDER BY expires LIMIT $2
@@ -209,17 +214,24 @@ function planWrites(changes: Change[], bodies: (string | undefined)[], rows: Row
       continue
     }
     if (change.was !== undefined && change.was !== version) throw new Conflict(index, 'version')
-    if (change.op === 'put') written.push(toRow(change.key, version + 1, bodies[index] ?? '', change))
+    if (change.op === 'put') written.push(toRow(change.key, version + 1, bodies[index] ?? '', indexedOf(change)))
     if (change.op === 'delete') removed.push([project, id])
   }
   return { written, removed }
 }
 
-type Indexed = { due?: number | null; instance?: string | null; expires?: number | null }
+type Indexed = Partial<Pick<Row, 'due' | 'subject' | 'parent' | 'expires'>>
+
+const indexedOf = (change: Change & { op: 'put' }): Indexed => ({
+  due: change.due ?? null,
+  subject: subjectColumn(change.subject),
+  parent: subjectColumn(change.parent),
+  expires: change.expires ?? null,
+})
 
 const toRow = ({ project, id }: Key, version: number, json: string, indexed: Indexed): WrittenRow => {
-  const { due = null, instance = null, expires = null } = indexed
-  return [project, id, kindOf(id), version, json, due, instance, expires]
+  const { due = null, subject = null, parent = null, expires = null } = indexed
+  return [project, id, kindOf(id), version, json, due, subject, parent, expires]
 }
 
 /** The rows' values as one array for each column. */
@@ -245,15 +257,16 @@ const hasNul = (value: unknown) => typeof value === 'string' && value.includes('
 function checkKeys(changes: Change[]): void {
   for (const change of changes) {
     const { project, id } = change.key
-    const instance = change.op === 'put' ? change.instance : undefined
-    if ([project, id, instance].some(hasNul)) throw new BadTransaction('a key with a NUL')
+    const { subject, parent } = change.op === 'put' ? change : {}
+    if ([project, id, subject?.id, parent?.id].some(hasNul)) throw new BadTransaction('a key with a NUL')
   }
 }
 
 function toItem(row: Row): Item {
   const item: Item = { key: { project: row.project, id: row.id }, version: row.version, body: JSON.parse(row.body) }
   if (row.due !== null) item.due = row.due
-  if (row.instance !== null) item.instance = row.instance
+  if (row.subject !== null) item.subject = parseSubject(row.subject)
+  if (row.parent !== null) item.parent = parseSubject(row.parent)
   if (row.expires !== null) item.expires = row.expires
   return item
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../../../kit/clock.ts'
 import { type Change, Conflict, type Item, type Key, NewerSchema, type Store } from '../../../ports/store.ts'
 import { applyAdd, checkChanges, toJson } from '../changes.ts'
 import { parseCache } from '../parse-cache.ts'
+import { parseSubject, subjectColumn, subjectText } from '../subject.ts'
 import { checkpoints } from './checkpoint.ts'
 
 export { NewerSchema }
@@ -13,25 +14,35 @@ export interface SqliteStore extends Store {
   sweepExpired(now: number, limit: number): number
 }
 
-const SCHEMA_VERSION = 2
+const SCHEMA_VERSION = 3
 
 // WITHOUT ROWID: the primary key is the table, so a listing is one range scan, and every index ends in (project, id).
 // No index by kind: it would cost a page more for each write, and `all` can go from project to project.
 const SCHEMA = `
   CREATE TABLE records (
     project TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
-    due INTEGER, instance TEXT, expires INTEGER,
+    due INTEGER, subject TEXT, expires INTEGER, parent TEXT,
     PRIMARY KEY (project, id)
   ) WITHOUT ROWID;
   CREATE INDEX records_by_due ON records (due) WHERE due IS NOT NULL;
-  CREATE INDEX records_by_instance ON records (instance, id) WHERE instance IS NOT NULL;
+  CREATE INDEX records_by_subject ON records (subject, id) WHERE subject IS NOT NULL;
+  CREATE INDEX records_by_parent ON records (parent, id) WHERE parent IS NOT NULL;
   CREATE INDEX records_by_expiry ON records (expires) WHERE expires IS NOT NULL;
   PRAGMA user_version = ${SCHEMA_VERSION};
 `
 
-const FROM_1 = 'DROP INDEX records_by_kind; ALTER TABLE records DROP COLUMN kind; PRAGMA user_version = 2'
+/** Each takes a file to the next version, from version 1 on. Released ones are never changed; new ones are appended. */
+const MIGRATIONS = [
+  'DROP INDEX records_by_kind; ALTER TABLE records DROP COLUMN kind; PRAGMA user_version = 2',
+  `DROP INDEX records_by_instance;
+  ALTER TABLE records RENAME COLUMN instance TO subject;
+  ALTER TABLE records ADD COLUMN parent TEXT;
+  CREATE INDEX records_by_subject ON records (subject, id) WHERE subject IS NOT NULL;
+  CREATE INDEX records_by_parent ON records (parent, id) WHERE parent IS NOT NULL;
+  PRAGMA user_version = 3`,
+]
 
-const COLUMNS = 'project, id, version, body, due, instance, expires'
+const COLUMNS = 'project, id, version, body, due, subject, parent, expires'
 const LIVE = '(expires IS NULL OR expires > ?)'
 
 /** Pages of the log (128 MB) at which a writer checkpoints by itself; a thread does it long before that. */
@@ -56,7 +67,8 @@ type Row = [
   version: number,
   body: string,
   due: number | null,
-  instance: string | null,
+  subject: string | null,
+  parent: string | null,
   expires: number | null,
 ]
 
@@ -83,9 +95,13 @@ export function sqliteStore(path: string, options: { clock: Clock }): SqliteStor
     },
     all: async (kind, { after, limit }) => records.all(kind, after, limit, clock.now()),
     due: async (before, limit) => records.items(sql.due.all(before, clock.now(), limit)),
-    async ofInstance(instance, kind, { after, limit }) {
+    async ofSubject(subject, kind, { after, limit }) {
       const [from, to] = idRange(kind, after)
-      return records.items(sql.ofInstance.all(instance, from, to, clock.now(), limit))
+      return records.items(sql.ofSubject.all(subjectText(subject), from, to, clock.now(), limit))
+    },
+    async ofParent(parent, kind, { after, limit }) {
+      const [from, to] = idRange(kind, after)
+      return records.items(sql.ofParent.all(subjectText(parent), from, to, clock.now(), limit))
     },
     async transact(changes) {
       records.apply(changes, clock.now(), true)
@@ -169,15 +185,17 @@ class SqliteRecords {
   }
 
   #write(key: Key, version: number, json: string, indexed: Partial<Item>): void {
-    const { due = null, instance = null, expires = null } = indexed
-    this.#sql.put.run(key.project, key.id, version, json, due, instance, expires)
+    const { due = null, subject, parent, expires = null } = indexed
+    const [subjectValue, parentValue] = [subjectColumn(subject), subjectColumn(parent)]
+    this.#sql.put.run(key.project, key.id, version, json, due, subjectValue, parentValue, expires)
   }
 
   /** A function of its own, so that `map` needs no other around it. */
-  readonly #toItem = ([project, id, version, body, due, instance, expires]: Row): Item => {
+  readonly #toItem = ([project, id, version, body, due, subject, parent, expires]: Row): Item => {
     const item: Item = { key: { project, id }, version, body: this.#parse(`${project}/${id}`, body) }
     if (due !== null) item.due = due
-    if (instance !== null) item.instance = instance
+    if (subject !== null) item.subject = parseSubject(subject)
+    if (parent !== null) item.parent = parseSubject(parent)
     if (expires !== null) item.expires = expires
     return item
   }
@@ -193,7 +211,7 @@ function open(path: string): DatabaseSync {
     if (version > SCHEMA_VERSION)
       throw new NewerSchema(`${path} has schema ${version}; this Coffer supports ${SCHEMA_VERSION}`)
     if (version === 0) db.exec(SCHEMA)
-    if (version === 1) db.exec(FROM_1)
+    else for (const migration of MIGRATIONS.slice(version - 1)) db.exec(migration)
     db.exec('COMMIT')
     return db
   } catch (error) {
@@ -221,11 +239,13 @@ function statements(db: DatabaseSync) {
     list: select(`project = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id LIMIT +?`),
     nextProject: db.prepare('SELECT project FROM records WHERE project > ? ORDER BY project LIMIT 1'),
     due: select(`due <= ? AND ${LIVE} ORDER BY due, project, id LIMIT +?`),
-    ofInstance: select(`instance = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT +?`),
+    ofSubject: select(`subject = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT +?`),
+    ofParent: select(`parent = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT +?`),
     put: db.prepare(`
-      INSERT INTO records (project, id, version, body, due, instance, expires) VALUES (?, ?, ?, ?, ?, ?, ?)
+      INSERT INTO records (project, id, version, body, due, subject, parent, expires)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
       ON CONFLICT DO UPDATE SET version = excluded.version, body = excluded.body, due = excluded.due,
-        instance = excluded.instance, expires = excluded.expires`),
+        subject = excluded.subject, parent = excluded.parent, expires = excluded.expires`),
     remove: db.prepare('DELETE FROM records WHERE project = ? AND id = ?'),
     sweep: db.prepare(`
       DELETE FROM records WHERE (project, id) IN

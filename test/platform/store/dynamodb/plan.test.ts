@@ -9,7 +9,7 @@ const key = { project: 'demo', id: 'a#1' }
 describe('a transaction plan', () => {
   const options = { table: 't', now: 1_000, token: 'new' }
   const put = (fields: Partial<Change & { op: 'put' }> = {}): Change => ({ op: 'put', key, body: {}, ...fields })
-  const indexed = { due: 5, instance: 'i' }
+  const indexed = { due: 5, subject: { kind: 'instance', id: 'i' }, parent: { kind: 'cluster', id: 'c' } }
   const existing = (fields = {}) =>
     encodeRecord({
       key,
@@ -21,14 +21,14 @@ describe('a transaction plan', () => {
     })
 
   it('writes index entries only where they change', () => {
-    const [kind, due, instance] = entriesOf(key, indexed, 'old')
+    const [kind, due, subject, parent] = entriesOf(key, indexed, 'old')
     const same = planTransaction([put(indexed)], [existing()], options)
     expect([same.before, same.after]).toEqual([[], []])
     const moved = planTransaction([put({ ...indexed, due: 6 })], [existing()], options)
     expect(moved.before.map(({ entry }) => entry)).toEqual([entriesOf(key, { due: 6 }, 'new')[1]])
     expect(moved.after).toEqual([due])
     const gone = planTransaction([{ op: 'delete', key }], [existing()], options)
-    expect([gone.before, gone.after]).toEqual([[], [kind, due, instance]])
+    expect([gone.before, gone.after]).toEqual([[], [kind, due, subject, parent]])
   })
 
   it('replaces the entries of a record whose expiry changes', () => {
@@ -37,7 +37,7 @@ describe('a transaction plan', () => {
       [existing({ expires: 2_000, entries: [{ ...entriesOf(key, {}, 'old')[0]!, ttl: 2 }] })],
       options,
     )
-    expect(unlimited.before.map(({ entry }) => entry.ttl)).toEqual([undefined, undefined, undefined])
+    expect(unlimited.before.map(({ entry }) => entry.ttl)).toEqual([undefined, undefined, undefined, undefined])
     const expiring = planTransaction([put({ expires: 2_001 })], [undefined], options)
     expect(expiring.before.map(({ entry }) => entry.ttl)).toEqual([3])
   })

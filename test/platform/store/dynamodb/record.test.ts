@@ -29,6 +29,16 @@ describe("a record in DynamoDB's format", () => {
     )
   })
 
+  it("keeps an instance's id as it always was, and reads other subjects back", () => {
+    const [instance, cluster] = [
+      { kind: 'instance', id: 'i1' },
+      { kind: 'cluster', id: 'c/1' },
+    ]
+    const item = encodeRecord({ ...record({}), subject: instance, parent: cluster })
+    expect([item['inst'], item['par']]).toEqual([{ S: 'i1' }, { S: 'cluster/c/1' }])
+    expect(toItem(item)).toEqual({ key, version: 3, body: {}, subject: instance, parent: cluster })
+  })
+
   it('fits into an item with the longest body, even one that hardly compresses', () => {
     const next = fc.sample(fc.integer({ min: 0x20, max: 0x7ff }), { numRuns: 300_000, seed: 7 })
     let body = ''

@@ -83,6 +83,29 @@ describe('the PostgreSQL store in particular', () => {
     expect((await server.query(`SELECT version FROM "${schema}".form`)).rows).toEqual([{ version: 99 }])
   })
 
+  it('upgrades the first schema, whose records belong to instances', async () => {
+    const schema = newSchema()
+    await server.query(`
+      CREATE SCHEMA "${schema}"; SET search_path = "${schema}";
+      CREATE TABLE form (version int NOT NULL); INSERT INTO form VALUES (1);
+      CREATE TABLE records (
+        project text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL, kind text COLLATE "C" NOT NULL,
+        version bigint NOT NULL, body text NOT NULL,
+        due double precision, instance text COLLATE "C", expires double precision, PRIMARY KEY (project, id)
+      );
+      CREATE INDEX records_by_instance ON records (instance, id, project) WHERE instance IS NOT NULL;
+      CREATE TABLE transactions (id uuid PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
+      INSERT INTO records VALUES ('demo', 'a#1', 'a', 3, '{}', 5, 'i1', NULL), ('demo', 'a#2', 'a', 1, '{}', NULL, 'i2', NULL)`)
+    const store = await open(schema)
+    const subject = { kind: 'instance', id: 'i1' }
+    const item = { key: { project: 'demo', id: 'a#1' }, version: 3, body: {}, due: 5, subject }
+    expect(await store.ofSubject(subject, undefined, { limit: 9 })).toEqual([item])
+    await store.transact([put('a#1', { was: 3, subject, parent: subject })])
+    expect(await store.ofParent(subject, 'a', { limit: 9 })).toMatchObject([{ version: 4 }])
+    expect((await server.query(`SELECT version FROM "${schema}".form`)).rows).toEqual([{ version: 2 }])
+    await store.close()
+  })
+
   it('lets one of two processes create a record, and reports a conflict to the other', () =>
     two(async (first, second) => {
       for (let round = 0; round < 20; round++) {
@@ -162,7 +185,8 @@ describe('the PostgreSQL store in particular', () => {
     expect(await plan(`project = 'p' AND ${range} ORDER BY id`)).toContain('records_pkey')
     expect(await plan("kind = 'k' AND (project, id) > ('', '') ORDER BY project, id")).toContain('records_by_kind')
     expect(await plan('due <= 1 ORDER BY due, project, id')).toContain('records_by_due')
-    expect(await plan(`instance = 'i' AND ${range} ORDER BY id, project`)).toContain('records_by_instance')
+    for (const column of ['subject', 'parent'])
+      expect(await plan(`${column} = 'i' AND ${range} ORDER BY id, project`)).toContain(`records_by_${column}`)
     for (const where of [`project = 'p' AND ${range} ORDER BY id`, 'due <= 1 ORDER BY due, project, id'])
       expect(await plan(where)).not.toContain('Sort')
     await store.close()

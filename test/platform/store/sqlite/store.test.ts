@@ -72,17 +72,44 @@ describe('the SQLite store in particular', () => {
         due INTEGER, instance TEXT, expires INTEGER, PRIMARY KEY (project, id)
       ) WITHOUT ROWID;
       CREATE INDEX records_by_kind ON records (kind);
+      CREATE INDEX records_by_instance ON records (instance, id) WHERE instance IS NOT NULL;
       INSERT INTO records VALUES ('demo', 'a#1', 'a', 3, '{"kept":true}', 5, 'i1', NULL), ('other', 'a#2', 'a', 1, '{}', NULL, NULL, NULL);
       PRAGMA user_version = 1`)
     file.close()
     const { store, close } = setUp(path)
     const all = await store.all('a', { limit: 9 })
-    expect(all.items.map(({ key, version, body, due, instance }) => [key.id, version, body, due, instance])).toEqual([
+    expect(all.items.map(({ key, version, body, due, subject }) => [key.id, version, body, due, subject?.id])).toEqual([
       ['a#1', 3, { kept: true }, 5, 'i1'],
       ['a#2', 1, {}, undefined, undefined],
     ])
     await store.transact([put('a#1', { was: 3 }), put('a#3', { was: 0 })])
     await close()
+  })
+
+  it('migrates the second schema, whose records belong to instances', async () => {
+    const file = new DatabaseSync(path)
+    file.exec(`
+      CREATE TABLE records (
+        project TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, body TEXT NOT NULL,
+        due INTEGER, instance TEXT, expires INTEGER, PRIMARY KEY (project, id)
+      ) WITHOUT ROWID;
+      CREATE INDEX records_by_due ON records (due) WHERE due IS NOT NULL;
+      CREATE INDEX records_by_instance ON records (instance, id) WHERE instance IS NOT NULL;
+      CREATE INDEX records_by_expiry ON records (expires) WHERE expires IS NOT NULL;
+      INSERT INTO records VALUES ('demo', 'a#1', 3, '{}', 5, 'i1', NULL), ('demo', 'a#2', 1, '{}', NULL, 'i2', NULL);
+      PRAGMA user_version = 2`)
+    const { store, close } = setUp(path)
+    const subject = { kind: 'instance', id: 'i1' }
+    const item = { key: { project: 'demo', id: 'a#1' }, version: 3, body: {}, due: 5, subject }
+    expect(await store.ofSubject(subject, undefined, { limit: 9 })).toEqual([item])
+    await store.transact([put('a#1', { was: 3, subject, parent: subject })])
+    expect(await store.ofParent(subject, 'a', { limit: 9 })).toMatchObject([{ version: 4 }])
+    await close()
+    const freshPath = join(directory, 'fresh.db')
+    await setUp(freshPath).close()
+    const fresh = new DatabaseSync(freshPath)
+    expect(schemaOf(file)).toEqual(schemaOf(fresh))
+    for (const database of [file, fresh]) database.close()
   })
 
   it('checkpoints its log in a thread after many writes', async () => {
@@ -112,8 +139,10 @@ describe('the SQLite store in particular', () => {
     expect(plan(`project = ? AND ${range} ORDER BY id`)).toEqual(['SEARCH records USING PRIMARY KEY'])
     expect(plan('project > ? ORDER BY project')).toEqual(['SEARCH records USING PRIMARY KEY'])
     expect(plan('due <= ? ORDER BY due, project, id')).toEqual(['SEARCH records USING INDEX records_by_due'])
-    const ofInstance = plan(`instance = ? AND ${range} ORDER BY id, project`)
-    expect(ofInstance).toEqual(['SEARCH records USING INDEX records_by_instance'])
+    for (const column of ['subject', 'parent'])
+      expect(plan(`${column} = ? AND ${range} ORDER BY id, project`)).toEqual([
+        `SEARCH records USING INDEX records_by_${column}`,
+      ])
     file.close()
   })
 
@@ -141,6 +170,16 @@ describe('the SQLite store in particular', () => {
     await close()
   })
 })
+
+/** The version, the columns and the indexes of a file. */
+function schemaOf(file: DatabaseSync) {
+  const all = (text: string) => file.prepare(text).all()
+  return [
+    all('PRAGMA user_version'),
+    all("SELECT name, type FROM pragma_table_info('records') ORDER BY cid"),
+    all("SELECT name, replace(sql, '\"', '') AS sql FROM sqlite_schema WHERE type = 'index' ORDER BY name"),
+  ]
+}
 
 /** The simplest possible store: a transaction works on a copy, which then replaces the records. */
 class Model {
@@ -183,9 +222,11 @@ const keys: fc.Arbitrary<Key> = fc.record({
   id: fc.constantFrom('a#1', 'a#2', 'ab#1', 'b#1'),
 })
 const was = fc.integer({ min: 0, max: 3 })
+const SUBJECTS = ['instance', 'backup'].map(kind => ({ kind, id: 'i' }))
 const fields = {
   due: fc.integer({ min: 0, max: 9 }),
-  instance: fc.constantFrom('i', 'j'),
+  subject: fc.constantFrom(...SUBJECTS),
+  parent: fc.constantFrom(...SUBJECTS),
   expires: fc.integer({ min: START - 10, max: START + 200 }),
 }
 const body = fc.dictionary(fc.constantFrom('n', 'm'), fc.integer({ min: -5, max: 5 }), { noNullPrototype: true })
@@ -230,9 +271,13 @@ async function agree(steps: { changes: Change[]; pause: number }[]): Promise<voi
         ofKind('a').filter(({ key }) => key.project === project),
       )
     expect(sorted((await store.all('a', { limit })).items)).toEqual(ofKind('a'))
-    const owned = live.filter(({ instance }) => instance === 'i')
-    expect(sorted(await store.ofInstance('i', undefined, { limit }))).toEqual(owned)
-    expect(sorted(await store.ofInstance('i', 'a', { limit }))).toEqual(ofKind('a', owned))
+    for (const subject of SUBJECTS) {
+      const owned = live.filter(item => item.subject?.kind === subject.kind)
+      expect(sorted(await store.ofSubject(subject, undefined, { limit }))).toEqual(owned)
+      expect(sorted(await store.ofSubject(subject, 'a', { limit }))).toEqual(ofKind('a', owned))
+      const parts = live.filter(item => item.parent?.kind === subject.kind)
+      expect(sorted(await store.ofParent(subject, undefined, { limit }))).toEqual(parts)
+    }
     const due = await store.due(5, limit)
     expect(sorted(due)).toEqual(live.filter(item => item.due !== undefined && item.due <= 5))
     expect(due.map(item => item.due)).toEqual(due.map(item => item.due!).sort((first, second) => first - second))

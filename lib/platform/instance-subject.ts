@@ -1,0 +1,4 @@
+import type { Subject } from '../ports/store.ts'
+
+/** The subject of an instance's records. */
+export const instanceSubject = (id: string): Subject => ({ kind: 'instance', id })
