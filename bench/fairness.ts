@@ -2,8 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { rawRequest } from '../test/e2e/api-helpers.ts'
-import type { Coffer, Session } from '../test/e2e/coffer.ts'
-import { startCoffer, until, wipe } from '../test/e2e/coffer.ts'
+import { type Coffer, type Session, startCoffer, until, wipe } from '../test/e2e/coffer.ts'
 import { type Note, quantile } from './table.ts'
 
 /** So many that the slowest hundredth is more than a handful. */

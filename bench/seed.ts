@@ -47,7 +47,6 @@ function instance(project: string, id: string): Instance {
       version: '18.4',
       engine: '18',
     },
-    task: 'NONE',
     server: { status: 'ACTIVE', addresses: [{ address: '127.9.9.9', port: 5432, type: 'private' }] },
     agentReport: { status: 'healthy', at: now, sequence: 1 },
   }

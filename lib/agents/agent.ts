@@ -2,8 +2,9 @@ import { guestSubject, guestTopic } from '../contracts/conductor.ts'
 import { GuestAnswer, type GuestMessage, type GuestMethods, guest } from '../contracts/guest/guest.ts'
 import { readEnvelope } from '../kit/crypto/seal.ts'
 import { Fault, unprocessable } from '../kit/errors.ts'
-import { recordType, renameFields, type Stored, withOptimisticRetry } from '../kit/records.ts'
+import { recordType, renameFields, type Stored } from '../kit/records.ts'
 import { type Client, client } from '../kit/rpc/contract.ts'
+import { commit, type TopicMessage, type Transaction } from '../kit/transaction.ts'
 import { instanceSubject } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
 import { NoSuchTopic } from '../ports/queue.ts'
@@ -65,7 +66,8 @@ export interface CommandRecord {
 }
 export const agentCommands = recordType<CommandRecord>('command', body => renameFields(body, { issued: 'issuedAt' }))
 export const commandId = (instance: string, number: number) => `${instance}#${String(number).padStart(12, '0')}`
-const commandSecretOwner = (row: Pick<CommandRecord, 'project' | 'instance' | 'number'>) =>
+/** The owner under which a command's secrets are encrypted. */
+export const commandSecretOwner = (row: Pick<CommandRecord, 'project' | 'instance' | 'number'>) =>
   `${row.project}/command#${commandId(row.instance, row.number)}`
 export const commandSignal = (instance: string, number: number) => `command ${commandId(instance, number)}`
 
@@ -74,12 +76,14 @@ export const agentAnswers = recordType<{ envelope: string }>('answer')
 export const answerId = (subject: string, id: string) => `${subject}/${id}`
 export const answerSignal = (subject: string, id: string) => `answer ${answerId(subject, id)}`
 
-/** How long a request waits for the answer to a query, and for a command to end: below API Gateway's 29 s. */
+/** Whether the agent has still to report it. */
+export const isPending = ({ status }: CommandRecord): boolean => status === 'issued' || status === 'cancelled'
+
+/** How long a request waits for the answer to a query. */
 const QUERY_MS = 15_000
-const COMMAND_MS = 25_000
 const MAX_DEDUPE_KEYS = 30
 /** How many commands may be pending: an agent that is gone gets no more. Operations may issue what they need. */
-const MAX_PENDING = 50
+export const MAX_PENDING = 50
 /** How long after it was issued a command is first sent again. */
 const RESEND_MS = 2_000
 
@@ -99,24 +103,23 @@ export function guestClient(platform: Platform, context: CommandContext): Client
   return client(guest, {
     cast: () => Promise.reject(new Error('agents take queries and commands only')),
     query: (method, input) => sendQuery(platform, context, method, input),
-    command: (method, input) => enqueueCommand(platform, context, method as CommandRecord['method'], input),
+    command: (method, input) => issueCommand(platform, context, method as CommandRecord['method'], input),
   })
 }
 
 async function sendQuery(
-  requestPlatform: Platform,
+  platform: Platform,
   context: CommandContext,
   method: string,
   input: unknown,
 ): Promise<unknown> {
-  // A query has no effect: it and the record of its answer bypass the request's unit of work.
-  const platform = { ...requestPlatform, ...requestPlatform.unit?.direct }
   const { store, sealer, signals, clock, random } = platform
   const { body: agent } = await loadAgent(platform, context)
   const id = random.uuid()
   const subject = guestSubject(agent.instance)
   const expires = clock.now() + QUERY_MS
-  await deliver(platform, agent, { kind: 'query', method, input, requestId: context.requestId }, id, expires)
+  const message = { kind: 'query', method, input, requestId: context.requestId } as const
+  await deliver(platform, await sealedMessage(platform, agent, message, id, expires))
   // A conductor in this process delivers the answer; one in another process stores it.
   const answer = await signals.waitForText(answerSignal(subject, id), QUERY_MS, () =>
     fetchAnswer(store, answerId(subject, id)),
@@ -134,46 +137,69 @@ async function fetchAnswer(store: Store, id: string): Promise<string | undefined
   return item?.body.envelope
 }
 
-/** Asks the agent for a report, which it else sends once a minute. Nobody waits for it. */
-export async function requestHeartbeat(platform: Platform, context: CommandContext): Promise<void> {
+/** The message that asks the agent for a report, which it else sends once a minute. Nobody waits for it. */
+export async function heartbeatRequest(platform: Platform, context: CommandContext): Promise<TopicMessage> {
   const { body: agent } = await loadAgent(platform, context)
   const { random, clock } = platform
   const message = { kind: 'query', method: 'rpc_ping', input: {}, requestId: context.requestId } as const
-  await deliver(platform, agent, message, random.uuid(), clock.now() + QUERY_MS)
+  return sealedMessage(platform, agent, message, random.uuid(), clock.now() + QUERY_MS)
 }
 
-/** Stores the command under the next number and sends it to the agent. */
-async function enqueueCommand(
+/** A command that is not issued before its transaction is committed. */
+export interface PlannedCommand extends Transaction {
+  command: CommandRecord
+}
+
+/**
+ * A client for the handlers of requests: a query is sent, and resolves to the agent's answer, as with `guestClient`. A
+ * command is only planned: its handler returns its changes and its message.
+ */
+export function planningClient(platform: Platform, context: CommandContext): Client<GuestMethods, PlannedCommand> {
+  return client(guest, {
+    cast: () => Promise.reject(new Error('agents take queries and commands only')),
+    query: (method, input) => sendQuery(platform, context, method, input),
+    command: (method, input) => planCommand(platform, context, method as CommandRecord['method'], input),
+  })
+}
+
+/** Issues a command now: stores it under the next number, and sends it to the agent. */
+async function issueCommand(
   platform: Platform,
   context: CommandContext,
   method: CommandRecord['method'],
   input: unknown,
 ): Promise<CommandRecord> {
+  return (await commit(platform, () => planCommand(platform, context, method, input))).command
+}
+
+/** The command under the next number, and what issues it. One that was issued under its key before is sent again. */
+async function planCommand(
+  platform: Platform,
+  context: CommandContext,
+  method: CommandRecord['method'],
+  input: unknown,
+): Promise<PlannedCommand> {
   const { store, clock } = platform
   const { project, instance, dedupeKey } = context
-  const { command, agent } = await withOptimisticRetry(store, async () => {
-    const item = await loadAgent(platform, context)
-    const agent = item.body
-    const previous = await previousCommand(store, context, agent, method)
-    if (previous) return { changes: [], result: { command: previous, agent } }
-    if (dedupeKey === undefined) assertHasRoom(agent)
-    const now = clock.now()
-    const number = agent.lastIssued + 1
-    const command = await newCommand(platform, context, { number, method, input, now })
-    const dedupeKeys =
-      dedupeKey === undefined ? agent.dedupeKeys : { ...recentKeys(agent.dedupeKeys), [dedupeKey]: number }
-    const changes = [
-      agentRecords.replace(
-        item,
-        { ...agent, lastIssued: number, lastIssuedAt: now, dedupeKeys },
-        { due: now + RESEND_MS },
-      ),
-      agentCommands.create(project, commandId(instance, number), command, { subject: instanceSubject(instance) }),
-    ]
-    return { changes, result: { command, agent } }
-  })
-  if (command.status === 'issued') await sendCommand(platform, agent, command)
-  return command
+  const item = await loadAgent(platform, context)
+  const agent = item.body
+  const previous = await previousCommand(store, context, agent, method)
+  if (previous) {
+    const messages = previous.status === 'issued' ? [await commandMessage(platform, agent, previous)] : []
+    return { changes: [], messages, command: previous }
+  }
+  if (dedupeKey === undefined) assertHasRoom(agent)
+  const now = clock.now()
+  const number = agent.lastIssued + 1
+  const command = await newCommand(platform, context, { number, method, input, now })
+  const dedupeKeys =
+    dedupeKey === undefined ? agent.dedupeKeys : { ...recentKeys(agent.dedupeKeys), [dedupeKey]: number }
+  const issued = { ...agent, lastIssued: number, lastIssuedAt: now, dedupeKeys }
+  const changes = [
+    agentRecords.replace(item, issued, { due: now + RESEND_MS }),
+    agentCommands.create(project, commandId(instance, number), command, { subject: instanceSubject(instance) }),
+  ]
+  return { changes, messages: [await commandMessage(platform, agent, command)], command }
 }
 
 /** The command that was issued under the context's key before; as done, if its record is gone since. */
@@ -219,52 +245,41 @@ function assertHasRoom({ instance, lastIssued, lastDone }: AgentRecord): void {
 /** Only the latest keys: a saga repeats what it issued last, and older sagas have ended. */
 const recentKeys = (keys: AgentRecord['dedupeKeys']) => Object.fromEntries(Object.entries(keys).slice(-MAX_DEDUPE_KEYS))
 
-/** Whether the agent has still to report it. */
-export const isPending = ({ status }: CommandRecord): boolean => status === 'issued' || status === 'cancelled'
-
 /** Sends a command to its agent. May be called at any time, and any number of times. */
 export async function sendCommand(platform: Platform, agent: AgentRecord, command: CommandRecord): Promise<void> {
+  await deliver(platform, await commandMessage(platform, agent, command))
+}
+
+/** How long a command's message is valid. */
+const COMMAND_MESSAGE_MS = 3_600_000
+
+async function commandMessage(platform: Platform, agent: AgentRecord, command: CommandRecord): Promise<TopicMessage> {
   const { number, method, requestId } = command
   const message: GuestMessage =
     command.status === 'cancelled'
       ? { kind: 'command', number, method, input: null, requestId, cancelled: true }
       : { kind: 'command', number, method, requestId, input: await decryptInput(platform, command) }
-  await deliver(platform, agent, message, `command-${number}`, platform.clock.now() + 3_600_000)
+  return sealedMessage(platform, agent, message, `command-${number}`, platform.clock.now() + COMMAND_MESSAGE_MS)
 }
 
 const decryptInput = ({ vault }: Platform, command: CommandRecord) =>
   vault.unlock(guest.methods[command.method].input, command.input, commandSecretOwner(command))
 
-/** The commands that the agent has still to report, in order; 50 at most. */
-export async function pendingCommands(
-  { store }: Platform,
-  { instance, lastDone }: AgentRecord,
-): Promise<CommandRecord[]> {
-  const after = `command#${commandId(instance, lastDone)}`
-  const rows = await agentCommands.ofSubject(store, instanceSubject(instance), { after, limit: MAX_PENDING })
-  // Some after the last done one may have ended: they were reported out of order, and have lost their secrets.
-  return rows.map(({ body }) => body).filter(isPending)
-}
-
-/** Sends every pending command again, in order; none while as many messages wait in the agent's queue. */
-export async function resendCommands(platform: Platform, agent: AgentRecord, pending?: CommandRecord[]): Promise<void> {
-  const commands = pending ?? (await pendingCommands(platform, agent))
-  const backlog = await platform.queue.backlog?.(guestTopic(agent.instance, agent.generation))
-  if (backlog !== undefined && backlog >= commands.length) return
-  for (const command of commands) await sendCommand(platform, agent, command)
-}
-
-async function deliver(
-  { queue, sealer }: Platform,
+async function sealedMessage(
+  { sealer }: Platform,
   { instance, generation, project }: AgentRecord,
   message: GuestMessage,
   id: string,
   expires: number,
-): Promise<void> {
-  const subject = guestSubject(instance)
-  const body = await sealer.seal({ subject, generation, direction: 'down', kind: message.kind, id, expires }, message)
+): Promise<TopicMessage> {
+  const header = { subject: guestSubject(instance), generation, kind: message.kind, id, expires }
+  const body = await sealer.seal({ ...header, direction: 'down' }, message)
+  return { topic: guestTopic(instance, generation), body, group: project }
+}
+
+async function deliver({ queue }: Platform, { topic, ...message }: TopicMessage): Promise<void> {
   try {
-    await queue.send(guestTopic(instance, generation), [{ body, group: project }])
+    await queue.send(topic, [message])
   } catch (error) {
     // The agent's queue does not exist yet, or any more. The command's record stays; a query expires.
     if (!(error instanceof NoSuchTopic)) throw error
@@ -275,21 +290,4 @@ async function loadAgent({ store }: Platform, { project, instance }: CommandCont
   const item = await agentRecords.get(store, project, instance)
   if (!item) throw new Fault(404, `Instance ${instance} has no agent.`)
   return item
-}
-
-/** Waits for the command to end. Throws its failure, or 504 after 25 s: then the command stays, and will still be done. */
-export async function waitForCommand(platform: Platform, command: CommandRecord): Promise<unknown> {
-  const { project, instance, number } = command
-  if (platform.unit?.dry) return undefined
-  const ended = await platform.signals.waitFor(commandSignal(instance, number), COMMAND_MS, async () => {
-    const item = await agentCommands.get(platform.store, project, commandId(instance, number))
-    return item && item.body.status !== 'issued' ? item.body : undefined
-  })
-  if (!ended) {
-    const reason = 'did not finish in time; the change stays queued and will still be applied'
-    throw new Fault(504, `The agent of instance ${instance} ${reason}.`)
-  }
-  if (ended.status === 'cancelled') throw new Fault(409, 'The operation was cancelled.')
-  if (ended.status === 'failed') throw new Fault(ended.error?.code ?? 500, ended.error?.message ?? 'failed')
-  return ended.result
 }

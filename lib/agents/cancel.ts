@@ -4,17 +4,19 @@ import type { Platform } from '../platform/platform.ts'
 import { agentCommands, agentRecords, type CommandRecord, commandId, commandSignal, sendCommand } from './agent.ts'
 
 /**
- * Cancels the commands of an operation that the agent has not reported: their records lose their secrets, and the agent
+ * Cancels the commands of an operation to an instance that its agent has not reported: their records lose their secrets, and the agent
  * skips them, but for one that it has begun. May be called any number of times.
  */
 export async function cancelCommands(
   platform: Platform,
-  { project, instance, id }: { project: string; instance: string; id: string },
+  project: string,
+  instance: string,
+  operation: string,
 ): Promise<void> {
   const agent = await agentRecords.get(platform.store, project, instance)
   if (!agent) return
   for (const [key, number] of Object.entries(agent.body.dedupeKeys)) {
-    if (!key.startsWith(`${id}/`)) continue
+    if (!key.startsWith(`${operation}/`)) continue
     const command = await markCancelled(platform, project, commandId(instance, number))
     if (command?.status !== 'cancelled') continue
     platform.signals.notify(commandSignal(instance, number))

@@ -2,7 +2,7 @@ import type { Call } from '../kit/http/route.ts'
 import { engineOfInstance, manifestOf } from '../model/catalog.ts'
 import { assertAvailable, assertDatabaseRunning, findInstance, type Instance } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
-import { guestClient } from './agent.ts'
+import { planningClient } from './agent.ts'
 import { withPendingChanges } from './pending-changes.ts'
 
 type ApiCall = Call<unknown, Platform>
@@ -12,7 +12,7 @@ export async function openAnyInstance(call: ApiCall, check: (instance: Instance)
   const { body: instance } = await findInstance(call.deps, call, call.params['id'] ?? '')
   check(instance)
   const { project, id } = instance
-  return { instance, agent: guestClient(call.deps, { project, instance: id, requestId: call.requestId }) }
+  return { instance, agent: planningClient(call.deps, { project, instance: id, requestId: call.requestId }) }
 }
 
 /** The same, if an action is possible on it. Throws 404, or 422 while none is. */

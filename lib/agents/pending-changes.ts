@@ -3,7 +3,7 @@ import type { UserSpec, UserView } from '../contracts/guest/users.ts'
 import type { Stored } from '../kit/records.ts'
 import { type Instance, instanceSubject } from '../model/instance.ts'
 import type { Store } from '../ports/store.ts'
-import { agentCommands, agentRecords, type CommandRecord, commandId, type guestClient } from './agent.ts'
+import { agentCommands, agentRecords, type CommandRecord, commandId, type planningClient } from './agent.ts'
 
 /** An instance's databases and users as they will be once its agent has done all that was accepted. */
 export interface PendingView {
@@ -27,7 +27,7 @@ const PAGE = 50
  */
 export async function withPendingChanges(
   store: Store,
-  agent: ReturnType<typeof guestClient>,
+  agent: Pick<ReturnType<typeof planningClient>, 'list_databases' | 'get_user'>,
   instance: Pick<Instance, 'project' | 'id'>,
 ): Promise<PendingView> {
   const { databases, users } = await loadPendingChanges(store, instance)

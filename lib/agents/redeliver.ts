@@ -1,5 +1,16 @@
+import { guestTopic } from '../contracts/conductor.ts'
+import { instanceSubject } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
-import { agentRecords, pendingCommands, resendCommands } from './agent.ts'
+import {
+  type AgentRecord,
+  agentCommands,
+  agentRecords,
+  type CommandRecord,
+  commandId,
+  isPending,
+  MAX_PENDING,
+  sendCommand,
+} from './agent.ts'
 
 const MIN_DELAY_MS = 1_000
 /** Where the queue tells its backlog, nothing is sent twice to an agent that is gone; elsewhere messages must not pile up. */
@@ -18,4 +29,20 @@ export async function redeliverDue(platform: Platform, project: string, instance
   const hasPending = agent.lastIssued > agent.lastDone
   await store.transact([agentRecords.replace(item, agent, { due: hasPending ? due : undefined })])
   if (hasPending) await resendCommands(platform, agent, pending)
+}
+
+/** The commands that the agent has still to report, in order; 50 at most. */
+async function pendingCommands({ store }: Platform, { instance, lastDone }: AgentRecord): Promise<CommandRecord[]> {
+  const after = `command#${commandId(instance, lastDone)}`
+  const rows = await agentCommands.ofSubject(store, instanceSubject(instance), { after, limit: MAX_PENDING })
+  // Some after the last done one may have ended: they were reported out of order, and have lost their secrets.
+  return rows.map(({ body }) => body).filter(isPending)
+}
+
+/** Sends every pending command again, in order; none while as many messages wait in the agent's queue. */
+export async function resendCommands(platform: Platform, agent: AgentRecord, pending?: CommandRecord[]): Promise<void> {
+  const commands = pending ?? (await pendingCommands(platform, agent))
+  const backlog = await platform.queue.backlog?.(guestTopic(agent.instance, agent.generation))
+  if (backlog !== undefined && backlog >= commands.length) return
+  for (const command of commands) await sendCommand(platform, agent, command)
 }

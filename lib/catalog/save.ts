@@ -1,7 +1,7 @@
 import { badRequest, truncate } from '../kit/errors.ts'
 import { assertFitsRecord } from '../kit/http/parse.ts'
-import type { Reply } from '../kit/http/route.ts'
-import { type Stored, withOptimisticRetry } from '../kit/records.ts'
+import type { Mutation } from '../kit/http/route.ts'
+import type { Stored } from '../kit/records.ts'
 import { allDatastores, engineOfVersion, manifestOf, versionNumber } from '../model/catalog.ts'
 import { CATALOG_PROJECT, type Datastore, datastores, type Version } from '../model/datastore.ts'
 import type { Platform } from '../platform/platform.ts'
@@ -19,13 +19,12 @@ export function findVersion(catalog: Catalog, id: string): { item: Stored<Datast
   throw badRequest(`Datastore version '${truncate(id)}' cannot be found.`)
 }
 
-/** Writes the changes that `decide` returns. It is called again with a fresh catalog if another request wrote first. */
+/** The mutation with the changes that `decide` makes of the current catalog. */
 export async function changeCatalog(
   deps: Pick<Platform, 'store'>,
   decide: (catalog: Catalog) => Change[],
-): Promise<Reply> {
-  await withOptimisticRetry(deps.store, async () => ({ changes: decide(await allDatastores(deps)), result: undefined }))
-  return { status: 202 }
+): Promise<Mutation> {
+  return { reply: { status: 202 }, changes: decide(await allDatastores(deps)) }
 }
 
 /** Throws 400 unless the version's image or tags select an engine. */

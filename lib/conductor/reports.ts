@@ -9,8 +9,8 @@ import {
   commandId,
   commandSignal,
   isPending,
-  resendCommands,
 } from '../agents/agent.ts'
+import { resendCommands } from '../agents/redeliver.ts'
 import {
   CONDUCTOR_TOPIC,
   type ConductorMethods,
@@ -22,7 +22,16 @@ import { guest as guestWire } from '../contracts/guest/guest.ts'
 import { BadSeal, type Envelope, readEnvelope } from '../kit/crypto/seal.ts'
 import { withOptimisticRetry } from '../kit/records.ts'
 import { BadMessage, type Handlers, serve } from '../kit/rpc/contract.ts'
-import { type Instance, instances, projectIndex, updateInstance } from '../model/instance.ts'
+import {
+  type Instance,
+  instanceSubject,
+  instances,
+  isBusyOrBroken,
+  projectIndex,
+  reportAgent,
+  reportServer,
+  updateInstance,
+} from '../model/instance.ts'
 import { recordState } from '../platform/machine-state.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { MachineState } from '../ports/compute.ts'
@@ -109,16 +118,11 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
     await endSecretEnrolment(platform, agent)
     const now = platform.clock.now()
     platform.metrics.recordHeartbeat(agent.instance, now)
-    const { service_status: status, used_bytes, message, lease } = input
-    const updated = await updateInstance(platform, agent.project, agent.instance, instance => {
-      if ((instance.agentReport?.sequence ?? 0) >= sequence) return undefined
-      const optional = { ...(message !== undefined && { message }), ...(lease !== undefined && { lease }) }
-      return {
-        ...instance,
-        agentReport: { status, at: now, sequence, ...optional },
-        volume: { ...instance.volume, ...(used_bytes !== undefined && { used: used_bytes }) },
-      }
-    })
+    const { service_status: status, used_bytes: usedBytes, message, lease } = input
+    const report = { status, at: now, sequence, message, lease, usedBytes }
+    const updated = await updateInstance(platform, agent.project, agent.instance, instance =>
+      reportAgent(instance, report),
+    )
     if (updated) await wakeOperations(platform, updated)
     if (agent.lastIssued > agent.lastDone && now - agent.lastIssuedAt > RESEND_AFTER_MS)
       await resendCommands(platform, agent)
@@ -209,28 +213,13 @@ export async function handleMachineState(
   const { project, instance: id, name, state } = report
   // A server that fails or recovers by itself shows on the instance. During an operation its steps write the state.
   const updated = await updateInstance(platform, project, id, current =>
-    name.startsWith('server-') && current.task === 'NONE' && state.status !== 'GONE'
-      ? applyServerState(current, state, platform.clock.now())
+    name.startsWith('server-') && !isBusyOrBroken(current) && state.status !== 'GONE'
+      ? reportServer(current, state, platform.clock.now())
       : undefined,
   )
   const instance = updated ?? (await instances.get(platform.store, project, id))?.body
   // No operation waits for a part that is still being built.
   if (instance && state.status !== 'BUILD') await wakeOperations(platform, instance)
-}
-
-/** The instance with the state of its server. The server's fault lasts until the server is ACTIVE again. */
-function applyServerState(instance: Instance, state: MachineState, now: number): Instance {
-  const { fault: currentFault, ...rest } = instance
-  const previous = instance.server
-  const { status, addresses = previous?.addresses, fault: message } = state
-  // A fault that an operation left is not the server's: it stays when the server is ACTIVE again.
-  const serverFault = currentFault?.message === previous?.fault ? currentFault : undefined
-  const isSame = message === undefined || message === serverFault?.message
-  const fault = isSame ? serverFault : { message, created: now, details: null }
-  const server: NonNullable<Instance['server']> = { status, addresses }
-  if (!fault) return { ...instance, server }
-  if (status !== 'ACTIVE') server.fault = fault.message
-  return { ...rest, server, ...((status !== 'ACTIVE' || message !== undefined) && { fault }) }
 }
 
 /** Wakes the instance's operation and the one that it aborted: both may wait for what was reported. */
@@ -239,6 +228,6 @@ async function wakeOperations(
   { project, id, operation, abortedOperation }: Instance,
 ): Promise<void> {
   for (const ref of [operation, abortedOperation]) {
-    if (ref) await wakeOperation(platform, { ...ref, project, instance: id, requestId: ref.id })
+    if (ref) await wakeOperation(platform, { ...ref, project, subject: instanceSubject(id), requestId: ref.id })
   }
 }

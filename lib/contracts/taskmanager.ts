@@ -1,22 +1,22 @@
 import { z } from 'zod'
-import { cast, contract } from '../kit/rpc/contract.ts'
+import { type Cast, cast, contract } from '../kit/rpc/contract.ts'
+import { OPERATIONS, type OperationName } from '../trove/operations.ts'
 
 /** The operation to run. What it does is in the store. */
-const Operation = z.object({ project: z.string(), instance_id: z.string(), operation_id: z.string() })
-
-/** Messages to the taskmanager, with ids only. Each method runs the saga of its name. */
-export const taskmanager = contract('taskmanager', {
-  create_instance: cast(Operation),
-  delete_instance: cast(Operation),
-  restart: cast(Operation),
-  reboot: cast(Operation),
-  stop_db: cast(Operation),
-  resize_volume: cast(Operation),
-  resize_flavor: cast(Operation),
-  upgrade: cast(Operation),
-  rebuild: cast(Operation),
-  update_access: cast(Operation),
+export const OperationMessage = z.object({
+  project: z.string(),
+  operation_id: z.string(),
+  /** For taskmanagers of earlier versions, which need it: the id of what the operation works on. */
+  instance_id: z.string().optional(),
 })
+
+const casts = Object.keys(OPERATIONS).map(name => [name, cast(OperationMessage)])
+
+/** Messages to the taskmanager, with ids only: one for each operation, which runs the saga of that name. */
+export const taskmanager = contract(
+  'taskmanager',
+  Object.fromEntries(casts) as Record<OperationName, Cast<typeof OperationMessage>>,
+)
 export type TaskmanagerMethods = (typeof taskmanager)['methods']
 
 /** A message on the taskmanager's queue. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Id, Links, pageOfRows, Timestamp } from '../kit/http/schemas.ts'
-import { Access } from '../model/instance.ts'
+import { Access } from '../model/instance-fields.ts'
 
 const Status = z
   .enum(['ACTIVE', 'BUILD', 'ERROR', 'REBOOT', 'RESIZE', 'SHUTDOWN', 'UPGRADE'])

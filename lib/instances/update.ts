@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { badRequest, notFound } from '../kit/errors.ts'
-import type { Call, Reply } from '../kit/http/route.ts'
+import type { Call, Mutation } from '../kit/http/route.ts'
 import { Uuid } from '../kit/http/schemas.ts'
-import { withOptimisticRetry } from '../kit/records.ts'
-import { Access, findInstance, InstanceName, instances } from '../model/instance.ts'
+import { findInstance, instances } from '../model/instance.ts'
+import { Access, InstanceName } from '../model/instance-fields.ts'
 import type { Platform } from '../platform/platform.ts'
 import { requestAccess } from './verbs/access.ts'
 import { requestUpgrade } from './verbs/upgrade.ts'
@@ -22,7 +22,7 @@ export const PatchBody = z.strictObject({ instance: Changes.extend({ slave_of: z
 type UpdateBody = z.infer<typeof PutBody> | z.infer<typeof PatchBody>
 
 /** A new name, and at most one more change; an empty one detaches the configuration. */
-export async function requestUpdate(call: Call<UpdateBody, Platform>): Promise<Reply> {
+export async function requestUpdate(call: Call<UpdateBody, Platform>): Promise<Mutation> {
   const { name, ...changes } = call.body.instance
   const [key, ...others] = Object.keys(changes)
   if (others.length > 0) throw badRequest(`Only one of ${[key, ...others].join(', ')} can be changed at a time.`)
@@ -30,18 +30,10 @@ export async function requestUpdate(call: Call<UpdateBody, Platform>): Promise<R
   if (access) return requestAccess({ ...call, body: { access, name } })
   const { datastore_version: version, configuration } = changes
   if (version !== undefined) return requestUpgrade({ ...call, body: { version, name } })
-  const { body: instance } = await findInstance(call.deps, call, call.params['id'] ?? '')
+  const item = await findInstance(call.deps, call, call.params['id'] ?? '')
+  const instance = item.body
   if (configuration) throw notFound(`Configuration ${configuration} cannot be found.`)
   if (key === 'replica_of' || key === 'slave_of') throw badRequest(`Instance ${instance.id} is not a replica.`)
-  if (name !== undefined) await rename(call, name)
-  return { status: 202 }
-}
-
-async function rename(call: Call<unknown, Platform>, name: string): Promise<void> {
-  const { deps } = call
-  await withOptimisticRetry(deps.store, async () => {
-    const item = await findInstance(deps, call, call.params['id'] ?? '')
-    const changes = [instances.replace(item, { ...item.body, name, updated: deps.clock.now() })]
-    return { changes, result: undefined }
-  })
+  const renamed = { ...instance, name: name ?? instance.name, updated: call.deps.clock.now() }
+  return { reply: { status: 202 }, changes: name === undefined ? [] : [instances.replace(item, renamed)] }
 }

@@ -1,7 +1,9 @@
 import { selfLinks } from '../kit/http/paging.ts'
 import { timestamp } from '../kit/time.ts'
 import { manifestOf } from '../model/catalog.ts'
-import { type Instance, operatingStatusOf, serverOf, statusOf, volumeOf } from '../model/instance.ts'
+import { type Instance, isBusyOrBroken, serverOf, volumeOf } from '../model/instance.ts'
+import { operatingStatusOf, statusOf } from '../model/instance-status.ts'
+import { OPERATION_STATUSES } from '../trove/operations.ts'
 
 /** Who looks at an instance. */
 interface Viewer {
@@ -12,8 +14,6 @@ interface Viewer {
   now: number
 }
 
-/** Statuses in which the use of the volume is not shown. */
-const NO_USAGE = ['BUILD', 'REBOOT', 'RESIZE', 'PROMOTE', 'EJECT', 'UPGRADE', 'SHUTDOWN']
 const GIB = 1024 ** 3
 
 /** An instance as a list shows it. */
@@ -50,7 +50,7 @@ export function detail(instance: Instance, viewer: Viewer) {
     updated: timestamp(instance.updated),
     service_status_updated: timestamp(agentReport?.at ?? instance.created),
     datastore: { ...base.datastore, version_number: instance.datastore.version },
-    volume: { ...base.volume, ...(!NO_USAGE.includes(base.status) && usage(volume)) },
+    volume: { ...base.volume, ...(!OPERATION_STATUSES.has(base.status) && usage(volume)) },
     ...(fault && {
       fault: { ...fault, created: timestamp(fault.created), details: viewer.admin ? fault.details : null },
     }),
@@ -64,9 +64,10 @@ export function detail(instance: Instance, viewer: Viewer) {
 }
 
 /** Why the database does not serve, as its agent reported: the first line for everybody, the rest for admins. */
-function serviceFault({ task, agentReport }: Instance): Instance['fault'] {
+function serviceFault(instance: Instance): Instance['fault'] {
+  const { agentReport } = instance
   const isDown = agentReport?.status === 'failed' || agentReport?.status === 'crashed'
-  if (task !== 'NONE' || !isDown || agentReport.message === undefined) return undefined
+  if (isBusyOrBroken(instance) || !isDown || agentReport.message === undefined) return undefined
   const [message = '', ...rest] = agentReport.message.split('\n')
   return { message, created: agentReport.at, details: rest.length > 0 ? rest.join('\n') : null }
 }

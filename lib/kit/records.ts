@@ -1,5 +1,4 @@
-import type { Change, Item, Key, Range, Store, Subject } from '../ports/store.ts'
-import { Conflict } from '../ports/store.ts'
+import { type Change, Conflict, type Item, type Key, type Range, type Store, type Subject } from '../ports/store.ts'
 
 /** A stored record whose body has a type. */
 export interface Stored<T> extends Item {

@@ -1,38 +1,21 @@
 import { timestamp } from '../kit/time.ts'
-import { type Instance, serverOf, serviceStatusOf, volumeOf } from '../model/instance.ts'
+import { type Instance, serverOf, taskOf, volumeOf } from '../model/instance.ts'
+import { serviceStatusOf } from '../model/instance-status.ts'
 import type { RootHistory } from '../model/root-history.ts'
 import type { AnyInstance } from './rows.ts'
 
 const GIB = 1024 ** 3
 
-const TASKS: Record<string, string> = {
-  NONE: 'No tasks for the instance.',
-  BUILDING: 'The instance is building.',
-  DELETING: 'Deleting the instance.',
-  REBOOTING: 'Rebooting the instance.',
-  RESIZING: 'Resizing the instance.',
-  MIGRATING: 'Migrating the instance.',
-  UPGRADING: 'Upgrading the instance.',
-  UPDATING: 'Updating the instance.',
-  RESTART_REQUIRED: 'Instance requires a restart.',
-  PROMOTING: 'Promoting the instance to replica source.',
-  EJECTING: 'Ejecting the replica source.',
-  DETACHING: 'Detaching the instance from replica source.',
-  BUILDING_ERROR_VOLUME: 'Build error: Volume.',
-  BUILDING_ERROR_SERVER: 'Build error: Server.',
-  BUILDING_ERROR_TIMEOUT_GA: 'Build error: guestagent timeout.',
-}
-
 /** An instance in the list for admins: the view that members get, with the fields for admins. */
 export function adminSummary<View extends object>(row: AnyInstance, memberView: View) {
-  const { task, deleted } = row
+  const { deleted } = row
   return {
     ...memberView,
     server: serverView(row),
     service_status: serviceStatusOf(row),
     deleted: deleted !== undefined,
     deleted_at: deleted === undefined ? null : timestamp(deleted),
-    task_description: TASKS[task] ?? `${task}.`,
+    task_description: taskOf(row).text,
   }
 }
 

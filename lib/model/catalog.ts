@@ -44,16 +44,15 @@ export const engineOfInstance = ({ manager, versionName, engine = versionName }:
 /** The version number that the API shows: the admin's, else the engine's exact one. */
 export const versionNumber = (version: Version) => version.number ?? engineOfVersion(version)?.version ?? version.name
 
-type Deps = Pick<Platform, 'store' | 'unit'>
+type Deps = Pick<Platform, 'store'>
 
 /** Every datastore, in the order of names, in one query. Adds what the manifests have and the catalog never had. */
-export async function allDatastores({ store: requestStore, unit }: Deps): Promise<Stored<Datastore>[]> {
-  // Seeding is not part of the request that comes first: it has a transaction of its own, and a dry run does it too.
-  const store = unit?.direct.store ?? requestStore
+export async function allDatastores({ store }: Deps): Promise<Stored<Datastore>[]> {
   const list = () => datastores.list(store, CATALOG_PROJECT, { limit: MAX_DATASTORES })
   const existing = await list()
   const missing = MANIFESTS.flatMap(manifest => seedChanges(manifest, existing))
   if (missing.length === 0) return existing
+  // Seeding is no part of the request that comes first: it has a transaction of its own, and a dry run does it too.
   await store.transact(missing).catch(error => {
     // Another request has just seeded them.
     if (!(error instanceof Conflict)) throw error

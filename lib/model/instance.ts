@@ -1,51 +1,22 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { ServiceStatus } from '../contracts/conductor.ts'
 import { notFound, SubjectGone, truncate, unprocessable } from '../kit/errors.ts'
 import { recordType, renameFields, type Stored, upgradeField, withOptimisticRetry } from '../kit/records.ts'
+import type { SagaOutcome } from '../kit/saga/saga.ts'
 import { UUID } from '../kit/uuid.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { MachineState } from '../ports/compute.ts'
-import type { Change, Store } from '../ports/store.ts'
+import type { Change, Store, Subject } from '../ports/store.ts'
+import { FAILURES, type Failure, NO_TASK, OPERATIONS, type OperationInfo, UPDATING } from '../trove/operations.ts'
+import type { InstanceAccess, Nic } from './instance-fields.ts'
 import type { OperationRef } from './operation.ts'
 
-export { instanceSubject } from '../platform/instance-subject.ts'
+export { INSTANCE, instanceSubject } from '../platform/instance-subject.ts'
 
-/** What is being done with an instance. The last three are errors: they stay until it is deleted or reset. */
-export type Task =
-  | 'NONE'
-  | 'BUILDING'
-  | 'DELETING'
-  | 'REBOOTING'
-  | 'RESIZING'
-  | 'UPGRADING'
-  | 'UPDATING'
-  | 'BUILDING_ERROR_VOLUME'
-  | 'BUILDING_ERROR_SERVER'
-  | 'BUILDING_ERROR_TIMEOUT_GA'
-
-/** An instance's name: 1 to 255 characters in one line, at least one letter or digit, as in Trove. */
-export const InstanceName = z
-  .string()
-  .refine(name => [...name].length <= 255, 'is too long')
-  .regex(/^.*[0-9a-zA-Z].*$/, 'does not have a letter or a digit, or has a line break')
-
-/** Who can connect to an instance. */
-export const Access = z.object({
-  is_public: z.boolean().optional(),
-  allowed_cidrs: z.array(z.union([z.ipv4(), z.cidrv4()])).optional(),
-})
-
-export type InstanceAccess = z.infer<typeof Access>
-
-/** A network interface that a create requests. */
-export const Nic = z.strictObject({
-  'net-id': z.string().optional(),
-  network_id: z.string().optional(),
-  subnet_id: z.string().optional(),
-  ip_address: z.ipv4().optional(),
-})
-
-/** An instance: what was requested, and all that its status depends on. Times are in milliseconds since the epoch. */
+/**
+ * An instance: what was requested, and all that its status depends on. Times are in milliseconds since the epoch. Only
+ * the functions in this file change `failure`, `operation`, `abortedOperation`, `fault`, `server` and `agentReport`.
+ */
 export interface Instance {
   id: string
   project: string
@@ -64,7 +35,8 @@ export interface Instance {
   nics?: z.infer<typeof Nic>[]
   availabilityZone?: string
   access?: InstanceAccess
-  task: Task
+  /** How an operation failed that left it broken. */
+  failure?: Failure
   /** Its RAM and volume no longer count against the quota (after a failed create); the instance itself still does. */
   quotaReleased?: boolean
   operation?: OperationRef
@@ -77,25 +49,26 @@ export interface Instance {
   agentReport?: { status: ServiceStatus; at: number; sequence: number; message?: string; lease?: number }
 }
 
-/** Fields had other names in 0.1.0-dev. */
-export const upgradeInstance = (body: object): object =>
-  upgradeField(
-    renameFields(body, { gaveBack: 'quotaReleased', service: 'agentReport', preempted: 'abortedOperation' }),
-    'agentReport',
-    report => renameFields(report, { sent: 'sequence' }),
-  )
+/** Fields had other names in 0.1.0-dev, and `task` said what is now known from `operation` and `failure`. */
+export const upgradeInstance = (body: object): object => {
+  const renamed = renameFields(body, {
+    gaveBack: 'quotaReleased',
+    service: 'agentReport',
+    preempted: 'abortedOperation',
+  })
+  return upgradeField(upgradeTask(renamed), 'agentReport', report => renameFields(report, { sent: 'sequence' }))
+}
+
+function upgradeTask(body: object): object {
+  if (!('task' in body)) return body
+  const { task, ...rest } = body
+  return Object.hasOwn(FAILURES, String(task)) ? { ...rest, failure: task } : rest
+}
 
 export const instances = recordType<Instance>('instance', upgradeInstance)
 
 /** The project of each instance, by its id: reports and admins find an instance by id alone. */
 export const projectIndex = recordType<{ project: string }>('id')
-
-/**
- * An agent that has not reported for longer shows as ERROR; nothing is stored. An agent whose lease is longer than a
- * minute has proportionally more time.
- */
-export const HEARTBEAT_EXPIRY_MS = 150_000
-const MINUTE_MS = 60_000
 
 /** The names of an instance's machine parts. They contain the generation, so that none is ever reused. */
 export const serverName = (id: string, generation: number) => `server-${id}-${generation}`
@@ -103,55 +76,6 @@ export const volumeName = (id: string, generation: number) => `volume-${id}-${ge
 
 export const volumeOf = ({ id, volume }: Pick<Instance, 'id' | 'volume'>) => volumeName(id, volume.generation ?? 1)
 export const serverOf = ({ id, generation }: Pick<Instance, 'id' | 'generation'>) => serverName(id, generation)
-
-/** UPDATING is missing: it does not change the status. */
-const BY_TASK: Partial<Record<Task, string>> = {
-  BUILDING: 'BUILD',
-  DELETING: 'SHUTDOWN',
-  REBOOTING: 'REBOOT',
-  RESIZING: 'RESIZE',
-  UPGRADING: 'UPGRADE',
-}
-const BY_SERVER: Record<MachineState['status'], string> = {
-  ACTIVE: 'ACTIVE',
-  BUILD: 'BUILD',
-  ERROR: 'ERROR',
-  SHUTDOWN: 'SHUTDOWN',
-  GONE: 'SHUTDOWN',
-}
-
-/** The status that the API shows. The first match wins. */
-export function statusOf({ task, server }: Pick<Instance, 'task' | 'server'>): string {
-  if (task.includes('ERROR')) return 'ERROR'
-  if (task === 'BUILDING' && server?.status === 'ERROR') return 'ERROR'
-  if (task === 'DELETING' && server && !['ACTIVE', 'SHUTDOWN', 'GONE'].includes(server.status)) return 'ERROR'
-  return BY_TASK[task] ?? (server ? BY_SERVER[server.status] : 'SHUTDOWN')
-}
-
-const BY_SERVICE: Record<ServiceStatus, string> = {
-  new: 'NEW',
-  building: 'BUILD',
-  running: 'ACTIVE',
-  healthy: 'HEALTHY',
-  shutdown: 'SHUTDOWN',
-  crashed: 'SHUTDOWN',
-  failed: 'FAILED',
-  restarting: 'RESTARTING',
-}
-
-/** The agent's status while no task runs and the server is active, otherwise empty. ERROR after missing heartbeats. */
-export function operatingStatusOf(instance: Pick<Instance, 'task' | 'server' | 'agentReport'>, now: number): string {
-  const { task, server, agentReport } = instance
-  if (task !== 'NONE' || server?.status !== 'ACTIVE') return ''
-  // The agent has not reported since the status was reset: ERROR, as in Trove.
-  if (!agentReport) return 'ERROR'
-  const expiry = (HEARTBEAT_EXPIRY_MS * Math.max(agentReport.lease ?? 0, MINUTE_MS)) / MINUTE_MS
-  return now - agentReport.at > expiry ? 'ERROR' : BY_SERVICE[agentReport.status]
-}
-
-/** The status in the agent's last report, in Trove's words, whatever the state of the server. */
-export const serviceStatusOf = ({ agentReport }: Pick<Instance, 'agentReport'>): string =>
-  BY_SERVICE[agentReport?.status ?? 'new']
 
 /** An instance of the caller's project; for an admin, of any project. Throws 404. */
 export async function findInstance(
@@ -173,12 +97,11 @@ async function instanceById(store: Store, id: string): Promise<Stored<Instance> 
 }
 
 /** The current state of the instance that an operation works on. Throws SubjectGone. */
-export async function reloadInstance(run: {
-  deps: Pick<Platform, 'store'>
-  project: string
-  instance: string
-}): Promise<Instance> {
-  const item = await instances.get(run.deps.store, run.project, run.instance)
+export async function reloadInstance(
+  run: { deps: Pick<Platform, 'store'>; project: string; subject: Subject },
+  id = run.subject.id,
+): Promise<Instance> {
+  const item = await instances.get(run.deps.store, run.project, id)
   if (!item) throw new SubjectGone('The instance is gone.')
   return item.body
 }
@@ -201,6 +124,20 @@ export async function updateInstance(
   })
 }
 
+/** Trove's task of an instance: what is being done with it, or how that failed. */
+export function taskOf({ operation, failure }: Pick<Instance, 'operation' | 'failure'>): OperationInfo {
+  if (operation) return OPERATIONS[operation.name] ?? UPDATING
+  return failure ? { task: failure, status: 'ERROR', text: FAILURES[failure] } : NO_TASK
+}
+
+/** Whether an operation runs on it, or has left it broken. */
+export const isBusyOrBroken = ({ operation, failure }: Pick<Instance, 'operation' | 'failure'>): boolean =>
+  operation !== undefined || failure !== undefined
+
+/** Whether it is being deleted. */
+export const isBeingDeleted = ({ operation }: Pick<Instance, 'operation'>): boolean =>
+  operation?.name === 'delete_instance'
+
 /** The states of the database in which actions are allowed. `failed` is among them: it can be restarted. */
 const ACTIONABLE: (ServiceStatus | undefined)[] = ['running', 'healthy', 'shutdown', 'crashed', 'failed']
 
@@ -208,8 +145,8 @@ const ACTIONABLE: (ServiceStatus | undefined)[] = ['running', 'healthy', 'shutdo
 export function assertAvailable(instance: Instance): void {
   if (!instance.server) throw unprocessable(`Instance ${instance.id} is not ready.`)
   assertIdle(instance)
-  const { server, agentReport, task } = instance
-  if (task !== 'NONE') throw unavailable(instance, `task status was ${task}`)
+  const { server, agentReport } = instance
+  if (isBusyOrBroken(instance)) throw unavailable(instance, `task status was ${taskOf(instance).task}`)
   if (server.status !== 'ACTIVE') throw unavailable(instance, `instance status was ${server.status}`)
   if (!ACTIONABLE.includes(agentReport?.status))
     throw unavailable(instance, `instance status was ${agentReport?.status}`)
@@ -217,8 +154,7 @@ export function assertAvailable(instance: Instance): void {
 
 /** Throws 422 while an operation runs. */
 export function assertIdle(instance: Instance): void {
-  const { task, operation } = instance
-  if (operation || task === 'DELETING') throw unavailable(instance, `task status was ${task}`)
+  if (instance.operation) throw unavailable(instance, `task status was ${taskOf(instance).task}`)
 }
 
 /** Throws 422 if the instance has no server or while an operation runs. */
@@ -235,8 +171,122 @@ const unavailable = ({ id }: Instance, reason: string) =>
 /** Throws 422 unless the database runs: without it, databases, users and root cannot be managed. */
 export function assertDatabaseRunning(instance: Instance): void {
   const status = instance.agentReport?.status
-  if (instance.task === 'NONE' && (status === 'running' || status === 'healthy')) return
-  const reason =
-    instance.task === 'NONE' ? `instance status was ${status ?? 'unknown'}` : `task status was ${instance.task}`
-  throw unavailable(instance, reason)
+  if (isBusyOrBroken(instance)) throw unavailable(instance, `task status was ${taskOf(instance).task}`)
+  if (status === 'running' || status === 'healthy') return
+  throw unavailable(instance, `instance status was ${status ?? 'unknown'}`)
+}
+
+// Every change of an instance's state: a function returns the instance as it is after the change.
+
+/** An operation begins: the instance is its own until it ends. */
+export function beginOperation(instance: Instance, operation: OperationRef, now: number): Instance {
+  const { failure: _, ...rest } = instance
+  return { ...rest, operation, updated: now }
+}
+
+/** A delete takes over, whatever runs. */
+export function beginDelete(instance: Instance, operation: OperationRef, now: number): Instance {
+  const { fault: _, failure: __, ...rest } = instance
+  const running = instance.operation
+  return { ...rest, operation, updated: now, ...(running && { abortedOperation: running }) }
+}
+
+/** How an operation ended, and what that leaves. */
+interface Ending {
+  id: string
+  outcome: SagaOutcome
+  /** Why it did not succeed. */
+  error: string | undefined
+  /** How it leaves the instance broken if it did not succeed. Default: as it was before. */
+  failure?: Failure | undefined
+  /** The server's state as compute knows it; undefined leaves it as it is. */
+  server?: Instance['server']
+  now: number
+}
+
+/** The instance's operation has ended. Nothing changes if a delete has taken over. */
+export function endOperation(instance: Instance, ending: Ending): Instance {
+  const { id, outcome, error, failure, server, now } = ending
+  if (instance.operation?.id !== id) return instance
+  const { operation: _, fault: __, ...rest } = instance
+  const ended: Instance = { ...rest, updated: now, ...(server && { server }) }
+  if (outcome === 'done') return ended
+  // The reason is kept when the instance ends in ERROR, even after a cancel.
+  const keepsFault = outcome === 'failed' || failure !== undefined
+  const fault = { message: error ?? 'failed', created: now, details: null }
+  return { ...ended, ...(failure && { failure }), ...(keepsFault && { fault }) }
+}
+
+/** A create has failed: the instance has no server, and keeps its record and the reason. */
+export function endFailedCreate(instance: Instance, ending: Omit<Ending, 'outcome' | 'server'>): Instance {
+  const ended = endOperation(instance, { ...ending, outcome: 'failed' })
+  if (ended === instance) return instance
+  const { server: _, ...withoutServer } = ended
+  return withoutServer
+}
+
+/** A failed create starts again, on machine parts of another generation. */
+export function beginRetry(instance: Instance, operation: OperationRef, now: number): Instance {
+  const { fault: _, failure: __, agentReport: ___, server: ____, abortedOperation: _____, ...rest } = instance
+  return { ...rest, operation, generation: instance.generation + 1, updated: now }
+}
+
+/** A rebuild starts another generation: neither server nor agent of the old one count any more. */
+export function beginGeneration(instance: Instance, generation: number): Instance {
+  const { server: _, agentReport: __, ...rest } = instance
+  return { ...rest, generation }
+}
+
+/** An operator resets the status of an instance on which nothing is being done. */
+export function resetState(instance: Instance, now: number): Instance {
+  const { fault: _, agentReport: __, failure: ___, ...rest } = instance
+  return { ...rest, updated: now }
+}
+
+/** The server that an operation waited for is active. */
+export const serverCreated = (instance: Instance, addresses: MachineState['addresses']): Instance => ({
+  ...instance,
+  server: { status: 'ACTIVE', ...(addresses && { addresses }) },
+})
+
+/** A report of the server's state while no operation runs. The server's fault lasts until the server is ACTIVE again. */
+export function reportServer(instance: Instance, state: MachineState, now: number): Instance {
+  const { fault: currentFault, ...rest } = instance
+  const previous = instance.server
+  const { status, addresses = previous?.addresses, fault: message } = state
+  // A fault that an operation left is not the server's: it stays when the server is ACTIVE again.
+  const serverFault = currentFault?.message === previous?.fault ? currentFault : undefined
+  const isSame = message === undefined || message === serverFault?.message
+  const fault = isSame ? serverFault : { message, created: now, details: null }
+  const server: NonNullable<Instance['server']> = { status, addresses }
+  if (!fault) return { ...instance, server }
+  if (status !== 'ACTIVE') server.fault = fault.message
+  return { ...rest, server, ...((status !== 'ACTIVE' || message !== undefined) && { fault }) }
+}
+
+/** What an agent reports of its database. */
+interface AgentReport {
+  status: ServiceStatus
+  at: number
+  sequence: number
+  message?: string | undefined
+  lease?: number | undefined
+  usedBytes?: number | undefined
+}
+
+/** A report of the agent; undefined if a later one came before. */
+export function reportAgent(instance: Instance, report: AgentReport): Instance | undefined {
+  const { status, at, sequence, message, lease, usedBytes } = report
+  if ((instance.agentReport?.sequence ?? 0) >= sequence) return undefined
+  return {
+    ...instance,
+    agentReport: {
+      status,
+      at,
+      sequence,
+      ...(message !== undefined && { message }),
+      ...(lease !== undefined && { lease }),
+    },
+    volume: { ...instance.volume, ...(usedBytes !== undefined && { used: usedBytes }) },
+  }
 }

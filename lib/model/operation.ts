@@ -1,13 +1,13 @@
-import type { TaskmanagerMethods } from '../contracts/taskmanager.ts'
 import { hasEnded, type SagaRecord, sagas, stepDeadlineMs } from '../kit/saga/saga.ts'
 import { timestamp } from '../kit/time.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Change } from '../ports/store.ts'
+import type { OperationName } from '../trove/operations.ts'
 
 /** The saga that works on an instance. */
 export interface OperationRef {
   id: string
-  name: keyof TaskmanagerMethods
+  name: OperationName
 }
 
 /** What the view needs to know about a saga's steps. */
@@ -41,11 +41,11 @@ function percentDone({ status, step }: SagaRecord, steps: number): number {
 }
 
 /** The message that wakes the operation of this record. */
-export const operationRef = ({ id, name, project, instance }: SagaRecord, requestId: string) => ({
+export const operationRef = ({ id, name, project, subject }: SagaRecord, requestId: string) => ({
   id,
   name: name as OperationRef['name'],
   project,
-  instance,
+  subject,
   requestId,
 })
 

@@ -1,6 +1,6 @@
 import { overLimit } from '../kit/errors.ts'
 import { recordType, type Stored } from '../kit/records.ts'
-import { type Change, Conflict, type Store } from '../ports/store.ts'
+import type { Change, Store } from '../ports/store.ts'
 
 /** The limits of a project that has none of its own; -1 = no limit. `ram` in MB, `volumes` in GB. */
 const LIMITS = { instances: 10, ram: -1, volumes: 40, backups: 50 }
@@ -64,32 +64,22 @@ async function exceededResources(store: Store, project: string, amounts: Resourc
   return exceeded
 }
 
-/** Admins change limits by hand: if they change this often during one request, something else is wrong. */
-const MAX_ATTEMPTS = 20
-
 /**
- * Writes the changes together with the reservation of their quota. Throws 413 with the names of the exceeded resources,
- * and Conflict, with an index that counts the reservation's changes too, if the changes themselves conflict.
+ * The changes that reserve resources of a project, and what to throw if that exceeds a limit: 413 with the names of the
+ * exceeded resources. They come first in their transaction.
  */
-export async function transactWithQuota(
+export async function reserveQuota(
   store: Store,
   project: string,
   amounts: ResourceAmounts,
-  changes: Change[],
-): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    const reservation = reservationChanges(project, amounts, await loadLimits(store, project))
-    try {
-      return await store.transact([...reservation, ...changes])
-    } catch (error) {
-      if (!(error instanceof Conflict)) throw error
-      const limitsChanged = error.reason === 'version' && error.index < reservation.length
-      if (limitsChanged && attempt < MAX_ATTEMPTS) continue
-      if (error.reason !== 'bound') throw error
+): Promise<{ changes: Change[]; onBound(index: number): Promise<Error> }> {
+  return {
+    changes: reservationChanges(project, amounts, await loadLimits(store, project)),
+    async onBound(index) {
       const exceeded = await exceededResources(store, project, amounts)
       // Another request may have released the missing amount since: then name the resource that conflicted.
-      const names = exceeded.length > 0 ? exceeded : changedResources(amounts).slice(error.index, error.index + 1)
-      throw overLimit(`Quota exceeded for resources: [${names.map(name => `'${name}'`).join(', ')}].`)
-    }
+      const names = exceeded.length > 0 ? exceeded : changedResources(amounts).slice(index, index + 1)
+      return overLimit(`Quota exceeded for resources: [${names.map(name => `'${name}'`).join(', ')}].`)
+    },
   }
 }

@@ -1,5 +1,5 @@
 import { notFound } from '../kit/errors.ts'
-import { recordType, withOptimisticRetry } from '../kit/records.ts'
+import { recordType } from '../kit/records.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Change } from '../ports/store.ts'
 import { instanceSubject, instances } from './instance.ts'
@@ -12,25 +12,21 @@ export interface RootHistory {
 export const rootHistories = recordType<RootHistory>('root')
 
 /**
- * Records that root is about to be enabled, unless it was before. Call it before the command, so that every enabling is
- * recorded. Throws 404 if the instance no longer exists.
+ * The changes that record that root is enabled, if it never was. They are in the transaction of the command that enables
+ * it. Throws 404 if the instance no longer exists.
  */
 export async function recordRootEnabled(
   { store, clock }: Pick<Platform, 'store' | 'clock'>,
   project: string,
   instance: string,
   user: string,
-): Promise<void> {
-  await withOptimisticRetry(store, async () => {
-    const item = await instances.get(store, project, instance)
-    if (!item) throw notFound(`Resource ${instance} cannot be found.`)
-    const existing = await rootHistories.get(store, project, instance)
-    const history = { enabled: clock.now(), user }
-    const changes: Change[] = [
-      rootHistories.create(project, instance, history, { subject: instanceSubject(instance) }),
-      // Nothing would ever remove the history of an instance that is already deleted.
-      { op: 'check', key: item.key, was: item.version },
-    ]
-    return { changes: existing ? [] : changes, result: undefined }
-  })
+): Promise<Change[]> {
+  const item = await instances.get(store, project, instance)
+  if (!item) throw notFound(`Resource ${instance} cannot be found.`)
+  if (await rootHistories.get(store, project, instance)) return []
+  return [
+    rootHistories.create(project, instance, { enabled: clock.now(), user }, { subject: instanceSubject(instance) }),
+    // Nothing would ever remove the history of an instance that is already deleted.
+    { op: 'check', key: item.key, was: item.version },
+  ]
 }

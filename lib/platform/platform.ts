@@ -47,6 +47,4 @@ export interface Platform {
   stage?: string
   /** Whether delayed messages end waits, because `periodic` runs only once a minute. */
   delaysDoorbells?: boolean
-  /** While a request is handled: the store and queue without the unit of work, and whether changes are only checked. */
-  unit?: { direct: Pick<Platform, 'store' | 'queue'>; dry: boolean }
 }

@@ -1,12 +1,15 @@
 import { cancelCommands } from '../agents/cancel.ts'
-import { TASKMANAGER_TOPIC, Task, type TaskmanagerMethods, taskmanager } from '../contracts/taskmanager.ts'
+import { OperationMessage, TASKMANAGER_TOPIC, Task, taskmanager } from '../contracts/taskmanager.ts'
 import type { Invocation } from '../kit/rpc/batch.ts'
-import { type Client, client, sameHandlerForAll, serve } from '../kit/rpc/contract.ts'
+import { sameHandlerForAll, serve } from '../kit/rpc/contract.ts'
 import { SagaRunner } from '../kit/saga/runner.ts'
-import type { Saga, SagaRecord } from '../kit/saga/saga.ts'
-import { instances } from '../model/instance.ts'
-import type { OperationRef } from '../model/operation.ts'
+import { heldSubjects, type Saga, type SagaRecord } from '../kit/saga/saga.ts'
+import type { TopicMessage } from '../kit/transaction.ts'
+import { INSTANCE, instances } from '../model/instance.ts'
+import { type OperationRef, operationRef } from '../model/operation.ts'
 import type { Platform } from '../platform/platform.ts'
+import type { Subject } from '../ports/store.ts'
+import type { OperationName } from '../trove/operations.ts'
 
 /** The function's timeout and 30 s more: nobody takes over an operation before its runner has surely ended. */
 const LEASE_MS = 90_000
@@ -14,36 +17,25 @@ const LEASE_MS = 90_000
 const MAX_DELAY_MS = 900_000
 
 /** The saga of each method of the taskmanager. */
-export type OperationSagas = Record<keyof TaskmanagerMethods, Saga<unknown, Platform>>
+export type OperationSagas = Record<OperationName, Saga<unknown, Platform>>
 
-/** Wakes the taskmanager for an operation, now or after `delayMs`. If the message is lost, `periodic` sends it again. */
-export async function wakeOperation(
-  platform: Platform,
-  operation: OperationRef & { project: string; instance: string; requestId: string },
-  delayMs = 0,
-): Promise<void> {
-  const { project, instance, id, requestId } = operation
-  const input = { project, instance_id: instance, operation_id: id }
-  await taskmanagerClient(platform, project, requestId, delayMs)[operation.name](input)
+/** A stored operation, as far as a message about it needs to know it. */
+export type StoredOperation = OperationRef & { project: string; subject: Subject; requestId: string }
+
+/** The message that wakes the taskmanager for an operation. If it is lost, `periodic` sends it again. */
+export function operationMessage(operation: StoredOperation, delayMs = 0): TopicMessage {
+  const { name: method, id, project, subject, requestId } = operation
+  const input = OperationMessage.parse({ project, operation_id: id, instance_id: subject.id })
+  const task: Task = { method, input, requestId }
+  // Fair between projects.
+  const message = { topic: TASKMANAGER_TOPIC, body: JSON.stringify(task), group: project }
+  return delayMs > 0 ? { ...message, delayMs } : message
 }
 
-/** Sends casts to the taskmanager's queue, fair between projects. */
-function taskmanagerClient(
-  { queue }: Platform,
-  project: string,
-  requestId: string,
-  delayMs: number,
-): Client<TaskmanagerMethods, never> {
-  const unsupported = () => Promise.reject(new Error('the taskmanager takes casts only'))
-  return client(taskmanager, {
-    query: unsupported,
-    command: unsupported,
-    async cast(method, input) {
-      const task: Task = { method, input, requestId }
-      const message = { body: JSON.stringify(task), group: project, ...(delayMs > 0 && { delayMs }) }
-      await queue.send(TASKMANAGER_TOPIC, [message])
-    },
-  })
+/** Wakes the taskmanager for an operation, now or after `delayMs`. */
+export async function wakeOperation({ queue }: Platform, operation: StoredOperation, delayMs = 0): Promise<void> {
+  const { topic, ...message } = operationMessage(operation, delayMs)
+  await queue.send(topic, [message])
 }
 
 /** Runs the platform's operations. */
@@ -58,21 +50,28 @@ export function operationRunner(platform: Platform, sagas: OperationSagas): Saga
       return wakeNext(platform, record)
     },
     ...(platform.delaysDoorbells && { onWait: (record, delayMs) => wakeAfter(platform, record, delayMs) }),
-    onUndo: record => cancelCommands(platform, record),
+    async onUndo(record) {
+      for (const { kind, id } of heldSubjects(record)) {
+        if (kind === INSTANCE) await cancelCommands(platform, record.project, id, record.id)
+      }
+    },
   })
 }
 
 /** Wakes the operation at the end of its wait. `periodic` is the fallback, and ends waits longer than a queue can delay. */
 async function wakeAfter(platform: Platform, record: SagaRecord, delayMs: number): Promise<void> {
   if (delayMs > MAX_DELAY_MS) return
-  await wakeOperation(platform, { ...record, name: record.name as keyof TaskmanagerMethods }, delayMs)
+  await wakeOperation(platform, operationRef(record, record.requestId), delayMs)
 }
 
 /** An operation that waits for this one to end goes on at once. */
-async function wakeNext(platform: Platform, { project, instance, id, requestId }: SagaRecord): Promise<void> {
-  const item = await instances.get(platform.store, project, instance)
-  const next = item?.body.operation
-  if (next && next.id !== id) await wakeOperation(platform, { ...next, project, instance, requestId })
+async function wakeNext(platform: Platform, record: SagaRecord): Promise<void> {
+  const { project, id, requestId } = record
+  for (const subject of heldSubjects(record)) {
+    if (subject.kind !== INSTANCE) continue
+    const next = (await instances.get(platform.store, project, subject.id))?.body.operation
+    if (next && next.id !== id) await wakeOperation(platform, { ...next, project, subject, requestId })
+  }
 }
 
 /**

@@ -1,8 +1,8 @@
 import { redeliverDue } from '../agents/redeliver.ts'
-import type { TaskmanagerMethods } from '../contracts/taskmanager.ts'
 import { messageOf } from '../kit/errors.ts'
 import type { Stored } from '../kit/records.ts'
 import { type SagaRecord, sagas } from '../kit/saga/saga.ts'
+import { operationRef } from '../model/operation.ts'
 import type { Platform } from '../platform/platform.ts'
 import { Conflict, type Item } from '../ports/store.ts'
 import { wakeOperation } from './runner.ts'
@@ -17,9 +17,8 @@ const WAKE_AGAIN_MS = 2_000
 const BY_TYPE: Record<string, (platform: Platform, item: Item) => Promise<void>> = {
   async saga(platform, item) {
     const saga = sagas.read(item)
-    const { id, name, project, instance, requestId } = saga.body
     if (!(await postpone(platform, saga))) return
-    await wakeOperation(platform, { id, name: name as keyof TaskmanagerMethods, project, instance, requestId })
+    await wakeOperation(platform, operationRef(saga.body, saga.body.requestId))
   },
   guest: (platform, { key }) => redeliverDue(platform, key.project, key.id.slice('guest#'.length)),
 }

@@ -9,6 +9,7 @@ import { routes as userRoutes } from '../../lib/users/routes.ts'
 import { silentLog } from '../kit/random.ts'
 import { PROJECT, scenarios, theInstance } from '../laws/scenarios.ts'
 import { NO_FAULTS } from '../sim/bus.ts'
+import { perform } from '../sim/perform.ts'
 import { World } from '../sim/world.ts'
 
 const find = router([...databaseRoutes, ...userRoutes])
@@ -40,7 +41,7 @@ async function send(method: string, tail: string, body?: unknown): Promise<[numb
     log: silentLog,
   }
   let response: [number, string?] | undefined
-  const handled = match.route.handle(call as Call<never, Platform>).then(
+  const handled = perform(world.platform, () => match.route.handle(call as Call<never, Platform>)).then(
     ({ status }): [number] => [status],
     (error): [number, string] => [Object(error).status, Object(error).message],
   )

@@ -3,6 +3,7 @@ import { parseAs } from '../../lib/kit/http/parse.ts'
 import { type Call, router } from '../../lib/kit/http/route.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { silentLog } from '../kit/random.ts'
+import { perform } from '../sim/perform.ts'
 
 export const NO_SUCH_ID = '00000000-0000-4000-8000-000000000000'
 export const ENGINE_17 = 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b17'
@@ -30,7 +31,7 @@ export function catalogApi(platform: Platform) {
         baseUrl: 'https://db.example.org',
         log: silentLog,
       }
-      const reply = await match.route.handle(call as Call<never, Platform>)
+      const reply = await perform(platform, () => match.route.handle(call as Call<never, Platform>))
       return { status: reply.status, ...Object(reply.body) }
     } catch (error) {
       const { status, message } = Object(error)

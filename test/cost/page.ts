@@ -1,5 +1,5 @@
 import { LEASE_MS } from '../../guest-agent/agent.ts'
-import { HEARTBEAT_EXPIRY_MS } from '../../lib/model/instance.ts'
+import { HEARTBEAT_EXPIRY_MS } from '../../lib/model/instance-status.ts'
 import {
   type Bill,
   billOf,

@@ -5,7 +5,7 @@
 import { type Profiler, Session } from 'node:inspector/promises'
 import { relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Instance, instances, statusOf } from '../../lib/model/instance.ts'
+import { type Instance, instances } from '../../lib/model/instance.ts'
 import { type ApiRequest, sendRequest } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
 
@@ -54,7 +54,7 @@ async function sendUntilActive(request: ApiRequest): Promise<void> {
   if (!response || response.status >= 300) throw new Error(`${request.path} failed: ${response?.text}`)
   await world.until('ACTIVE instance', async () => {
     const instance = await findInstance()
-    return instance !== undefined && statusOf(instance) === 'ACTIVE' && instance.operation === undefined
+    return instance?.server?.status === 'ACTIVE' && instance.operation === undefined
   })
 }
 

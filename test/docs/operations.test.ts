@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import { routes } from '../../functions/api.ts'
 import { sagas } from '../../lib/instances/index.ts'
-import { operatingStatusOf, statusOf } from '../../lib/model/instance.ts'
+import { operatingStatusOf, statusOf } from '../../lib/model/instance-status.ts'
 import { OperationAnswer } from '../../lib/operations/schemas.ts'
 import { facts, servers, services, tasks } from '../model/status-facts.ts'
 

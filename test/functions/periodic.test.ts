@@ -3,6 +3,7 @@ import type { ScheduledEvent } from 'aws-lambda'
 import { handler } from '../../functions/periodic.ts'
 import { TASKMANAGER_TOPIC } from '../../lib/contracts/taskmanager.ts'
 import { sagaRecord } from '../../lib/kit/saga/saga.ts'
+import { instanceSubject } from '../../lib/model/instance.ts'
 import { setPlatform } from '../../lib/wiring/current.ts'
 import { contextOf } from '../../local/gateway/events.ts'
 import { World } from '../sim/world.ts'
@@ -12,7 +13,7 @@ async function worldWithOperations(...counts: [project: string, count: number][]
   const world = await new World().open()
   for (const [project, count] of counts) {
     for (let index = 0; index < count; index++) {
-      const fields = { project, instance: `${project}-${index}`, requestId: 'req-1', request: {} }
+      const fields = { project, subject: instanceSubject(`${project}-${index}`), requestId: 'req-1', request: {} }
       await world.store.transact([
         sagaRecord({ id: `${project}-${index}`, name: 'restart', ...fields }, world.clock.now()),
       ])

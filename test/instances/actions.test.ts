@@ -61,14 +61,16 @@ const STATES: [string, Partial<Instance> | undefined, Record<string, Partial<Api
   ['has lost its server', server('GONE'), [NEEDS_IDLE, NEEDS_NOTHING]],
   [
     'has the task BUILDING_ERROR_TIMEOUT_GA',
-    { task: 'BUILDING_ERROR_TIMEOUT_GA' },
+    { failure: 'BUILDING_ERROR_TIMEOUT_GA' },
     [NEEDS_SERVER, NEEDS_IDLE, NEEDS_NOTHING],
   ],
-  ...(['REBOOTING', 'RESIZING', 'UPGRADING', 'UPDATING', 'BUILDING'] as const).map((task): (typeof STATES)[number] => [
-    `has the task ${task}`,
-    { task, ...running },
-    [NEEDS_NOTHING],
-  ]),
+  ...(['restart', 'resize_volume', 'upgrade', 'update_access', 'rebuild'] as const).map(
+    (name): (typeof STATES)[number] => [
+      `has the operation ${name}`,
+      { ...running, operation: { id: 'op-1', name } },
+      [NEEDS_NOTHING],
+    ],
+  ),
 ]
 
 describe.each(STATES)('an instance that %s', (_, facts, accepted) => {

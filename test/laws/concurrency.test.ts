@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { hasEnded } from '../../lib/kit/saga/saga.ts'
-import { instances, statusOf } from '../../lib/model/instance.ts'
+import { instances } from '../../lib/model/instance.ts'
+import { statusOf } from '../../lib/model/instance-status.ts'
 import { LIMITS_RECORD, projectLimits } from '../../lib/model/quota.ts'
 import { type ApiRequest, sendRequest } from '../sim/api.ts'
 import { World } from '../sim/world.ts'
@@ -48,10 +49,10 @@ const CHANGES: Record<string, Change> = {
       const [item] = await instances.list(world.store, PROJECT, { limit: 1 })
       if (!item) throw new Error('there is no instance')
       const fault = { message: 'no report in time', created: world.clock.now(), details: null }
-      const broken = { ...item.body, task: 'BUILDING_ERROR_TIMEOUT_GA' as const, fault }
+      const broken = { ...item.body, failure: 'BUILDING_ERROR_TIMEOUT_GA' as const, fault }
       await world.store.transact([instances.replace(item, broken)])
     },
-    stored: async world => (await theInstance(world))?.task === 'NONE',
+    stored: async world => (await theInstance(world))?.failure === undefined,
     // The agent's next report replaces the fault.
     done: isHealthy,
   },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { hasEnded, type SagaRecord } from '../../lib/kit/saga/saga.ts'
-import { serverOf, statusOf, volumeOf } from '../../lib/model/instance.ts'
+import { serverOf, taskOf, volumeOf } from '../../lib/model/instance.ts'
+import { statusOf } from '../../lib/model/instance-status.ts'
 import { recordState } from '../../lib/platform/machine-state.ts'
 import type { MachineState } from '../../lib/ports/compute.ts'
 import { sendRequest } from '../sim/api.ts'
@@ -51,7 +52,7 @@ describe.each(CHANGES)('$name of an instance whose $part is lost meanwhile', ({ 
     await observe(world, part, { status: 'ERROR', fault: 'ended by its cloud', changeId: `${id}/undo` })
     await untilStatus(world, id, 'FAILED')
     const instance = (await theInstance(world))!
-    expect([instance.task, instance.operation, instance.fault?.message]).toEqual([
+    expect([taskOf(instance).task, instance.operation, instance.fault?.message]).toEqual([
       'NONE',
       undefined,
       'ended by its cloud',

@@ -14,13 +14,15 @@ import { requestRestart } from '../../lib/instances/verbs/restart.ts'
 import { requestStop } from '../../lib/instances/verbs/stop.ts'
 import { requestUpgrade } from '../../lib/instances/verbs/upgrade.ts'
 import { ERASED } from '../../lib/kit/crypto/secret.ts'
-import type { Call } from '../../lib/kit/http/route.ts'
+import type { Call, Mutation } from '../../lib/kit/http/route.ts'
 import { hasEnded, type SagaRecord } from '../../lib/kit/saga/saga.ts'
 import { engineOfInstance } from '../../lib/model/catalog.ts'
 import { flavorSize } from '../../lib/model/flavor.ts'
-import { type Instance, instances, serverOf, statusOf, volumeOf } from '../../lib/model/instance.ts'
+import { type Instance, instances, isBusyOrBroken, serverOf, volumeOf } from '../../lib/model/instance.ts'
+import { statusOf } from '../../lib/model/instance-status.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { silentLog } from '../kit/random.ts'
+import { perform } from '../sim/perform.ts'
 import type { World } from '../sim/world.ts'
 
 export const PROJECT = 'p1'
@@ -57,11 +59,12 @@ export async function theInstance(world: World): Promise<Instance | undefined> {
   return (await instances.list(world.store, PROJECT, { limit: 1 }))[0]?.body
 }
 
-const createInstance = (platform: Platform) => requestCreate(callOf(platform, CreateBody.parse(BODY)))
+const createInstance = (platform: Platform) =>
+  perform(platform, () => requestCreate(callOf(platform, CreateBody.parse(BODY))))
 
 export const deleteInstance = async (platform: Platform) => {
   const [item] = await instances.list(platform.store, PROJECT, { limit: 1 })
-  if (item) await requestDelete(callOf(platform, undefined, { id: item.body.id }))
+  if (item) await perform(platform, () => requestDelete(callOf(platform, undefined, { id: item.body.id })))
 }
 
 async function isActive(world: World): Promise<boolean> {
@@ -75,13 +78,13 @@ const isHealthy = async (world: World) => (await isActive(world)) && (await theI
 /** Idle again, with the reason as its fault. */
 const isUnchangedWithFault = async (world: World) => {
   const instance = await theInstance(world)
-  return instance?.task === 'NONE' && instance.fault !== undefined && instance.operation === undefined
+  return instance !== undefined && !isBusyOrBroken(instance) && instance.fault !== undefined
 }
 
 /** Idle again, without a fault. */
 const isUnchanged = async (world: World) => {
   const instance = await theInstance(world)
-  return instance?.task === 'NONE' && instance.fault === undefined && instance.operation === undefined
+  return instance !== undefined && !isBusyOrBroken(instance) && instance.fault === undefined
 }
 
 const adminCall = <B>(platform: Platform, body: B, id: string) => ({ ...callOf(platform, body, { id }), admin: true })
@@ -94,18 +97,18 @@ function agentExecuted(world: World, ...expected: string[]): boolean {
 
 /** The scenario of an action on a running instance. */
 function action(
-  begin: (platform: Platform, id: string) => Promise<unknown>,
+  begin: (platform: Platform, id: string) => Promise<Mutation>,
   done: (world: World, instance: Instance) => boolean,
   body: unknown = BODY,
 ): Scenario {
   return {
     async before(world) {
-      await requestCreate(callOf(world.platform, CreateBody.parse(body)))
+      await perform(world.platform, () => requestCreate(callOf(world.platform, CreateBody.parse(body))))
       await world.until('instance', () => isActive(world))
     },
     async begin(platform) {
       const [item] = await instances.list(platform.store, PROJECT, { limit: 1 })
-      if (item) await begin(platform, item.body.id)
+      if (item) await perform(platform, () => begin(platform, item.body.id))
     },
     async done(world) {
       const instance = await theInstance(world)
@@ -155,7 +158,8 @@ export const scenarios: Record<keyof TaskmanagerMethods, Scenario> = {
     ),
     async done(world) {
       const instance = await theInstance(world)
-      return instance?.task === 'NONE' && instance.agentReport?.status === 'shutdown' && agentExecuted(world, 'stop_db')
+      const isIdle = instance !== undefined && !isBusyOrBroken(instance)
+      return isIdle && instance.agentReport?.status === 'shutdown' && agentExecuted(world, 'stop_db')
     },
   },
   resize_volume: action(

@@ -6,11 +6,12 @@ import { CreateBody, requestCreate } from '../../lib/instances/verbs/create.ts'
 import { TerminalError } from '../../lib/kit/errors.ts'
 import { SagaRunner } from '../../lib/kit/saga/runner.ts'
 import { hasEnded, type Saga, type SagaRecord } from '../../lib/kit/saga/saga.ts'
-import { statusOf } from '../../lib/model/instance.ts'
+import { statusOf } from '../../lib/model/instance-status.ts'
 import { operationView } from '../../lib/model/operation.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { silentLog } from '../kit/random.ts'
 import { NO_FAULTS } from '../sim/bus.ts'
+import { perform } from '../sim/perform.ts'
 import { World } from '../sim/world.ts'
 import {
   deleteInstance,
@@ -29,7 +30,7 @@ const MINUTE = 60_000
 const createWithoutPasswords = (platform: Platform) => {
   const caller = { project: PROJECT, user: 'u1', admin: false, requestId: 'req-1', baseUrl: '', query: {}, params: {} }
   const body = CreateBody.parse({ instance: { name: 'shop', flavorRef: 1, volume: { size: 1 } } })
-  return requestCreate({ ...caller, deps: platform, method: 'POST', body, log: silentLog })
+  return perform(platform, () => requestCreate({ ...caller, deps: platform, method: 'POST', body, log: silentLog }))
 }
 
 /** Runs the operations of this world with `before` called before one step's work. */
@@ -45,7 +46,7 @@ function beforeStep(world: World, name: Name, stepName: string, before: () => vo
   })
   world.runWith(platform => {
     const all: Record<string, Saga<unknown, Platform>> = { ...sagas, [name]: { ...saga, steps } }
-    const onUndo = (record: SagaRecord) => cancelCommands(platform, record)
+    const onUndo = ({ project, subject, id }: SagaRecord) => cancelCommands(platform, project, subject.id, id)
     return new SagaRunner({ ...platform, context: platform, sagas: all, leaseMs: 90_000, onUndo })
   })
 }
@@ -221,7 +222,7 @@ describe('a cancelled command', () => {
     await guestClient(world.platform, { ...caller, dedupeKey: 'op-2/user' }).create_user({
       users: [{ name: 'next', password: 'canary-1', databases: [] }],
     })
-    await cancelCommands(world.platform, { project: PROJECT, instance, id: 'op-1' })
+    await cancelCommands(world.platform, PROJECT, instance, 'op-1')
     expect((await agentCommands.all(world.store, { limit: 9 })).items.map(({ body }) => body.status)).toEqual([
       'done',
       'cancelled',
@@ -249,7 +250,7 @@ it('the view of an operation has the deadline of its step, its progress and its 
     id: 'a',
     name: 'x',
     project: PROJECT,
-    instance: 'i',
+    subject: { kind: 'instance', id: 'i' },
     requestId: 'r',
     request: {},
     tries: 0,

@@ -5,6 +5,7 @@ import type { Saga, SagaRecord } from '../../lib/kit/saga/saga.ts'
 import { routes } from '../../lib/operations/routes.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { silentLog } from '../kit/random.ts'
+import { perform } from '../sim/perform.ts'
 import type { World } from '../sim/world.ts'
 
 const sagaOf = (name: string): Saga<unknown, Platform> | undefined =>
@@ -19,13 +20,13 @@ export async function steer(
   project = 'p1',
 ): Promise<[number, string]> {
   const [item] = (await platform.store.all('saga', { limit: 100 })).items.filter(({ key }) => key.id === `saga#${id}`)
-  const params = { id: (item?.body as SagaRecord | undefined)?.instance ?? '', operation_id: id }
+  const params = { id: (item?.body as SagaRecord | undefined)?.subject.id ?? '', operation_id: id }
   const caller = { project, user: 'u1', admin: false, requestId: 'req-9', base: '', query: {}, method: 'POST' }
   const route = allRoutes.find(({ path }) => path === '/instances/{id}/operations/{operation_id}/action')
   try {
     const call = { ...caller, deps: platform, params, body: { [action]: {} }, log: silentLog }
-    const reply = await route?.handle(call as never)
-    return [reply?.status ?? 0, '']
+    const { status } = await perform(platform, async () => route?.handle(call as never) ?? { status: 0 })
+    return [status, '']
   } catch (error) {
     if (!(error instanceof Fault)) throw error
     return [error.status, error.message]

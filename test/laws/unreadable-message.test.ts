@@ -1,6 +1,7 @@
 import { expect, it } from '@jest/globals'
 import { hasEnded, type SagaRecord, sagas } from '../../lib/kit/saga/saga.ts'
-import { instances, statusOf } from '../../lib/model/instance.ts'
+import { instances } from '../../lib/model/instance.ts'
+import { statusOf } from '../../lib/model/instance-status.ts'
 import { World } from '../sim/world.ts'
 import { deleteInstance, expectNothingLeft, PROJECT, scenarios, theInstance, usedQuota } from './scenarios.ts'
 import { operationId, operationRecord } from './steering.ts'

@@ -17,7 +17,6 @@ const instance = (id: string, project: string): Instance => ({
   flavor: '1',
   volume: { sizeGb: 1 },
   datastore: { type: 'd', manager: 'm', versionId: 'v', versionName: '1', version: '1' },
-  task: 'NONE',
 })
 
 interface Entry {

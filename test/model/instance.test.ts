@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { HEARTBEAT_EXPIRY_MS, operatingStatusOf, statusOf } from '../../lib/model/instance.ts'
+import { HEARTBEAT_EXPIRY_MS, operatingStatusOf, statusOf } from '../../lib/model/instance-status.ts'
 import { type Facts, facts, servers, services, tasks } from './status-facts.ts'
 
 /** Every status that clients know (reference, 3.1). */

@@ -1,28 +1,24 @@
 import { MachineState, ServiceStatus } from '../../lib/contracts/conductor.ts'
-import type { Instance, Task } from '../../lib/model/instance.ts'
+import type { Instance } from '../../lib/model/instance.ts'
+import { FAILURES, type Failure, NO_TASK, OPERATIONS, type OperationName } from '../../lib/trove/operations.ts'
 
-// A record, so that the compiler demands each new task here.
-const TASKS: Record<Task, true> = {
-  NONE: true,
-  BUILDING: true,
-  DELETING: true,
-  REBOOTING: true,
-  RESIZING: true,
-  UPGRADING: true,
-  UPDATING: true,
-  BUILDING_ERROR_VOLUME: true,
-  BUILDING_ERROR_SERVER: true,
-  BUILDING_ERROR_TIMEOUT_GA: true,
-}
+/** Every task, with the first operation that has it, or the failure that it is. */
+const BY_TASK = new Map<string, Pick<Instance, 'operation' | 'failure'>>([
+  [NO_TASK.task, {}],
+  ...(Object.keys(OPERATIONS) as OperationName[]).map(
+    name => [OPERATIONS[name].task, { operation: { id: 'op-1', name } }] as const,
+  ),
+  ...(Object.keys(FAILURES) as Failure[]).map(failure => [failure, { failure }] as const),
+])
 /** Every value of each fact that the status depends on. */
-export const tasks = Object.keys(TASKS).filter((task): task is Task => task in TASKS)
+export const tasks = [...BY_TASK.keys()]
 export const servers = [undefined, ...MachineState.shape.status.options]
 export const services = [undefined, ...ServiceStatus.options]
 
 /** The facts that the status depends on. */
-export type Facts = Pick<Instance, 'task' | 'server' | 'agentReport'>
-export const facts = (task: Task, server: (typeof servers)[number], service?: (typeof services)[number]): Facts => ({
-  task,
+export type Facts = Pick<Instance, 'operation' | 'failure' | 'server' | 'agentReport'>
+export const facts = (task: string, server: (typeof servers)[number], service?: (typeof services)[number]): Facts => ({
+  ...BY_TASK.get(task),
   ...(server && { server: { status: server } }),
   ...(service && { agentReport: { status: service, at: 1_000, sequence: 1 } }),
 })

@@ -21,7 +21,8 @@ import { requestResizeVolume } from '../../lib/instances/verbs/resize-volume.ts'
 import { requestUpgrade } from '../../lib/instances/verbs/upgrade.ts'
 import type { Log } from '../../lib/kit/clock.ts'
 import type { Call } from '../../lib/kit/http/route.ts'
-import { statusOf } from '../../lib/model/instance.ts'
+import { isBusyOrBroken } from '../../lib/model/instance.ts'
+import { statusOf } from '../../lib/model/instance-status.ts'
 import { ec2Compute } from '../../lib/platform/compute/ec2/compute.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { sqliteStore } from '../../lib/platform/store/sqlite/store.ts'
@@ -29,6 +30,7 @@ import { computeCases } from '../cases/compute.ts'
 import { silentLog } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 import { deleteInstance, PROJECT, theInstance, usedQuota } from '../laws/scenarios.ts'
+import { perform } from '../sim/perform.ts'
 import { World } from '../sim/world.ts'
 import { listMachines, syncAgents, tagOf, userDataOf } from './ec2-machines.ts'
 import { type Failure, type Moto, startMoto } from './moto.ts'
@@ -105,7 +107,7 @@ async function openWorld() {
     )
   const isIdle = async () => {
     const instance = await theInstance(world)
-    return instance !== undefined && instance.operation === undefined && instance.task === 'NONE'
+    return instance !== undefined && !isBusyOrBroken(instance)
   }
   return {
     world,
@@ -136,7 +138,7 @@ const BODY = {
   datastore: { type: 'postgresql', version: '18.3' },
 }
 const create = (world: World, fields: object = {}) =>
-  requestCreate(call(world, CreateBody.parse({ instance: { ...BODY, ...fields } })))
+  perform(world.platform, () => requestCreate(call(world, CreateBody.parse({ instance: { ...BODY, ...fields } }))))
 
 const NONE = { servers: 0, volumes: 0, groups: 0, addresses: 0 }
 const ingress = ({ groups: [group] }: Awaited<ReturnType<typeof partsOf>>) =>
@@ -211,28 +213,30 @@ describe('an instance on EC2', () => {
     const { id } = await instance()
     const [first] = (await partsOf(deployment)).servers
 
-    await requestResizeVolume(call(world, { volume: { size: 5 } }, id))
+    await perform(world.platform, () => requestResizeVolume(call(world, { volume: { size: 5 } }, id)))
     await untilHealthy()
     expect((await partsOf(deployment)).volumes).toMatchObject([{ Size: 5, State: 'in-use' }])
 
-    await requestResizeFlavor(call(world, { flavorRef: 3 }, id))
+    await perform(world.platform, () => requestResizeFlavor(call(world, { flavorRef: 3 }, id)))
     await untilHealthy()
     expect((await partsOf(deployment)).servers).toMatchObject([
       { InstanceId: first?.InstanceId, InstanceType: 't4g.small', State: { Name: 'running' } },
     ])
 
-    await requestUpgrade(call(world, { version: '18' }, id))
+    await perform(world.platform, () => requestUpgrade(call(world, { version: '18' }, id)))
     await untilHealthy()
     expect(tagOf((await partsOf(deployment)).servers[0]!, 'coffer-engine')).toBe('18')
 
     const access = { is_public: true, allowed_cidrs: ['10.1.2.3', '192.0.2.77/24'] }
-    await requestAccess(call(world, { access }, id))
+    await perform(world.platform, () => requestAccess(call(world, { access }, id)))
     await untilHealthy()
     const publicParts = await partsOf(deployment)
     expect(ingress(publicParts)).toEqual([{ ports: [5432, 5432], networks: ['10.1.2.3/32', '192.0.2.0/24'] }])
     expect(publicParts.addresses).toMatchObject([{ InstanceId: first?.InstanceId }])
     expect((await instance()).server?.addresses?.map(({ type }) => type)).toEqual(['private', 'public'])
-    await requestAccess(call(world, { access: { is_public: false, allowed_cidrs: [] } }, id))
+    await perform(world.platform, () =>
+      requestAccess(call(world, { access: { is_public: false, allowed_cidrs: [] } }, id)),
+    )
     await untilHealthy()
     const privateParts = await partsOf(deployment)
     expect(ingress(privateParts)).toEqual([{ ports: [5432, 5432], networks: ['172.31.0.0/16'] }])
@@ -240,14 +244,14 @@ describe('an instance on EC2', () => {
     expect((await instance()).server?.addresses?.map(({ type }) => type)).toEqual(['private'])
 
     const before = aws.calls.length
-    await requestReboot(call(world, {}, id))
+    await perform(world.platform, () => requestReboot(call(world, {}, id)))
     await untilHealthy()
     expect(aws.calls.slice(before).filter(name => /^(Stop|Start)Instances$/.test(name))).toEqual([
       'StopInstances',
       'StartInstances',
     ])
 
-    await requestRebuild(call(world, {}, id))
+    await perform(world.platform, () => requestRebuild(call(world, {}, id)))
     await untilHealthy()
     const rebuilt = await partsOf(deployment)
     expect(rebuilt.servers).toHaveLength(1)
@@ -301,9 +305,10 @@ describe('a call whose answer is lost:', () => {
     await untilHealthy()
     const { id } = await instance()
     aws.fail({ action, times: LOST, how: 'lost' })
-    if (what === 'resize') await requestResizeFlavor(call(world, { flavorRef: 2 }, id))
-    if (what === 'upgrade') await requestUpgrade(call(world, { version: '18' }, id))
-    if (what === 'grow') await requestResizeVolume(call(world, { volume: { size: 4 } }, id))
+    if (what === 'resize') await perform(world.platform, () => requestResizeFlavor(call(world, { flavorRef: 2 }, id)))
+    if (what === 'upgrade') await perform(world.platform, () => requestUpgrade(call(world, { version: '18' }, id)))
+    if (what === 'grow')
+      await perform(world.platform, () => requestResizeVolume(call(world, { volume: { size: 4 } }, id)))
     await untilHealthy()
     const { flavor, volume, datastore, fault } = await instance()
     expect([flavor === '2', volume.sizeGb === 4, datastore.versionName === '18', fault]).toEqual([
@@ -363,7 +368,7 @@ describe('a crash of the control plane before or after an effect', () => {
         { servers: 1, volumes: 1, groups: 1, addresses: 1 },
       ])
       await world.request(() => deleteInstance(world.platform))
-      if ((await theInstance(world))?.task !== 'DELETING') await deleteInstance(world.platform)
+      if ((await theInstance(world))?.operation?.name !== 'delete_instance') await deleteInstance(world.platform)
       await until('end of the instance', async () => (await theInstance(world)) === undefined)
       expect([effect, await countParts(deployment)]).toEqual([effect, NONE])
       await deleteAndWait()
@@ -428,7 +433,8 @@ describe('a refusal by AWS', () => {
     await create(world)
     await untilHealthy()
     aws.fail({ action: 'StartInstances', times: LOST, how: { code: 'InsufficientInstanceCapacity', status: 500 } })
-    await requestResizeFlavor(call(world, { flavorRef: 5 }, (await instance()).id))
+    const { id } = await instance()
+    await perform(world.platform, () => requestResizeFlavor(call(world, { flavorRef: 5 }, id)))
     await untilHealthy()
     expect(await instance()).toMatchObject({ flavor: '1', fault: { message: expect.stringContaining('no machine') } })
     expect((await partsOf(deployment)).servers).toMatchObject([

@@ -1,4 +1,4 @@
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import type { Version } from '../../model/datastore.ts'
 import type { Platform } from '../../platform/platform.ts'
 import {
@@ -13,7 +13,7 @@ import {
 import type { VersionChange } from '../version-body.ts'
 
 /** `PATCH /mgmt/datastore-versions/{id}`. Existing instances keep their engine. */
-export async function changeVersion({ deps, body, params }: Call<VersionChange, Platform>): Promise<Reply> {
+export async function changeVersion({ deps, body, params }: Call<VersionChange, Platform>): Promise<Mutation> {
   return changeCatalog(deps, catalog => {
     const { item, version } = findVersion(catalog, params['id'] ?? '')
     const changed = applyChange(version, body)

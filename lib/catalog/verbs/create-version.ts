@@ -1,5 +1,5 @@
 import { badRequest } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import type { Stored } from '../../kit/records.ts'
 import { MAX_DATASTORES } from '../../model/catalog.ts'
 import type { Datastore, Version } from '../../model/datastore.ts'
@@ -8,7 +8,7 @@ import { assertEngineExists, assertUnique, changeCatalog, saveChanges, withDefau
 import type { NewVersion } from '../version-body.ts'
 
 /** `POST /mgmt/datastore-versions`: creates a version, and its datastore if there is none with that name. */
-export async function createVersion({ deps, body }: Call<{ version: NewVersion }, Platform>): Promise<Reply> {
+export async function createVersion({ deps, body }: Call<{ version: NewVersion }, Platform>): Promise<Mutation> {
   const spec = body.version
   const version = newVersion(deps, spec)
   assertEngineExists(version)

@@ -1,5 +1,5 @@
 import { badRequest } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { sagas } from '../../kit/saga/saga.ts'
 import { allDatastores, datastoreNamed } from '../../model/catalog.ts'
 import { datastores } from '../../model/datastore.ts'
@@ -9,7 +9,7 @@ import type { Store } from '../../ports/store.ts'
 import { changeCatalog, findVersion, saveChanges, withDefault } from '../save.ts'
 
 /** `DELETE /mgmt/datastore-versions/{id}`. Throws 400 while an instance uses the version. */
-export async function deleteVersion({ deps, params }: Call<unknown, Platform>): Promise<Reply> {
+export async function deleteVersion({ deps, params }: Call<unknown, Platform>): Promise<Mutation> {
   const id = params['id'] ?? ''
   findVersion(await allDatastores(deps), id)
   if (await inUse(deps.store, id)) throw badRequest('Datastore version is in use by instance.')
@@ -21,7 +21,7 @@ export async function deleteVersion({ deps, params }: Call<unknown, Platform>): 
 }
 
 /** `DELETE /datastores/{datastore}`. Throws 400 while it has versions. */
-export async function deleteDatastore({ deps, params }: Call<unknown, Platform>): Promise<Reply> {
+export async function deleteDatastore({ deps, params }: Call<unknown, Platform>): Promise<Mutation> {
   return changeCatalog(deps, catalog => {
     const item = datastoreNamed(catalog, params['datastore'] ?? '')
     const { id, name, versions, seeded } = item.body

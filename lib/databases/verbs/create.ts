@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { openForChange } from '../../agents/open-instance.ts'
 import { badRequest } from '../../kit/errors.ts'
 import { assertFitsRecord } from '../../kit/http/parse.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { checkDatabases, NewDatabases } from '../../model/database.ts'
 import type { Platform } from '../../platform/platform.ts'
 
@@ -12,13 +12,12 @@ export const CreateBody = z
   .transform(body => ('databases' in body ? body.databases : [body.database]))
 
 /** `POST …/databases`. */
-export async function createDatabases(call: Call<z.infer<typeof CreateBody>, Platform>): Promise<Reply> {
+export async function createDatabases(call: Call<z.infer<typeof CreateBody>, Platform>): Promise<Mutation> {
   assertFitsRecord(call.body)
   const { agent, manifest, pending } = await openForChange(call)
   const databases = checkDatabases(manifest, call.body)
   for (const { name } of databases) {
     if (await pending.hasDatabase(name)) throw badRequest(`Database '${name}' already exists.`)
   }
-  if (databases.length > 0) await agent.create_database({ databases })
-  return { status: 202 }
+  return { reply: { status: 202 }, ...(databases.length > 0 && (await agent.create_database({ databases }))) }
 }

@@ -3,7 +3,7 @@ import type { GuestMethods } from '../../contracts/guest/guest.ts'
 import { TerminalError } from '../../kit/errors.ts'
 import type { Client } from '../../kit/rpc/contract.ts'
 import type { SagaRun, Step, UndoStep } from '../../kit/saga/saga.ts'
-import { reloadInstance, serverOf } from '../../model/instance.ts'
+import { isBeingDeleted, reloadInstance, serverOf } from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
 
 type Run<R> = SagaRun<R, Platform>
@@ -14,22 +14,33 @@ type IssueCommand<R> = (agent: Agent, run: Run<R>) => Promise<CommandRecord>
 /** How long an agent may take to undo: it may be the one that is dead. */
 const UNDO_TIMEOUT_MS = 120_000
 
+/** The instance whose agent is meant. */
+type InstanceOf<R> = (run: Run<R>) => string
+const subjectId = (run: Run<unknown>) => run.subject.id
+
 /** The command's record. The first call issues the command, later ones return what became of it. `key` is unique in the saga. */
-function issueOnce<R>(run: Run<R>, key: string, issue: IssueCommand<R>): Promise<CommandRecord> {
-  const { deps, project, instance, requestId, id } = run
+function issueOnce<R>(run: Run<R>, instance: string, key: string, issue: IssueCommand<R>): Promise<CommandRecord> {
+  const { deps, project, requestId, id } = run
   return issue(guestClient(deps, { project, instance, requestId, dedupeKey: `${id}/${key}` }), run)
 }
 
-/** A step that is one command to the agent. The operation fails if the command does, or the instance's server. */
-export const agentCommandStep = <R>(key: string, issue: IssueCommand<R>): Pick<Step<R, Platform>, 'isDone'> => ({
+/**
+ * A step that is one command to the agent of the operation's subject, or of another instance that it holds. The operation
+ * fails if the command does, or the instance's server.
+ */
+export const agentCommandStep = <R>(
+  key: string,
+  issue: IssueCommand<R>,
+  instanceOf: InstanceOf<R> = subjectId,
+): Pick<Step<R, Platform>, 'isDone'> => ({
   async isDone(run) {
-    const command = await issueOnce(run, key, issue)
+    const command = await issueOnce(run, instanceOf(run), key, issue)
     if (command.status === 'done') return true
     if (command.status === 'failed') {
       throw new TerminalError(command.error?.message ?? `The agent could not do ${command.method}.`)
     }
     if (command.status === 'cancelled') throw new TerminalError(`${command.method} was cancelled.`)
-    const state = await run.deps.compute.server(run.project, serverOf(await reloadInstance(run)))
+    const state = await run.deps.compute.server(run.project, serverOf(await reloadInstance(run, instanceOf(run))))
     if (state?.status === 'ERROR') throw new TerminalError(state.fault ?? 'The server of the instance failed.')
     return false
   },
@@ -39,11 +50,12 @@ export const agentCommandStep = <R>(key: string, issue: IssueCommand<R>): Pick<S
 export const agentCommandUndo = <R>(
   key: string,
   issue: IssueCommand<R>,
+  instanceOf: InstanceOf<R> = subjectId,
 ): Pick<UndoStep<R, Platform>, 'isUndone' | 'undoDeadlineMs'> => ({
   undoDeadlineMs: UNDO_TIMEOUT_MS,
   async isUndone(run) {
-    if ((await reloadInstance(run)).task === 'DELETING') return true
-    return (await issueOnce(run, key, issue)).status !== 'issued'
+    if (isBeingDeleted(await reloadInstance(run, instanceOf(run)))) return true
+    return (await issueOnce(run, instanceOf(run), key, issue)).status !== 'issued'
   },
 })
 

@@ -3,7 +3,7 @@ import { guestTopic } from '../../contracts/conductor.ts'
 import type { SagaRun, Step } from '../../kit/saga/saga.ts'
 import { engineOfInstance } from '../../model/catalog.ts'
 import { flavorSize } from '../../model/flavor.ts'
-import { reloadInstance, serverOf, updateInstance, volumeOf } from '../../model/instance.ts'
+import { reloadInstance, serverCreated, serverOf, updateInstance, volumeOf } from '../../model/instance.ts'
 import { isActive } from '../../platform/machine-state.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { isRemoved, requestRemoval } from './machine.ts'
@@ -30,19 +30,19 @@ export const createServerStep: Step<unknown, Platform> = {
   async isDone(run) {
     const state = await run.deps.compute.server(run.project, serverOf(await reloadInstance(run)))
     if (!isActive(state)) return false
-    const server = { status: 'ACTIVE' as const, ...(state?.addresses && { addresses: state.addresses }) }
-    await updateInstance(run.deps, run.project, run.instance, instance => ({ ...instance, server }))
+    await updateInstance(run.deps, run.project, run.subject.id, instance => serverCreated(instance, state?.addresses))
     return true
   },
   async undo(run) {
     await requestRemoval(run, 'server')
-    await run.deps.queue.remove(guestTopic(run.instance, (await reloadInstance(run)).generation))
+    await run.deps.queue.remove(guestTopic(run.subject.id, (await reloadInstance(run)).generation))
   },
   isUndone: run => isRemoved(run, 'server'),
 }
 
 /** What the agent needs to enrol, as the server's user-data. */
-async function userData({ deps, instance }: SagaRun<unknown, Platform>, generation: number): Promise<string> {
+async function userData({ deps, subject }: SagaRun<unknown, Platform>, generation: number): Promise<string> {
+  const instance = subject.id
   const secret = await enrolSecret(deps.keys, instance, generation)
   return JSON.stringify({ instance, generation, secret, enrolUrl: deps.enrolUrl() })
 }

@@ -1,11 +1,12 @@
 import { reloadInstance, serverOf, volumeOf } from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
+import type { Subject } from '../../ports/store.ts'
 
 /** The operation that works on an instance, as far as its machine parts have to know it. */
 interface Run {
   deps: Platform
   project: string
-  instance: string
+  subject: Subject
 }
 export type MachinePart = 'server' | 'volume'
 
@@ -13,7 +14,7 @@ export type MachinePart = 'server' | 'volume'
 export async function requestRemoval(run: Run, part: MachinePart): Promise<void> {
   const { compute } = run.deps
   const { generation, name } = await currentPart(run, part)
-  const spec = { name, instance: run.instance, project: run.project, generation }
+  const spec = { name, instance: run.subject.id, project: run.project, generation }
   await (part === 'server' ? compute.deleteServer(spec) : compute.deleteVolume(spec))
 }
 

@@ -1,13 +1,24 @@
 import { z } from 'zod'
-import type { TaskmanagerMethods } from '../../contracts/taskmanager.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
-import { withOptimisticRetry } from '../../kit/records.ts'
-import { type SagaOutcome, type SagaRun, sagaRecord } from '../../kit/saga/saga.ts'
-import { findInstance, type Instance, instances, serverOf, type Task } from '../../model/instance.ts'
-import { type ResourceAmounts, reservationChanges, transactWithQuota } from '../../model/quota.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
+import type { Stored } from '../../kit/records.ts'
+import { heldSubjects, type SagaOutcome, type SagaRun, sagaRecord } from '../../kit/saga/saga.ts'
+import type { Transaction } from '../../kit/transaction.ts'
+import {
+  assertIdle,
+  beginOperation,
+  endOperation,
+  findInstance,
+  type Instance,
+  instanceSubject,
+  instances,
+  serverOf,
+} from '../../model/instance.ts'
+import type { OperationRef } from '../../model/operation.ts'
+import { type ResourceAmounts, reservationChanges, reserveQuota } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
-import type { Change } from '../../ports/store.ts'
-import { wakeOperation } from '../../taskmanager/runner.ts'
+import type { Change, Subject } from '../../ports/store.ts'
+import { operationMessage } from '../../taskmanager/runner.ts'
+import type { Failure, OperationName } from '../../trove/operations.ts'
 
 /** The request of a saga that needs nothing besides its instance. */
 export const NoRequest = z.object({})
@@ -23,74 +34,101 @@ interface OperationPlan<R> {
   change?: Partial<Instance>
 }
 
+/** What starts an operation, by a request or by the system itself. */
+interface OperationStart<R> extends OperationPlan<R> {
+  name: OperationName
+  /** The request that it is part of, or an id of its own if the system begins it. */
+  requestId: string
+  /** What its subject is a part of. */
+  parent?: Subject
+}
+
 /**
- * Starts an operation on the path's instance: instance, quota and saga are written in one transaction, then the taskmanager
- * is woken. `plan` throws a Fault for what is not possible; it may be called more than once.
+ * The transaction that starts an operation: it holds all the instances, the first as its subject, or none of them. All are
+ * of one project. Throws 422 while another operation runs on one of them.
  */
+export async function planOperation<R>(
+  { store, random, clock }: Platform,
+  [main, ...others]: [Stored<Instance>, ...Stored<Instance>[]],
+  { name, requestId, request, reserves = {}, change, parent }: OperationStart<R>,
+): Promise<Transaction & { operation: OperationRef }> {
+  const { project, id } = main.body
+  if (others.some(({ body }) => body.project !== project)) throw new Error('an operation is of one project')
+  for (const { body } of [main, ...others]) assertIdle(body)
+  const operation = { id: random.uuid(), name }
+  const now = clock.now()
+  const subject = instanceSubject(id)
+  const fields = { ...operation, project, subject, requestId, request, ...(parent && { parent }) }
+  const alsoHolds = others.map(({ body }) => instanceSubject(body.id))
+  const { changes, onBound } = await reserveQuota(store, project, reserves)
+  return {
+    changes: [
+      ...changes,
+      instances.replace(main, { ...beginOperation(main.body, operation, now), ...change }),
+      ...others.map(item => instances.replace(item, beginOperation(item.body, operation, now))),
+      sagaRecord({ ...fields, ...(alsoHolds.length > 0 && { alsoHolds }) }, now),
+    ],
+    messages: [operationMessage({ ...operation, project, subject, requestId })],
+    onBound,
+    operation,
+  }
+}
+
+/** Starts an operation on the path's instance. `plan` throws a Fault for what is not possible. */
 export async function startOperation<R>(
   call: Call<unknown, Platform>,
-  name: keyof TaskmanagerMethods,
-  task: Task,
+  name: OperationName,
   plan: (instance: Instance) => Promise<OperationPlan<R>> | OperationPlan<R>,
-): Promise<Reply> {
+): Promise<Mutation> {
   const { deps, requestId } = call
-  // Quota and transaction are inside the retry: the quota may refuse, and another writer may come between.
-  const operation = await withOptimisticRetry(deps.store, async () => {
-    const item = await findInstance(deps, call, call.params['id'] ?? '')
-    const { request, reserves = {}, change } = await plan(item.body)
-    const ref = { id: deps.random.uuid(), name }
-    const subject = { project: item.body.project, instance: item.body.id, requestId }
-    const now = deps.clock.now()
-    await transactWithQuota(deps.store, subject.project, reserves, [
-      instances.replace(item, { ...item.body, ...change, task, operation: ref, updated: now }),
-      sagaRecord({ ...ref, ...subject, request }, now),
-    ])
-    return { changes: [], result: { ...ref, ...subject } }
-  })
-  await wakeOperation(deps, operation)
-  return { status: 202 }
+  const item = await findInstance(deps, call, call.params['id'] ?? '')
+  const start = { ...(await plan(item.body)), name, requestId }
+  return { reply: { status: 202 }, ...(await planOperation(deps, [item], start)) }
 }
 
 /** What an operation changes when it ends. */
 interface FinishOptions<R> {
-  /** Fields of the instance to change on success. */
+  /** Fields of its subject to change on success. */
   done?(run: SagaRun<R, Platform>, instance: Instance): Partial<Instance>
   /** What of the quota is returned (negative) or taken. */
   quota?(run: SagaRun<R, Platform>, outcome: SagaOutcome): ResourceAmounts
-  /** The instance's task after a failure. Default: none, as before the operation. */
-  failed?: Task
+  /** How it leaves its subject broken if it does not succeed. Default: as it was before. */
+  failure?: Failure
 }
 
-/** The `onEnd` of an operation: done, or back to what was before, with the reason as the instance's fault. */
+/**
+ * The `onEnd` of an operation: done, or back to what was before, with the reason as the instance's fault. All instances that
+ * it holds are released in the transaction that ends it.
+ */
 export const finishOperation =
-  <R>({ done, quota, failed = 'NONE' }: FinishOptions<R>) =>
+  <R>(options: FinishOptions<R>) =>
   async (run: SagaRun<R, Platform>, outcome: SagaOutcome): Promise<Change[]> => {
-    const { deps, project, instance: id } = run
-    const item = await instances.get(deps.store, project, id)
-    const quotaChanges = reservationChanges(project, quota?.(run, outcome) ?? {})
     // A delete that did not wait has returned what the instance had, but not what this operation reserved.
-    if (!item) return quotaChanges
-    const now = deps.clock.now()
-    const instance = { ...item.body, ...(outcome === 'done' && done?.(run, item.body)) }
-    // A delete has taken over, and has set the task already.
-    if (instance.operation?.id !== run.id) return [...quotaChanges, instances.replace(item, instance)]
-    const { operation: _, fault: __, ...rest } = instance
-    const fault = { message: run.error ?? 'failed', created: now, details: null }
-    // Keep the reason when the instance ends in ERROR, even after a cancel.
-    const keepsFault = outcome === 'failed' || (outcome === 'aborted' && failed !== 'NONE')
-    const finished: Instance = {
-      ...rest,
-      ...(await currentServer(deps, instance)),
-      task: outcome === 'done' ? 'NONE' : failed,
-      updated: now,
-      ...(keepsFault && { fault }),
-    }
-    return [...quotaChanges, instances.replace(item, finished)]
+    const quotaChanges = reservationChanges(run.project, options.quota?.(run, outcome) ?? {})
+    const released = await Promise.all(heldSubjects(run).map(held => release(run, outcome, held, options)))
+    return [...quotaChanges, ...released.flat()]
   }
 
+/** The change that releases an instance; none if it is gone. */
+async function release<R>(
+  run: SagaRun<R, Platform>,
+  outcome: SagaOutcome,
+  held: Subject,
+  { done, failure }: FinishOptions<R>,
+): Promise<Change[]> {
+  const { deps, project, id, error } = run
+  const item = await instances.get(deps.store, project, held.id)
+  if (!item) return []
+  const isMain = held.id === run.subject.id
+  const instance = { ...item.body, ...(isMain && outcome === 'done' && done?.(run, item.body)) }
+  const server = await currentServer(deps, instance)
+  const ending = { id, outcome, error, failure: isMain ? failure : undefined, server, now: deps.clock.now() }
+  return [instances.replace(item, endOperation(instance, ending))]
+}
+
 /** The server's state as compute knows it: reports do not change the instance while an operation runs. */
-async function currentServer({ compute }: Platform, instance: Instance): Promise<Pick<Instance, 'server'>> {
+async function currentServer({ compute }: Platform, instance: Instance): Promise<Instance['server']> {
   const state = await compute.server(instance.project, serverOf(instance))
-  if (!state || !instance.server) return {}
-  return { server: { status: state.status, addresses: state.addresses ?? instance.server.addresses } }
+  if (!state || !instance.server) return instance.server
+  return { status: state.status, addresses: state.addresses ?? instance.server.addresses }
 }

@@ -2,7 +2,7 @@ import { agentCommands, agentRecords, newAgentRecord } from '../../agents/agent.
 import { conflict } from '../../kit/errors.ts'
 import type { SagaRecord } from '../../kit/saga/saga.ts'
 import { ramQuota } from '../../model/flavor.ts'
-import { type Instance, instanceSubject, instances } from '../../model/instance.ts'
+import { beginRetry, type Instance, instanceSubject, instances } from '../../model/instance.ts'
 import { loadLimits, reservationChanges } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
 import type { Change } from '../../ports/store.ts'
@@ -13,7 +13,7 @@ import type { Change } from '../../ports/store.ts'
  */
 export async function prepareRetry(
   { store, clock }: Platform,
-  { project, instance: id, failedStep }: SagaRecord,
+  { project, subject: { id }, failedStep }: SagaRecord,
   next: string,
 ): Promise<Change[]> {
   const item = await instances.get(store, project, id)
@@ -21,20 +21,19 @@ export async function prepareRetry(
   if (!item || !agent || !canRetry(item.body) || failedStep === undefined) {
     throw conflict(`Instance ${id} has changed since its create failed; the create cannot be retried.`)
   }
-  const { fault: _, quotaReleased: __, agentReport: ___, server: ____, abortedOperation: _____, ...rest } = item.body
   const now = clock.now()
-  const generation = rest.generation + 1
+  const { quotaReleased: _, ...rest } = beginRetry(item.body, { id: next, name: 'create_instance' }, now)
+  const { generation } = rest
   const volume = { ...rest.volume, generation }
-  const operation = { id: next, name: 'create_instance' as const }
   const reserves = { ram: ramQuota(rest), volumes: rest.volume.sizeGb }
   const commands = await agentCommands.ofSubject(store, instanceSubject(id), { limit: 50 })
   return [
     ...reservationChanges(project, reserves, await loadLimits(store, project)),
-    instances.replace(item, { ...rest, volume, generation, operation, task: 'BUILDING', updated: now }),
+    instances.replace(item, { ...rest, volume }),
     agentRecords.replace(agent, newAgentRecord({ id, project, generation }, now), { due: undefined }),
     ...commands.map(command => agentCommands.remove(command)),
   ]
 }
 
-const canRetry = ({ task, operation, quotaReleased }: Instance): boolean =>
-  operation === undefined && quotaReleased === true && task.startsWith('BUILDING_ERROR')
+const canRetry = ({ failure, operation, quotaReleased }: Instance): boolean =>
+  operation === undefined && quotaReleased === true && failure !== undefined

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { type SagaRun, saga } from '../../kit/saga/saga.ts'
-import { Access, assertHasServer, type InstanceAccess, reloadInstance, serverOf } from '../../model/instance.ts'
+import { assertHasServer, isBeingDeleted, reloadInstance, serverOf } from '../../model/instance.ts'
+import { Access, type InstanceAccess } from '../../model/instance-fields.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { agentCommandStep, agentCommandUndo } from '../steps/agent-command.ts'
 import { changeId, machineChangeDone, revertId } from '../steps/change-server.ts'
@@ -16,8 +17,8 @@ type AccessRequest = z.infer<typeof AccessRequest>
  */
 export const requestAccess = (
   call: Call<{ access: InstanceAccess; name?: string | undefined }, Platform>,
-): Promise<Reply> =>
-  startOperation(call, 'update_access', 'UPDATING', instance => {
+): Promise<Mutation> =>
+  startOperation(call, 'update_access', instance => {
     assertHasServer(instance)
     const { name, access } = call.body
     const from = instance.access ?? {}
@@ -61,7 +62,7 @@ async function cloudAccessApplied(run: Run): Promise<boolean> {
 async function cloudAccessReverted(run: Run): Promise<boolean> {
   const { compute } = run.deps
   const instance = await reloadInstance(run)
-  if (!compute.changeAccess || instance.task === 'DELETING') return true
+  if (!compute.changeAccess || isBeingDeleted(instance)) return true
   const state = await compute.server(run.project, serverOf(instance))
   return !state || state.status === 'GONE' || state.changeId === revertId(run)
 }

@@ -4,30 +4,31 @@ import { DatabaseSpec } from '../../contracts/guest/databases.ts'
 import { UserSpec } from '../../contracts/guest/users.ts'
 import { badRequest, notFound, notImplemented, overLimit, TerminalError } from '../../kit/errors.ts'
 import { assertFitsRecord, parseAs } from '../../kit/http/parse.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { PositiveInt, Reference, Uuid } from '../../kit/http/schemas.ts'
 import { type SagaRun, saga, sagaRecord, secretOwner } from '../../kit/saga/saga.ts'
 import { chooseVersion, engineOfInstance } from '../../model/catalog.ts'
 import { checkDatabases, NewDatabases } from '../../model/database.ts'
 import { type Flavor, findFlavor, ramQuota } from '../../model/flavor.ts'
 import {
-  Access,
+  beginOperation,
+  endFailedCreate,
+  endOperation,
   findInstance,
   type Instance,
-  InstanceName,
   instanceSubject,
   instances,
-  Nic,
   projectIndex,
   reloadInstance,
-  type Task,
   volumeOf,
 } from '../../model/instance.ts'
-import { MAX_VOLUME_GB, reservationChanges, transactWithQuota } from '../../model/quota.ts'
+import { Access, InstanceName, Nic } from '../../model/instance-fields.ts'
+import { MAX_VOLUME_GB, reservationChanges, reserveQuota } from '../../model/quota.ts'
 import { checkUsers, NewUsers } from '../../model/user.ts'
 import { isActive } from '../../platform/machine-state.ts'
 import type { Platform } from '../../platform/platform.ts'
-import { wakeOperation } from '../../taskmanager/runner.ts'
+import { operationMessage } from '../../taskmanager/runner.ts'
+import type { Failure } from '../../trove/operations.ts'
 import { createServerStep } from '../steps/create-server.ts'
 import { isRemoved, requestRemoval } from '../steps/machine.ts'
 import { prepareRetry } from '../steps/retry-create.ts'
@@ -131,24 +132,30 @@ const datastoreRef = (datastore: InstanceSpec['datastore']) => ({
 
 // ── request ──────────────────────────────────────────────────────────────────
 
-/** `POST /instances`: checks, and writes instance, quota and operation in one transaction. The work is the saga's. */
-export async function requestCreate(call: Call<z.infer<typeof CreateBody>, Platform>): Promise<Reply> {
+/** `POST /instances`: checks, and puts instance, quota and operation into one transaction. The work is the saga's. */
+export async function requestCreate(call: Call<z.infer<typeof CreateBody>, Platform>): Promise<Mutation> {
   const { deps, project, requestId } = call
   const checked = await check(call)
   const now = deps.clock.now()
-  const instance = newInstance(call, checked, now)
-  const { id } = instance
   const operation = { id: deps.random.uuid(), name: 'create_instance' as const }
+  const instance = beginOperation(newInstance(call, checked, now), operation, now)
+  const { id } = instance
+  const subject = instanceSubject(id)
   const request = await deps.vault.lock(CreateRequest, checked, secretOwner(project, operation.id))
   const reserves = { instances: 1, ram: checked.flavor.ram, volumes: checked.sizeGb }
-  await transactWithQuota(deps.store, project, reserves, [
-    instances.create(project, id, { ...instance, operation }),
-    projectIndex.create('*', id, { project }),
-    agentRecords.create(project, id, newAgentRecord(instance, now), { subject: instanceSubject(id) }),
-    sagaRecord({ ...operation, project, instance: id, requestId, request: parseAs(CreateRequest, request) }, now),
-  ])
-  await wakeOperation(deps, { ...operation, project, instance: id, requestId })
-  return { status: 200, body: { instance: detail(instance, { ...call, now }) } }
+  const { changes, onBound } = await reserveQuota(deps.store, project, reserves)
+  return {
+    reply: { status: 200, body: { instance: detail(instance, { ...call, now }) } },
+    changes: [
+      ...changes,
+      instances.create(project, id, instance),
+      projectIndex.create('*', id, { project }),
+      agentRecords.create(project, id, newAgentRecord(instance, now), { subject }),
+      sagaRecord({ ...operation, project, subject, requestId, request: parseAs(CreateRequest, request) }, now),
+    ],
+    messages: [operationMessage({ ...operation, project, subject, requestId })],
+    onBound,
+  }
 }
 
 function newInstance(
@@ -173,7 +180,6 @@ function newInstance(
       version: version.version,
       engine: version.engine,
     },
-    task: 'BUILDING',
     ...(spec.region_name && { region: spec.region_name }),
     ...(spec.locality && { locality: spec.locality }),
     ...(spec.access && { access: spec.access }),
@@ -186,8 +192,8 @@ function newInstance(
 
 type Run = SagaRun<CreateRequest, Platform>
 
-/** The task of an instance whose create failed at a step. */
-const TASK_AFTER: Record<string, Task> = {
+/** How an instance shows that its create failed at a step. */
+const FAILURE_AT: Record<string, Failure> = {
   create_volume: 'BUILDING_ERROR_VOLUME',
   create_server: 'BUILDING_ERROR_SERVER',
 }
@@ -197,18 +203,14 @@ export const createInstance = saga<CreateRequest, Platform>('create_instance', C
   onRetry: prepareRetry,
   async onEnd(run, outcome) {
     const { deps, project } = run
-    const item = await instances.get(deps.store, project, run.instance)
+    const item = await instances.get(deps.store, project, run.subject.id)
     if (!item) return []
-    const { operation, ...rest } = item.body
-    const now = deps.clock.now()
-    if (outcome === 'done') return [instances.replace(item, { ...rest, task: 'NONE', updated: now })]
-    const returned = reservationChanges(project, { ram: -ramQuota(rest), volumes: -rest.volume.sizeGb })
-    // A delete has taken over, and has set the task already.
-    if (operation?.id !== run.id) return [...returned, instances.replace(item, { ...item.body, quotaReleased: true })]
-    const { server: _, ...withoutServer } = rest
-    const fault = { message: run.error ?? 'failed', created: now, details: null }
-    const task = TASK_AFTER[run.failedStep ?? ''] ?? 'BUILDING_ERROR_TIMEOUT_GA'
-    const failed: Instance = { ...withoutServer, quotaReleased: true, task, fault, updated: now }
+    const instance = item.body
+    const ending = { id: run.id, error: run.error, now: deps.clock.now() }
+    if (outcome === 'done') return [instances.replace(item, endOperation(instance, { ...ending, outcome }))]
+    const failure = FAILURE_AT[run.failedStep ?? ''] ?? 'BUILDING_ERROR_TIMEOUT_GA'
+    const failed: Instance = { ...endFailedCreate(instance, { ...ending, failure }), quotaReleased: true }
+    const returned = reservationChanges(project, { ram: -ramQuota(instance), volumes: -instance.volume.sizeGb })
     return [...returned, instances.replace(item, failed)]
   },
 })
@@ -241,7 +243,8 @@ export const createInstance = saga<CreateRequest, Platform>('create_instance', C
 
 /** The record of the agent's first command, which this sends once. */
 async function sendPrepare(run: Run) {
-  const { deps, project, instance, requestId, request, id } = run
+  const { deps, project, subject, requestId, request, id } = run
+  const instance = subject.id
   const { datastore, access } = await reloadInstance(run)
   const agent = guestClient(deps, { project, instance, requestId, dedupeKey: `${id}/prepare` })
   return agent.prepare({

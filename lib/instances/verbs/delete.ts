@@ -2,16 +2,22 @@ import { z } from 'zod'
 import { agentRecords } from '../../agents/agent.ts'
 import { deleteCommands } from '../../agents/delete-commands.ts'
 import { guestTopic } from '../../contracts/conductor.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
-import { withOptimisticRetry } from '../../kit/records.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { hasEnded, type SagaRun, saga, sagaRecord, sagas } from '../../kit/saga/saga.ts'
 import { recordDeletion } from '../../model/deleted-instance.ts'
 import { ramQuota } from '../../model/flavor.ts'
-import { findInstance, type Instance, instances, projectIndex } from '../../model/instance.ts'
+import {
+  beginDelete,
+  findInstance,
+  instanceSubject,
+  instances,
+  isBeingDeleted,
+  projectIndex,
+} from '../../model/instance.ts'
 import { abortRequest } from '../../model/operation.ts'
 import { reservationChanges } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
-import { wakeOperation } from '../../taskmanager/runner.ts'
+import { operationMessage } from '../../taskmanager/runner.ts'
 import { isRemoved, requestRemoval } from '../steps/machine.ts'
 
 /** The operation that has to be rolled back first. */
@@ -19,26 +25,22 @@ const DeleteRequest = z.object({ preempts: z.string().optional() })
 type DeleteRequest = z.infer<typeof DeleteRequest>
 
 /** `DELETE /instances/{id}`: accepted in every state. An operation that runs on the instance is rolled back first. */
-export async function requestDelete(call: Call<unknown, Platform>): Promise<Reply> {
+export async function requestDelete(call: Call<unknown, Platform>): Promise<Mutation> {
   const { deps, requestId, params } = call
-  const toWake = await withOptimisticRetry(deps.store, async () => {
-    const item = await findInstance(deps, call, params['id'] ?? '')
-    const { project, id, task, operation: running } = item.body
-    const subject = { project, instance: id, requestId }
-    if (task === 'DELETING' && running) return { changes: [], result: [{ ...running, ...subject }] }
-    const operation = { id: deps.random.uuid(), name: 'delete_instance' as const }
-    const now = deps.clock.now()
-    const { fault: _, ...rest } = item.body
-    const deleting: Instance = { ...rest, task: 'DELETING', operation, updated: now }
-    const changes = [
-      instances.replace(item, { ...deleting, ...(running && { abortedOperation: running }) }),
-      sagaRecord({ ...operation, ...subject, request: running ? { preempts: running.id } : {} }, now),
-      ...(running ? await abortRequest(deps, project, running.id, 'The instance is being deleted.') : []),
-    ]
-    return { changes, result: [running, operation].flatMap(ref => (ref ? [{ ...ref, ...subject }] : [])) }
-  })
-  for (const operation of toWake) await wakeOperation(deps, operation)
-  return { status: 202 }
+  const item = await findInstance(deps, call, params['id'] ?? '')
+  const { project, id, operation: running } = item.body
+  const about = { project, subject: instanceSubject(id), requestId }
+  const wake = running ? [operationMessage({ ...running, ...about })] : []
+  const reply = { status: 202 }
+  if (isBeingDeleted(item.body)) return { reply, messages: wake }
+  const operation = { id: deps.random.uuid(), name: 'delete_instance' as const }
+  const now = deps.clock.now()
+  const changes = [
+    instances.replace(item, beginDelete(item.body, operation, now)),
+    sagaRecord({ ...operation, ...about, request: running ? { preempts: running.id } : {} }, now),
+    ...(running ? await abortRequest(deps, project, running.id, 'The instance is being deleted.') : []),
+  ]
+  return { reply, changes, messages: [...wake, operationMessage({ ...operation, ...about })] }
 }
 
 type Run = SagaRun<DeleteRequest, Platform>
@@ -46,7 +48,8 @@ type Run = SagaRun<DeleteRequest, Platform>
 /** Runs forward only: what is already gone counts as deleted. */
 export const deleteInstance = saga<DeleteRequest, Platform>('delete_instance', DeleteRequest, {
   forwardOnly: true,
-  async onEnd({ deps, project, instance }) {
+  async onEnd({ deps, project, subject }) {
+    const instance = subject.id
     const item = await instances.get(deps.store, project, instance)
     const agent = await agentRecords.get(deps.store, project, instance)
     if (!item) return []
@@ -74,7 +77,8 @@ async function previousOperationEnded({ deps, project, request }: Run): Promise<
 }
 
 /** Removes the agent's queue and commands. The last records go in the transaction that ends the saga. */
-async function deleteRecords({ deps, project, instance }: Run): Promise<void> {
+async function deleteRecords({ deps, project, subject }: Run): Promise<void> {
+  const instance = subject.id
   const agent = await agentRecords.get(deps.store, project, instance)
   if (agent) await deps.queue.remove(guestTopic(instance, agent.body.generation))
   await deleteCommands(deps.store, instance)

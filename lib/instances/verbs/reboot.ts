@@ -1,4 +1,4 @@
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { saga } from '../../kit/saga/saga.ts'
 import { assertHasServer, reloadInstance, serverOf } from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
@@ -7,8 +7,8 @@ import { changeId, machineChangeDone } from '../steps/change-server.ts'
 import { finishOperation, NoRequest, startOperation } from '../steps/operation.ts'
 
 /** `{"reboot":{}}` of management: the server stops and starts again, with all that runs on it. It repairs most states. */
-export const requestReboot = (call: Call<unknown, Platform>): Promise<Reply> =>
-  startOperation(call, 'reboot', 'REBOOTING', instance => {
+export const requestReboot = (call: Call<unknown, Platform>): Promise<Mutation> =>
+  startOperation(call, 'reboot', instance => {
     assertHasServer(instance)
     return { request: {} }
   })

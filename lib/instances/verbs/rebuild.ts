@@ -3,10 +3,10 @@ import { agentRecords, newAgentRecord } from '../../agents/agent.ts'
 import { deleteCommands } from '../../agents/delete-commands.ts'
 import { guestTopic } from '../../contracts/conductor.ts'
 import { unprocessable } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { withOptimisticRetry } from '../../kit/records.ts'
 import { type SagaRun, saga } from '../../kit/saga/saga.ts'
-import { assertIdle, instances, reloadInstance, serverName } from '../../model/instance.ts'
+import { assertIdle, beginGeneration, instances, reloadInstance, serverName } from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { agentCommandStep, waitUntilServing } from '../steps/agent-command.ts'
 import { createServerStep } from '../steps/create-server.ts'
@@ -17,8 +17,8 @@ const RebuildRequest = z.object({ generation: z.int() })
 type RebuildRequest = z.infer<typeof RebuildRequest>
 
 /** `{"rebuild":{"image_id":…}}` of management: a new server for the same volume, also where the old server is lost. */
-export const requestRebuild = (call: Call<unknown, Platform>): Promise<Reply> =>
-  startOperation(call, 'rebuild', 'BUILDING', instance => {
+export const requestRebuild = (call: Call<unknown, Platform>): Promise<Mutation> =>
+  startOperation(call, 'rebuild', instance => {
     assertIdle(instance)
     if (instance.quotaReleased) throw unprocessable(`Instance ${instance.id} has no volume to be rebuilt with.`)
     return { request: { generation: instance.generation } }
@@ -28,7 +28,7 @@ type Run = SagaRun<RebuildRequest, Platform>
 
 /** Once the old server is gone there is no way back. A failed rebuild leaves the volume, to be rebuilt again or deleted. */
 export const rebuild = saga<RebuildRequest, Platform>('rebuild', RebuildRequest, {
-  onEnd: finishOperation({ failed: 'BUILDING_ERROR_SERVER' }),
+  onEnd: finishOperation({ failure: 'BUILDING_ERROR_SERVER' }),
 })
   .step('delete_old_server', {
     do: deleteOldServer,
@@ -47,25 +47,26 @@ export const rebuild = saga<RebuildRequest, Platform>('rebuild', RebuildRequest,
   )
   .step('wait_until_serving', waitUntilServing)
 
-async function deleteOldServer({ deps, project, instance, request: { generation } }: Run): Promise<void> {
+async function deleteOldServer({ deps, project, subject, request: { generation } }: Run): Promise<void> {
+  const instance = subject.id
   await deps.queue.remove(guestTopic(instance, generation))
   await deps.compute.deleteServer({ name: serverName(instance, generation), instance, project, generation })
 }
 
-async function oldServerRemoved({ deps, project, instance, request }: Run): Promise<boolean> {
-  const state = await deps.compute.server(project, serverName(instance, request.generation))
+async function oldServerRemoved({ deps, project, subject, request }: Run): Promise<boolean> {
+  const state = await deps.compute.server(project, serverName(subject.id, request.generation))
   return state?.status === 'GONE'
 }
 
 /** Starts a new generation: the old agent's messages are refused from now on, and the new agent's commands count from 1. */
-async function startNewGeneration({ deps, project, instance, request }: Run): Promise<void> {
+async function startNewGeneration({ deps, project, subject, request }: Run): Promise<void> {
+  const instance = subject.id
   await deleteCommands(deps.store, instance)
   await withOptimisticRetry(deps.store, async () => {
     const item = await instances.get(deps.store, project, instance)
     const agent = await agentRecords.get(deps.store, project, instance)
     if (!item || !agent || item.body.generation !== request.generation) return { changes: [], result: undefined }
-    const { server: _, agentReport: __, ...rest } = item.body
-    const next = { ...rest, generation: request.generation + 1 }
+    const next = beginGeneration(item.body, request.generation + 1)
     const changes = [
       instances.replace(item, next),
       agentRecords.replace(agent, newAgentRecord(next, deps.clock.now()), { due: undefined }),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { badRequest, truncate } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { saga } from '../../kit/saga/saga.ts'
 import { findFlavor, flavorSize, ramQuota } from '../../model/flavor.ts'
 import { assertAvailable } from '../../model/instance.ts'
@@ -14,8 +14,8 @@ const ResizeRequest = z.object({ from: z.string(), to: z.string() })
 type ResizeRequest = z.infer<typeof ResizeRequest>
 
 /** `{"resize":{"flavorRef":id}}`: the server changes, and the database restarts with settings for it. */
-export const requestResizeFlavor = (call: Call<{ flavorRef: string | number }, Platform>): Promise<Reply> =>
-  startOperation(call, 'resize_flavor', 'RESIZING', instance => {
+export const requestResizeFlavor = (call: Call<{ flavorRef: string | number }, Platform>): Promise<Mutation> =>
+  startOperation(call, 'resize_flavor', instance => {
     const ref = call.body.flavorRef
     const flavor = findFlavor(ref)
     if (!flavor) throw badRequest(`Flavor ${truncate(String(ref))} cannot be found.`)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { badRequest, overLimit } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { type SagaRun, saga } from '../../kit/saga/saga.ts'
 import { assertAvailable, reloadInstance, volumeOf } from '../../model/instance.ts'
 import { MAX_VOLUME_GB } from '../../model/quota.ts'
@@ -13,8 +13,8 @@ const ResizeRequest = z.object({ from: z.number(), to: z.number() })
 type ResizeRequest = z.infer<typeof ResizeRequest>
 
 /** `{"resize":{"volume":{"size":n}}}`: up only, while the database serves. */
-export const requestResizeVolume = (call: Call<{ volume: { size: number } }, Platform>): Promise<Reply> =>
-  startOperation(call, 'resize_volume', 'RESIZING', instance => {
+export const requestResizeVolume = (call: Call<{ volume: { size: number } }, Platform>): Promise<Mutation> =>
+  startOperation(call, 'resize_volume', instance => {
     const from = instance.volume.sizeGb
     const to = call.body.volume.size
     if (to <= from) throw badRequest(`The new volume 'size' must be larger than the current volume size of '${from}'.`)

@@ -1,4 +1,4 @@
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { saga } from '../../kit/saga/saga.ts'
 import { assertAvailable } from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
@@ -6,8 +6,8 @@ import { agentCommandStep, waitUntilServing } from '../steps/agent-command.ts'
 import { finishOperation, NoRequest, startOperation } from '../steps/operation.ts'
 
 /** `{"restart":{}}`: the database server stops and starts again; its machine does not. */
-export const requestRestart = (call: Call<unknown, Platform>): Promise<Reply> =>
-  startOperation(call, 'restart', 'REBOOTING', instance => {
+export const requestRestart = (call: Call<unknown, Platform>): Promise<Mutation> =>
+  startOperation(call, 'restart', instance => {
     assertAvailable(instance)
     return { request: {} }
   })

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { badRequest } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { type SagaRun, saga } from '../../kit/saga/saga.ts'
 import { chooseVersion, engineOfInstance } from '../../model/catalog.ts'
 import { assertHasServer, type Instance, reloadInstance } from '../../model/instance.ts'
@@ -15,8 +15,10 @@ const UpgradeRequest = z.object({ from: Version, to: Version })
 type UpgradeRequest = z.infer<typeof UpgradeRequest>
 
 /** `{"datastore_version":v}`, by id or name: the engine changes under the data. Within a major version, and never back. */
-export const requestUpgrade = (call: Call<{ version: string; name?: string | undefined }, Platform>): Promise<Reply> =>
-  startOperation(call, 'upgrade', 'UPGRADING', async instance => {
+export const requestUpgrade = (
+  call: Call<{ version: string; name?: string | undefined }, Platform>,
+): Promise<Mutation> =>
+  startOperation(call, 'upgrade', async instance => {
     const { type, versionId, versionName, version } = instance.datastore
     const engine = engineOfInstance(instance.datastore).version
     const { manifest, version: to } = await chooseVersion(call.deps, { type, version: call.body.version })

@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import { badRequest, truncate } from '../errors.ts'
 import { parseAs } from './parse.ts'
-import type { Call, Reply } from './route.ts'
+import type { Call, Mutation } from './route.ts'
 
 /** One action: the schema of its value in the body, and its handler, which gets that value as the call's body. */
 export interface Action<D> {
   body: z.ZodType
-  handle(call: Call<never, D>): Promise<Reply>
+  handle(call: Call<never, D>): Promise<Mutation>
 }
 
 /** The actions of a route, by their key in the body. */
@@ -15,7 +15,7 @@ export type Actions<D> = Record<string, Action<D>>
 /** Declares an action: the schema of its value, and its handler. */
 export const action = <D, S extends z.ZodType>(
   body: S,
-  handle: (call: Call<z.output<S>, D>) => Promise<Reply>,
+  handle: (call: Call<z.output<S>, D>) => Promise<Mutation>,
 ): Action<D> => ({ body, handle })
 
 /** An action with two forms: the body's value decides which one it is. */
@@ -43,7 +43,7 @@ export const actionSchema = (actions: Actions<never>) =>
  */
 export const dispatchAction =
   <D>(actions: Actions<D>) =>
-  async (call: Call<Record<string, unknown>, D>): Promise<Reply> => {
+  async (call: Call<Record<string, unknown>, D>): Promise<Mutation> => {
     const [name, ...others] = Object.keys(call.body)
     if (name === undefined || others.length > 0) throw badRequest('The body must have exactly one action.')
     const match = Object.hasOwn(actions, name) ? actions[name] : undefined

@@ -1,6 +1,7 @@
 import type { Queue } from '../../ports/queue.ts'
-import type { Change } from '../../ports/store.ts'
+import { type Change, Conflict } from '../../ports/store.ts'
 import { badRequest, Fault, messageOf } from '../errors.ts'
+import { MAX_ATTEMPTS, sendMessages, type Transaction, tryCommit } from '../transaction.ts'
 import {
   assertKey,
   type HandlerOutcome,
@@ -10,13 +11,11 @@ import {
   replayOutcome,
 } from './idempotency.ts'
 import { type ApiEvent, header, type Middleware, type PipelineDeps } from './pipeline.ts'
-import type { Call, Reply } from './route.ts'
-import { beginUnitOfWork, RecordConflict, StaleRead, type UnitOfWork } from './unit-of-work.ts'
+import type { Call, Mutation, Reply } from './route.ts'
 
 /** What the middlewares of mutations need from their dependencies. */
 export interface MutationDeps extends IdempotencyDeps, PipelineDeps {
   queue: Queue
-  unit?: { direct: Pick<MutationDeps, 'store' | 'queue'>; dry: boolean }
 }
 
 /** The changes that write the audit record of a mutation. `outcome` is undefined while the handler still runs. */
@@ -34,8 +33,8 @@ function isDryRun({ method, query }: Pick<Call, 'method' | 'query'>): boolean {
 }
 
 /**
- * The last middleware: runs the handler of a mutation in a unit of work. Its changes, its audit record and its
- * idempotency record commit in one transaction. A dry run is only checked.
+ * The last middleware: runs the handler of a mutation, and commits the changes that it returns in one transaction with its
+ * audit record and its idempotency record. A dry run is only checked.
  */
 export function mutations<D extends MutationDeps>(record: AuditRecorder<D>): Middleware<D> {
   return {
@@ -45,93 +44,129 @@ export function mutations<D extends MutationDeps>(record: AuditRecorder<D>): Mid
       const dry = isDryRun(call)
       const key = ['POST', 'PATCH'].includes(call.method) ? header(event, 'idempotency-key') : undefined
       if (key !== undefined) assertKey(key)
+      const { route } = match
       const handle = (last: Call<unknown, D>) => {
-        const work = (unit: UnitOfWork) => match.route.handle(inUnit(last, unit, dry) as Call<never, D>)
-        return dry ? work(beginUnitOfWork(last.deps, 'dry-run', () => [])) : execute(event, key, work, record)
+        const decide = async () => (await route.handle(last as Call<never, D>)) as Mutation
+        return dry ? check(last.deps, decide) : new Execution(event, decide, record).run(key)
       }
-      event.state.match = { ...match, route: { ...match.route, handle } }
+      event.state.match = { ...match, route: { ...route, handle } }
     },
   }
 }
 
-function inUnit<D extends MutationDeps>(
-  call: Call<unknown, D>,
-  { store, queue }: UnitOfWork,
-  dry: boolean,
-): Call<unknown, D> {
-  const { deps } = call
-  return { ...call, deps: { ...deps, store, queue, unit: { direct: { store: deps.store, queue: deps.queue }, dry } } }
+/** The reply that the mutation would get. Throws what it would be refused with. */
+async function check({ store }: MutationDeps, decide: () => Promise<Mutation>): Promise<Reply> {
+  for (let attempt = 1; ; attempt++) {
+    const mutation = await decide()
+    const result = await tryCommit(transactionOf(mutation), [], changes => store.check(changes))
+    if (result === 'committed') return mutation.reply
+    if (attempt >= MAX_ATTEMPTS) throw new Conflict(0, 'version')
+  }
 }
 
-async function execute<D extends MutationDeps>(
-  event: ApiEvent<D>,
-  key: string | undefined,
-  work: (unit: UnitOfWork) => Promise<Reply>,
-  record: AuditRecorder<D>,
-): Promise<Reply> {
-  const { call } = event.state
-  const identity = { ...call, path: event.path, body: event.body ?? '' }
-  const idempotency = key === undefined ? undefined : await openRecord(call.deps, key, identity)
-  const previous = await idempotency?.previous()
-  if (previous) return replay(event, previous)
-  const earlyRecords = () => [...record(event, undefined), ...(idempotency ? [idempotency.reserve()] : [])]
-  // If the first attempt worked on stale reads, the second commits at once and so sees every conflict itself.
-  for (const mode of ['buffered', 'immediate'] as const) {
-    const unit = beginUnitOfWork(call.deps, mode, earlyRecords)
-    try {
-      return await attempt(event, unit, work, idempotency, record)
-    } catch (error) {
-      if (unit.failure instanceof RecordConflict) {
-        const winner = await idempotency?.previous()
-        if (winner) return replay(event, winner)
+const transactionOf = ({ changes = [], messages = [], onBound }: Mutation): Transaction => ({
+  changes,
+  messages,
+  ...(onBound && { onBound }),
+})
+
+/** One mutation on its way from its handler to its reply. */
+class Execution<D extends MutationDeps> {
+  readonly #event: ApiEvent<D>
+  readonly #decide: () => Promise<Mutation>
+  readonly #record: AuditRecorder<D>
+  #idempotency: OpenRecord | undefined
+
+  constructor(event: ApiEvent<D>, decide: () => Promise<Mutation>, record: AuditRecorder<D>) {
+    this.#event = event
+    this.#decide = decide
+    this.#record = record
+  }
+
+  async run(key: string | undefined): Promise<Reply> {
+    const { call } = this.#event.state
+    if (key !== undefined) {
+      const identity = { ...call, path: this.#event.path, body: this.#event.body ?? '' }
+      this.#idempotency = await openRecord(call.deps, key, identity)
+    }
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const previous = await this.#idempotency?.previous()
+      if (previous) return this.#replay(previous)
+      let mutation: Mutation
+      try {
+        mutation = await this.#decide()
+        if (!(await this.#commit(mutation))) continue
+      } catch (error) {
+        // If another request with this key came first, its reply is this one's too.
+        if (await this.#recordFault(error)) throw error
+        continue
       }
-      if (!(unit.failure instanceof StaleRead)) throw error
+      return mutation.afterCommit ? this.#finish(mutation.afterCommit) : mutation.reply
+    }
+    throw new Conflict(0, 'version')
+  }
+
+  /** A repetition changes nothing, and needs no audit record. */
+  #replay(previous: HandlerOutcome): Reply {
+    this.#event.state.audited = true
+    return replayOutcome(previous)
+  }
+
+  /** Whether the mutation is committed; if not, it has to be decided anew. */
+  async #commit(mutation: Mutation): Promise<boolean> {
+    const { deps, log } = this.#event.state.call
+    const transaction = transactionOf(mutation)
+    // What the mutation waits for may still fail, so its outcome is recorded when it has ended.
+    const outcome = mutation.afterCommit ? undefined : { reply: mutation.reply }
+    const records = [...this.#record(this.#event, outcome), ...(await this.#idempotencyChanges(outcome, false))]
+    const result = await tryCommit(transaction, records, changes => deps.store.transact(changes))
+    if (result !== 'committed') return false
+    this.#event.state.audited = true
+    await sendMessages(deps.queue, transaction.messages, log)
+    return true
+  }
+
+  /** The change that reserves the key, or stores the outcome. `reserved`: the former is committed. */
+  async #idempotencyChanges(outcome: HandlerOutcome | undefined, reserved: boolean): Promise<Change[]> {
+    if (!this.#idempotency) return []
+    return [outcome ? await this.#idempotency.complete(outcome, reserved) : this.#idempotency.reserve()]
+  }
+
+  /** Waits for what the committed changes started, and records how that ended. */
+  async #finish(afterCommit: () => Promise<Reply>): Promise<Reply> {
+    try {
+      const reply = await afterCommit()
+      await this.#recordOutcome({ reply }, true)
+      return reply
+    } catch (error) {
+      await this.#recordOutcome({ fault: faultOf(error, this.#event.state.call.requestId) }, true)
+      throw error
     }
   }
-  throw new Error('an immediate unit of work had a stale read')
-}
 
-/** A repetition changes nothing, and needs no audit record. */
-function replay<D>({ state }: ApiEvent<D>, previous: HandlerOutcome): Reply {
-  state.audited = true
-  return replayOutcome(previous)
-}
+  /**
+   * Records a request that was refused and changed nothing. False if another request with its key came first. An internal
+   * error is not stored for repetitions: the client may send the same request again.
+   */
+  async #recordFault(error: unknown): Promise<boolean> {
+    const fault = faultOf(error, this.#event.state.call.requestId)
+    return fault.status >= 500 || this.#recordOutcome({ fault }, false)
+  }
 
-/** Runs the handler and commits its changes with the records of the request. Throws what the handler throws. */
-async function attempt<D extends MutationDeps>(
-  event: ApiEvent<D>,
-  unit: UnitOfWork,
-  work: (unit: UnitOfWork) => Promise<Reply>,
-  idempotency: OpenRecord | undefined,
-  record: AuditRecorder<D>,
-): Promise<Reply> {
-  const { call } = event.state
-  let thrown: { error: unknown } | undefined
-  let reply: Reply | undefined
-  try {
-    reply = await work(unit)
-  } catch (error) {
-    if (unit.failure) throw unit.failure
-    thrown = { error }
-    // After an internal error nothing more is committed.
-    if (faultOf(error, '').status >= 500) unit.discard()
+  /** Writes the audit record and the outcome. A failure does not change the answer. False if the key is another's. */
+  async #recordOutcome(outcome: HandlerOutcome, reserved: boolean): Promise<boolean> {
+    const { deps, log } = this.#event.state.call
+    try {
+      const audit = this.#record(this.#event, outcome)
+      const records = await this.#idempotencyChanges(outcome, reserved)
+      const result = await tryCommit({ changes: audit, messages: [] }, records, all => deps.store.transact(all))
+      if (result === 'refused' && !reserved) return false
+      this.#event.state.audited = true
+    } catch (error) {
+      log.error({ error: messageOf(error) }, 'failed to write the records of a request')
+    }
+    return true
   }
-  const outcome: HandlerOutcome = reply ? { reply } : { fault: faultOf(thrown?.error, call.requestId) }
-  const committed = unit.committed
-  const auditRecord = record(event, outcome)
-  // An internal error that changed nothing is not stored: the client may send the same request again.
-  const isFinal = committed || reply || ('fault' in outcome && outcome.fault.status < 500)
-  try {
-    const completion = idempotency && isFinal ? [await idempotency.complete(outcome, committed)] : []
-    await unit.finish([...auditRecord, ...completion])
-    event.state.audited = true
-  } catch (error) {
-    // The work is committed (or rejected): a failure to write its records must not change the answer.
-    if (unit.failure || !(committed || thrown)) throw error
-    call.log.error({ error: messageOf(error) }, 'failed to write the records of a request')
-  }
-  if (reply) return reply
-  throw thrown?.error
 }
 
 function faultOf(error: unknown, requestId: string): { status: number; message: string } {

@@ -190,12 +190,12 @@ export const timeoutFault = (): never => {
   throw new Fault(504, 'The request could not be answered in time; parts of it may be done.')
 }
 
-/** Calls the route's handler. */
+/** Calls the route's handler, which `mutations` has wrapped if it changes something. */
 export async function runHandler<D>({ state }: ApiEvent<D>): Promise<APIGatewayProxyResult> {
   const { match, call, responseFormat } = state
   if (!match) throw notFound()
   const route: Route<D> = match.route
-  return proxyResult(await route.handle(call as Call<never, D>), responseFormat)
+  return proxyResult((await route.handle(call as Call<never, D>)) as Reply, responseFormat)
 }
 
 function proxyResult({ status, body, text, headers }: Reply, form: BodyFormat = 'json'): APIGatewayProxyResult {

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import type { Log } from '../clock.ts'
+import type { Transaction } from '../transaction.ts'
 import type { BodyFormat } from './body-format.ts'
 
 /** Who may use a route: everybody, members of the project in the path, or admins. */
@@ -31,6 +32,18 @@ export interface Reply {
   headers?: Record<string, string>
 }
 
+/**
+ * What the handler of a POST, PUT, PATCH or DELETE returns: the changes to commit with the request's own records, the
+ * messages to send after that, and the reply. The handler itself writes and sends nothing. It is called again, and has to
+ * read afresh, when a record has changed meanwhile.
+ */
+export interface Mutation extends Partial<Transaction> {
+  /** The reply; with `afterCommit`, the one that a dry run gets. */
+  reply: Reply
+  /** Waits for what the changes started, and returns the reply. Throws a Fault if that failed. */
+  afterCommit?(): Promise<Reply>
+}
+
 /** One route of the API. `path` begins after `/v1.0/{project_id}`, unless the audience is anyone. */
 export interface Route<D> {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
@@ -50,8 +63,12 @@ export interface Route<D> {
   documentedBody?: z.ZodType
   /** A valid body, for the documentation. */
   example?: unknown
-  handle(call: Call<never, D>): Promise<Reply>
+  handle(call: Call<never, D>): Promise<Reply | Mutation>
 }
+
+type Method = Route<never>['method']
+/** Reads reply; everything else returns what it changes. */
+type Handle<M extends Method, B, D> = (call: Call<B, D>) => Promise<M extends 'GET' ? Reply : Mutation>
 
 /**
  * A successful response: its status and the schema of its body. `type` is the media type if that is neither JSON nor
@@ -70,8 +87,9 @@ export const ACCEPTED: RouteResponse = { status: 202 }
 /** 204. */
 export const NO_CONTENT: RouteResponse = { status: 204 }
 
-type RouteSpec<D> = Pick<Route<D>, 'method' | 'path' | 'summary' | 'response'> &
-  Partial<Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix' | 'query' | 'documentedBody' | 'example'>>
+type RouteSpec<D, M extends Method> = Pick<Route<D>, 'path' | 'summary' | 'response'> & { method: M } & Partial<
+    Pick<Route<D>, 'audience' | 'optionalBody' | 'suffix' | 'query' | 'documentedBody' | 'example'>
+  >
 
 /**
  * Declares a route without a request body. Its audience is `member` unless given.
@@ -82,7 +100,7 @@ type RouteSpec<D> = Pick<Route<D>, 'method' | 'path' | 'summary' | 'response'> &
  *   async call => ({ status: 200, body: await findThing(call.project, call.params['id']) }),
  * )
  */
-export function route<D>(spec: RouteSpec<D>, handle: (call: Call<unknown, D>) => Promise<Reply>): Route<D> {
+export function route<D, M extends Method = Method>(spec: RouteSpec<D, M>, handle: Handle<M, unknown, D>): Route<D> {
   return { audience: 'member', ...spec, handle }
 }
 
@@ -93,14 +111,13 @@ export function route<D>(spec: RouteSpec<D>, handle: (call: Call<unknown, D>) =>
  * const createThing = routeWithBody(
  *   { method: 'POST', path: '/things', summary: 'Create a thing', body: NewThing, response: ACCEPTED },
  *   async (call: Call<NewThing, Deps>) => {
- *     await call.deps.things.create(call.project, call.body.name)
- *     return { status: 202 }
+ *     return { reply: { status: 202 }, changes: [things.create(call.project, call.body.name, {})] }
  *   },
  * )
  */
 export function routeWithBody<D, S extends z.ZodType>(
-  spec: RouteSpec<D> & { body: S },
-  handle: (call: Call<z.output<S>, D>) => Promise<Reply>,
+  spec: RouteSpec<D, Exclude<Method, 'GET'>> & { body: S },
+  handle: (call: Call<z.output<S>, D>) => Promise<Mutation>,
 ): Route<D> {
   return { audience: 'member', ...spec, handle }
 }

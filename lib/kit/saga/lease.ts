@@ -1,5 +1,4 @@
-import type { Change, Store } from '../../ports/store.ts'
-import { Conflict } from '../../ports/store.ts'
+import { type Change, Conflict, type Store } from '../../ports/store.ts'
 import { backOffMs } from '../async/back-off.ts'
 import type { Clock } from '../clock.ts'
 import type { Stored } from '../records.ts'

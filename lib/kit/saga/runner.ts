@@ -229,7 +229,7 @@ export class SagaRunner<D> {
 
   async #openRun(saga: Saga<unknown, D>, leased: LeasedSaga): Promise<SagaRun<unknown, D>> {
     const { record } = leased
-    const { id, project, instance, requestId, started, error, failedStep } = record
+    const { id, project, subject, alsoHolds, requestId, started, error, failedStep } = record
     const { vault, context, log } = this.#options
     // An undo needs no secrets, so it works even when they cannot be decrypted.
     const request =
@@ -239,12 +239,13 @@ export class SagaRunner<D> {
     return {
       id,
       project,
-      instance,
+      subject,
+      ...(alsoHolds && { alsoHolds }),
       requestId,
       deps: context,
       started,
       request,
-      log: log.child({ saga: saga.name, operation: id, instance, requestId }),
+      log: log.child({ saga: saga.name, operation: id, [subject.kind]: subject.id, requestId }),
       ...(error !== undefined && { error }),
       ...(failedStep !== undefined && { failedStep }),
     }

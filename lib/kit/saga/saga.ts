@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { Change } from '../../ports/store.ts'
+import type { Change, Subject } from '../../ports/store.ts'
 import type { Log } from '../clock.ts'
 import { recordType, renameFields } from '../records.ts'
 
@@ -12,7 +12,12 @@ export interface SagaRecord {
   /** The name of the saga's definition. */
   name: string
   project: string
-  instance: string
+  /** What it works on. */
+  subject: Subject
+  /** What its subject is a part of. */
+  parent?: Subject
+  /** What it holds besides its subject until it ends. */
+  alsoHolds?: Subject[]
   requestId: string
   status: SagaStatus
   /** The step that is being done (RUNNING) or undone (UNDOING), counted from 0. */
@@ -43,22 +48,37 @@ export interface SagaRecord {
   request: unknown
 }
 
-/** The records of sagas. Earlier versions used other field names. */
+/** The records of sagas. Earlier versions used other field names, and worked on instances only. */
 export const sagas = recordType<SagaRecord>('saga', body =>
-  renameFields(body, {
-    rung: 'signalled',
-    naps: 'waits',
-    entered: 'stepEntered',
-    turning: 'undoUnannounced',
-    preempted: 'abortReason',
-  }),
+  upgradeSubject(
+    renameFields(body, {
+      rung: 'signalled',
+      naps: 'waits',
+      entered: 'stepEntered',
+      turning: 'undoUnannounced',
+      preempted: 'abortReason',
+    }),
+  ),
 )
+
+function upgradeSubject(body: object): object {
+  if (!('instance' in body)) return body
+  const { instance, ...rest } = body
+  return { subject: { kind: 'instance', id: instance }, ...rest }
+}
+
+/** All that a saga holds until it ends, in the one order in which it is released. */
+export const heldSubjects = ({ subject, alsoHolds = [] }: Pick<SagaRecord, 'subject' | 'alsoHolds'>): Subject[] =>
+  [subject, ...alsoHolds].sort((a, b) => (subjectText(a) < subjectText(b) ? -1 : 1))
+
+const subjectText = ({ kind, id }: Subject) => `${kind}/${id}`
 
 /** The input of a step's functions. */
 export interface SagaRun<R, D> {
   id: string
   project: string
-  instance: string
+  subject: Subject
+  alsoHolds?: Subject[]
   requestId: string
   request: R
   deps: D
@@ -159,7 +179,7 @@ export const secretOwner = (project: string, id: string) => `${project}/saga#${i
 
 /** The change that starts a saga. The secrets of `request` must be encrypted for `secretOwner(project, id)`. */
 export function sagaRecord(
-  fields: Pick<SagaRecord, 'id' | 'name' | 'project' | 'instance' | 'requestId' | 'request'>,
+  fields: Pick<SagaRecord, 'id' | 'name' | 'project' | 'subject' | 'parent' | 'alsoHolds' | 'requestId' | 'request'>,
   now: number,
 ): Change {
   const record: SagaRecord = {
@@ -171,10 +191,8 @@ export function sagaRecord(
     tries: 0,
     waits: 0,
   }
-  return sagas.create(fields.project, fields.id, record, {
-    due: now + FIRST_WAKE_MS,
-    subject: { kind: 'instance', id: fields.instance },
-  })
+  const { project, id, subject, parent } = fields
+  return sagas.create(project, id, record, { due: now + FIRST_WAKE_MS, subject, ...(parent && { parent }) })
 }
 
 /** Whether the saga has reached a final status. */

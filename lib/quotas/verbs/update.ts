@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { badRequest, notFound, truncate } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
-import { withOptimisticRetry } from '../../kit/records.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { LIMITS_RECORD, type Limits, loadLimits, projectLimits, RESOURCES, type Resource } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { projectInPath } from '../project.ts'
@@ -15,18 +14,16 @@ const Limit = z.union([z.int(), z.string().regex(/^-?[0-9]{1,10}$/)]).transform(
 const MAX_LIMIT = 2 ** 31 - 1
 
 /** `PUT /mgmt/quotas/{project}`. A limit below the current usage is accepted: it prevents new reservations. */
-export async function updateQuotas(call: Call<z.infer<typeof UpdateBody>, Platform>): Promise<Reply> {
+export async function updateQuotas(call: Call<z.infer<typeof UpdateBody>, Platform>): Promise<Mutation> {
   const { store } = call.deps
   const project = projectInPath(call)
   const limits = parseLimits(call.body)
-  await withOptimisticRetry(store, async () => {
-    const { record } = await loadLimits(store, project)
-    const change = record
-      ? projectLimits.replace(record, { ...record.body, ...limits })
-      : projectLimits.create(project, LIMITS_RECORD, limits)
-    return { changes: Object.keys(limits).length > 0 ? [change] : [], result: undefined }
-  })
-  return { status: 200, body: { quotas: limits } }
+  const { record } = await loadLimits(store, project)
+  const change = record
+    ? projectLimits.replace(record, { ...record.body, ...limits })
+    : projectLimits.create(project, LIMITS_RECORD, limits)
+  const changes = Object.keys(limits).length > 0 ? [change] : []
+  return { reply: { status: 200, body: { quotas: limits } }, changes }
 }
 
 /** The requested limits; null keeps the current one. Throws 404 for an unknown resource, 400 for an invalid limit. */

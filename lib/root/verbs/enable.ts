@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { waitForCommand } from '../../agents/agent.ts'
+import { awaitedCommand } from '../../agents/awaited-command.ts'
 import { openInstance } from '../../agents/open-instance.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { recordRootEnabled } from '../../model/root-history.ts'
 import { NewPasswords } from '../../model/user.ts'
 import type { Platform } from '../../platform/platform.ts'
@@ -14,11 +14,12 @@ type EnableBody = z.infer<typeof EnableBody>
 const PASSWORD_BYTES = 27
 
 /** `POST …/root`: enables root's login, and returns its password. */
-export async function enableRoot(call: Call<EnableBody | undefined, Platform>): Promise<Reply> {
+export async function enableRoot(call: Call<EnableBody | undefined, Platform>): Promise<Mutation> {
   const { agent, instance, manifest } = await openInstance(call)
   const { deps } = call
   const password = call.body?.password ?? Buffer.from(deps.random.bytes(PASSWORD_BYTES)).toString('base64url')
-  await recordRootEnabled(deps, instance.project, instance.id, call.user)
-  await waitForCommand(deps, await agent.enable_root_with_password({ root_password: password }))
-  return { status: 200, body: { user: { name: manifest.rootUser, password } } }
+  const history = await recordRootEnabled(deps, instance.project, instance.id, call.user)
+  const command = await agent.enable_root_with_password({ root_password: password })
+  const planned = { ...command, changes: [...history, ...command.changes] }
+  return awaitedCommand(deps, planned, { status: 200, body: { user: { name: manifest.rootUser, password } } })
 }

@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { waitForCommand } from '../../agents/agent.ts'
+import { awaitedCommand } from '../../agents/awaited-command.ts'
 import { openAvailableInstance } from '../../agents/open-instance.ts'
 import { type SslMode, SslOutcome } from '../../contracts/guest/tls.ts'
 import { badRequest, notImplemented } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import type { Platform } from '../../platform/platform.ts'
 
 const Flag = z.union([z.boolean(), z.literal([0, 1])]).transform(Boolean)
@@ -23,7 +23,7 @@ type ChangeBody = z.infer<typeof ChangeBody>
 type Agent = Awaited<ReturnType<typeof openAvailableInstance>>['agent']
 
 /** `POST …/ssl`: turns TLS on in a mode, turns it off, or reverts the last change. */
-export async function changeTls(call: Call<ChangeBody, Platform>): Promise<Reply> {
+export async function changeTls(call: Call<ChangeBody, Platform>): Promise<Mutation> {
   const { enable = false, disable = false, rollback = false, mode: requested } = call.body
   if ([enable, disable, rollback].filter(Boolean).length !== 1) {
     throw badRequest('The body must have exactly one of enable, disable and rollback.')
@@ -35,11 +35,11 @@ export async function changeTls(call: Call<ChangeBody, Platform>): Promise<Reply
   const command = rollback
     ? await agent.ssl_rollback({})
     : await agent.ssl_action(enable ? { enable, mode } : { enable })
-  // A dry run has no outcome.
-  const outcome = SslOutcome.optional().parse(await waitForCommand(call.deps, command))
-  const ssl = outcome ?? (await expectedOutcome(agent, rollback ? undefined : enable && mode))
-  return { status: 200, body: { ssl } }
+  const expected = await expectedOutcome(agent, rollback ? undefined : enable && mode)
+  return awaitedCommand(call.deps, command, answer(expected), result => answer(SslOutcome.parse(result)))
 }
+
+const answer = (ssl: SslOutcome) => ({ status: 200, body: { ssl } })
 
 /** What a change to that mode would answer; false: off, undefined: a rollback, whose result only the agent knows. */
 async function expectedOutcome(agent: Agent, mode: SslMode | false | undefined): Promise<SslOutcome> {

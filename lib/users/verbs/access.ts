@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { waitForCommand } from '../../agents/agent.ts'
+import { awaitedCommand } from '../../agents/awaited-command.ts'
 import { notFound } from '../../kit/errors.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation, Reply } from '../../kit/http/route.ts'
 import { assertDatabaseName } from '../../model/database.ts'
 import { NamedDatabases } from '../../model/user.ts'
 import type { Platform } from '../../platform/platform.ts'
@@ -17,22 +17,20 @@ export async function listAccess(call: Call<unknown, Platform>): Promise<Reply> 
 }
 
 /** `PUT …/users/{user}/databases`. */
-export async function grantAccess(call: Call<z.infer<typeof GrantBody>, Platform>): Promise<Reply> {
+export async function grantAccess(call: Call<z.infer<typeof GrantBody>, Platform>): Promise<Mutation> {
   const { agent, manifest, pending, id } = await loadForChange(call)
   const databases = call.body.map(({ name }) => name)
   for (const name of databases) assertDatabaseName(manifest, name)
   await requireDatabases(pending, databases)
-  await waitForCommand(call.deps, await agent.grant_access({ ...id, databases }))
-  return { status: 202 }
+  return awaitedCommand(call.deps, await agent.grant_access({ ...id, databases }), { status: 202 })
 }
 
 /** `DELETE …/users/{user}/databases/{database}`. */
-export async function revokeAccess(call: Call<unknown, Platform>): Promise<Reply> {
+export async function revokeAccess(call: Call<unknown, Platform>): Promise<Mutation> {
   const { agent, user, id } = await loadForChange(call)
   const database = call.params['database'] ?? ''
   if (!user.databases.some(({ name }) => name === database)) {
     throw notFound(`User ${id.name}@${id.host} has no access to database ${database}.`)
   }
-  await waitForCommand(call.deps, await agent.revoke_access({ ...id, database }))
-  return { status: 202 }
+  return awaitedCommand(call.deps, await agent.revoke_access({ ...id, database }), { status: 202 })
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { openForChange } from '../../agents/open-instance.ts'
 import type { UserView } from '../../contracts/guest/users.ts'
 import { assertFitsRecord } from '../../kit/http/parse.ts'
-import type { Call, Reply } from '../../kit/http/route.ts'
+import type { Call, Mutation } from '../../kit/http/route.ts'
 import { assertUserName, NewPasswords } from '../../model/user.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { requireUser } from '../user-of-path.ts'
@@ -10,7 +10,7 @@ import { requireUser } from '../user-of-path.ts'
 export const PasswordsBody = z.object({ users: NewPasswords }).transform(({ users }) => users)
 
 /** `PUT …/users`. */
-export async function changePasswords(call: Call<z.infer<typeof PasswordsBody>, Platform>): Promise<Reply> {
+export async function changePasswords(call: Call<z.infer<typeof PasswordsBody>, Platform>): Promise<Mutation> {
   assertFitsRecord(call.body)
   const { agent, manifest, pending } = await openForChange(call)
   const users = []
@@ -24,6 +24,5 @@ export async function changePasswords(call: Call<z.infer<typeof PasswordsBody>, 
     cache.set(key, user)
     users.push({ name: user.name, host: user.host, password })
   }
-  if (users.length > 0) await agent.change_passwords({ users })
-  return { status: 202 }
+  return { reply: { status: 202 }, ...(users.length > 0 && (await agent.change_passwords({ users }))) }
 }

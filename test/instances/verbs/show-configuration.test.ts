@@ -11,7 +11,7 @@ const DATASTORE = { type: 'postgresql', manager: 'postgresql', versionId: 'v' }
 async function configurationOf(datastore: Instance['datastore']): Promise<unknown> {
   const { platform } = await new World().open()
   const times = { created: 0, updated: 0, generation: 1 }
-  const shop = { name: 'shop', flavor: '1', volume: { sizeGb: 1 }, task: 'NONE' as const }
+  const shop = { name: 'shop', flavor: '1', volume: { sizeGb: 1 } }
   await platform.store.transact([instances.create('p1', ID, { id: ID, project: 'p1', ...times, ...shop, datastore })])
   const caller = { project: 'p1', user: 'u1', admin: false, requestId: 'r', baseUrl: '', query: {}, body: undefined }
   const { body } = await showConfiguration({

@@ -4,8 +4,7 @@ import { vault } from '../../../lib/kit/crypto/vault.ts'
 import { Fault } from '../../../lib/kit/errors.ts'
 import { type MutationDeps, mutations } from '../../../lib/kit/http/mutation.ts'
 import type { ApiEvent } from '../../../lib/kit/http/pipeline.ts'
-import type { Call, Reply } from '../../../lib/kit/http/route.ts'
-import { route } from '../../../lib/kit/http/route.ts'
+import { type Call, type Mutation, type Reply, route } from '../../../lib/kit/http/route.ts'
 import { embeddedQueue } from '../../../lib/platform/queue/embedded/queue.ts'
 import { sqliteStore } from '../../../lib/platform/store/sqlite/store.ts'
 import type { Change } from '../../../lib/ports/store.ts'
@@ -32,7 +31,7 @@ beforeEach(() => {
 })
 afterEach(() => deps.store.close())
 
-type Work = (call: Call<unknown, MutationDeps>) => Promise<Reply>
+type Work = (call: Call<unknown, MutationDeps>) => Promise<Mutation>
 const put = (id: string, was?: number): Change => ({
   op: 'put',
   key: { project: 'p', id },
@@ -68,18 +67,54 @@ const resultOf = (reply: Promise<Reply>) =>
 const store = (call: Call<unknown, MutationDeps>) => call.deps.store
 
 describe('mutations', () => {
+  it('commits the changes together with the records of the request, and sends the messages after that', async () => {
+    await deps.queue.declare('tasks')
+    const transactions: string[][] = []
+    const inner = deps.store
+    deps.store = {
+      ...inner,
+      async transact(changes) {
+        expect(await deps.queue.receive('tasks', { max: 1, waitMs: 0 })).toEqual([])
+        await inner.transact(changes)
+        transactions.push(changes.map(({ key }) => key.id.split('#')[0] ?? ''))
+      },
+    }
+    const messages = [{ topic: 'tasks', body: 'go' }]
+    expect(await resultOf(send(async () => ({ reply: { status: 202 }, changes: [put('a#1', 0)], messages })))).toEqual([
+      202,
+      undefined,
+    ])
+    expect(transactions).toEqual([['a', 'idempotency']])
+    expect((await deps.queue.receive('tasks', { max: 1, waitMs: 0 }))[0]?.body).toBe('go')
+  })
+
+  it('stays done when a message cannot be sent', async () => {
+    const messages = [{ topic: 'nowhere', body: 'go' }]
+    const work: Work = async () => ({ reply: { status: 202 }, changes: [put('a#1', 0)], messages })
+    expect(await resultOf(send(work))).toEqual([202, undefined])
+    expect((await deps.store.get({ project: 'p', id: 'a#1' }))?.version).toBe(1)
+  })
+
+  it('throws what the handler gives for a bound that does not hold, and replays it', async () => {
+    const change: Change = { op: 'add', key: { project: 'p', id: 'n#1' }, field: 'n', by: 9, max: 5 }
+    const onBound = async (index: number) => new Fault(413, `change ${index}`)
+    const work: Work = async () => ({ reply: { status: 202 }, changes: [put('a#1'), change], onBound })
+    expect(await resultOf(send(work))).toEqual([413, 'change 1'])
+    expect(await resultOf(send(work))).toEqual([413, 'change 1'])
+    expect(runs).toBe(1)
+    expect(await deps.store.get({ project: 'p', id: 'a#1' })).toBeUndefined()
+  })
+
   it('runs a request again when its first run failed internally without a change', async () => {
-    const broken: Work = async call => {
-      await store(call).transact([put('a#1', 0)])
+    const broken: Work = async () => {
       throw new Error('broken')
     }
     expect(await resultOf(send(broken))).toEqual(['broken', 'broken'])
-    expect(await deps.store.get({ project: 'p', id: 'a#1' })).toBeUndefined()
     const silentAgent: Work = async () => {
       throw new Fault(504, 'no agent')
     }
     expect(await resultOf(send(silentAgent))).toEqual([504, 'no agent'])
-    expect(await resultOf(send(async () => ({ status: 202, body: 'done' })))).toEqual([202, 'done'])
+    expect(await resultOf(send(async () => ({ reply: { status: 202, body: 'done' } })))).toEqual([202, 'done'])
     expect(await resultOf(send(broken))).toEqual([202, 'done'])
     expect(runs).toBe(3)
   })
@@ -87,11 +122,7 @@ describe('mutations', () => {
   it('replays a failure that came after a change, and does nothing twice', async () => {
     const failAfterChange =
       (error: Error, id = 'a#1'): Work =>
-      async call => {
-        await store(call).transact([put(id, 0)])
-        await store(call).get({ project: 'p', id })
-        throw error
-      }
+      async () => ({ reply: { status: 202 }, changes: [put(id, 0)], afterCommit: () => Promise.reject(error) })
     expect(await resultOf(send(failAfterChange(new Fault(504, 'not yet'))))).toEqual([504, 'not yet'])
     expect(await resultOf(send(failAfterChange(new Fault(504, 'again'))))).toEqual([504, 'not yet'])
     expect(await resultOf(send(failAfterChange(new Error('broken'), 'a#2'), 'k2'))).toEqual(['broken', 'broken'])
@@ -106,8 +137,7 @@ describe('mutations', () => {
       const item = await store(call).get({ project: 'p', id: 'a#1' })
       versions.push(item?.version)
       if (versions.length === 1) await deps.store.transact([put('a#1')])
-      await store(call).transact([put('a#1', item?.version ?? 0)])
-      return { status: 200, body: versions.length }
+      return { reply: { status: 200, body: versions.length }, changes: [put('a#1', item?.version ?? 0)] }
     }
     expect(await resultOf(send(rising))).toEqual([200, 2])
     expect(await resultOf(send(rising))).toEqual([200, 2])
@@ -123,15 +153,17 @@ describe('mutations', () => {
     const change = new Promise<void>(resolve => {
       changed = resolve
     })
-    const first = send(async call => {
-      await store(call).transact([put('a#1', 0)])
-      await store(call).get({ project: 'p', id: 'a#1' })
-      changed()
-      await released
-      return { status: 202 }
-    })
+    const first = send(async () => ({
+      reply: { status: 200 },
+      changes: [put('a#1', 0)],
+      async afterCommit() {
+        changed()
+        await released
+        return { status: 202 }
+      },
+    }))
     await change
-    const never: Work = async () => ({ status: 200 })
+    const never: Work = async () => ({ reply: { status: 200 } })
     expect(await resultOf(send(never))).toEqual([409, expect.stringContaining('still being carried out')])
     alive = false
     expect(await resultOf(send(never))).toEqual([
@@ -149,12 +181,7 @@ describe('mutations', () => {
 
   it('executes one of two concurrent requests with a key, and gives both the same response', async () => {
     const both = [1, 2].map(number =>
-      resultOf(
-        send(async call => {
-          await store(call).transact([put('a#1')])
-          return { status: 200, body: number }
-        }),
-      ),
+      resultOf(send(async () => ({ reply: { status: 200, body: number }, changes: [put('a#1')] }))),
     )
     const answers = await Promise.all(both)
     expect(answers[0]).toEqual(answers[1])
@@ -164,7 +191,7 @@ describe('mutations', () => {
   it('applies keys to POST and PATCH only, since other methods can be repeated anyway', async () => {
     for (const method of ['POST', 'PATCH', 'DELETE'] as const) {
       runs = 0
-      for (const status of [201, 202]) await send(async () => ({ status }), method, method)
+      for (const status of [201, 202]) await send(async () => ({ reply: { status } }), method, method)
       expect([method, runs]).toEqual([method, method === 'DELETE' ? 2 : 1])
     }
   })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { type SagaRecord, sagaRecord, sagas } from '../../../lib/kit/saga/saga.ts'
+import { instanceSubject } from '../../../lib/model/instance.ts'
 import { embeddedQueue } from '../../../lib/platform/queue/embedded/queue.ts'
 import { sqliteStore } from '../../../lib/platform/store/sqlite/store.ts'
 import { metricsText } from '../../../local/gateway/metrics.ts'
@@ -22,7 +23,7 @@ const operation = (id: string, name = 'create_instance') => ({
   id,
   name,
   project: 'demo',
-  instance: `of-${id}`,
+  subject: instanceSubject(`of-${id}`),
   requestId: 'req-1',
   request: {},
 })

@@ -14,7 +14,7 @@ const NAME = 'restart' as const
 const idOf = (n: number) => `${String(n).padStart(8, '0')}-0000-4000-8000-000000000000`
 
 const record = (n: number, started: number, status: SagaRecord['status'] = 'DONE'): SagaRecord => ({
-  ...{ id: idOf(n), name: NAME, project: 'p1', instance: ID, requestId: 'r', request: {}, status },
+  ...{ id: idOf(n), name: NAME, project: 'p1', subject: instanceSubject(ID), requestId: 'r', request: {}, status },
   ...{ step: 0, stepEntered: started, started, tries: 0, waits: 0 },
 })
 
@@ -23,7 +23,7 @@ async function listedIds(records: SagaRecord[], fields: Partial<Instance> = {}):
   const { platform } = await new World().open()
   const { store } = platform
   const times = { created: 0, updated: 0, generation: 1 }
-  const shop = { name: 'shop', flavor: '1', volume: { sizeGb: 1 }, task: 'REBOOTING' as const }
+  const shop = { name: 'shop', flavor: '1', volume: { sizeGb: 1 } }
   const datastore = { type: 'd', manager: 'm', versionId: 'v', versionName: '1', version: '1' }
   await store.transact([instances.create('p1', ID, { id: ID, project: 'p1', ...times, ...shop, datastore, ...fields })])
   for (let from = 0; from < records.length; from += 100) {
@@ -40,7 +40,7 @@ async function listedIds(records: SagaRecord[], fields: Partial<Instance> = {}):
     log: silentLog,
   }
   const reply = await list?.handle(call as Call<never, Platform>)
-  return Object(reply?.body).operations.map(({ id }: { id: string }) => id)
+  return Object(Object(reply).body).operations.map(({ id }: { id: string }) => id)
 }
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
