@@ -59,7 +59,7 @@ export async function theInstance(world: World): Promise<Instance | undefined> {
   return (await instances.list(world.store, PROJECT, { limit: 1 }))[0]?.body
 }
 
-const createInstance = (platform: Platform) =>
+export const createInstance = (platform: Platform) =>
   perform(platform, () => requestCreate(callOf(platform, CreateBody.parse(BODY))))
 
 export const deleteInstance = async (platform: Platform) => {
