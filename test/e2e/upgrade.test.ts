@@ -12,47 +12,59 @@ import { deleteInstance, until, waitUntilActive } from './coffer.ts'
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures')
 /** As root, instances run as users of their own; the fixtures were made without root. */
 const UID = process.getuid?.() === 0 ? 61_000 : undefined
-/** The address of the instance in the fixture, and one that nobody else is likely to use now. */
-const OLD_ADDRESS = '127.56.0.2'
-const ADDRESS = `127.56.${randomInt(1, 255)}.${randomInt(1, 255)}`
+/** The addresses of the instances in the fixtures, and one that nobody else is likely to use now. */
+const OLD_ADDRESSES = ['127.56.0.2', '127.57.0.2']
 const ANN = { user: 'ann', password: 'secret1', database: 'cart' }
 
 /** A data directory as an earlier version left it, made to fit this place (test/fixtures/README.md). */
-function unpack(version: string, dataDir: string): void {
+function unpack(fixture: string, dataDir: string): void {
+  const address = `127.56.${randomInt(1, 255)}.${randomInt(1, 255)}`
   mkdirSync(dataDir, { mode: 0o711 })
-  const archive = zstdDecompressSync(readFileSync(join(FIXTURES, `data-${version}.tar.zst`)))
+  const archive = zstdDecompressSync(readFileSync(join(FIXTURES, `data-${fixture}.tar.zst`)))
   execFileSync('tar', ['--extract', '--file', '-', '--directory', dataDir, '--no-same-owner'], { input: archive })
   for (const path of globSync(['servers/**/*.json', 'state/**/*.json'], { cwd: dataDir })) {
     const file = join(dataDir, path)
     const text = readFileSync(file, 'utf8').replaceAll('@DATA_DIR@', dataDir)
-    writeFileSync(file, text.replaceAll(OLD_ADDRESS, ADDRESS))
+    writeFileSync(file, withAddress(text, address))
     if (UID !== undefined && path.startsWith('state/') && !path.includes('/deleted/')) {
       writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), uid: UID }))
     }
   }
-  updateRecords(dataDir)
+  updateRecords(dataDir, address)
   if (UID === undefined) return
   for (const path of globSync(['volumes/*', 'volumes/*/**', 'servers/*-1', 'servers/*-1/**'], { cwd: dataDir })) {
     chownSync(join(dataDir, path), UID, UID)
   }
 }
 
+const withAddress = (text: string, address: string) =>
+  OLD_ADDRESSES.reduce((result, old) => result.replaceAll(old, address), text)
+
 /** Gives the instance an address that no other cloud of this run has, and keeps what would have expired since. */
-function updateRecords(dataDir: string): void {
+function updateRecords(dataDir: string, address: string): void {
   const database = new DatabaseSync(join(dataDir, 'coffer.db'))
-  database.prepare('UPDATE records SET body = replace(body, ?, ?)').run(OLD_ADDRESS, ADDRESS)
+  for (const old of OLD_ADDRESSES) database.prepare('UPDATE records SET body = replace(body, ?, ?)').run(old, address)
   database.prepare('UPDATE records SET expires = ? WHERE expires IS NOT NULL').run(Date.now() + 86_400_000)
   database.close()
 }
 
-describe('a data directory of version 0.1.0', () => {
-  const { demo, admin } = ownCloud(['--spares', '0'], dataDir => unpack('0.1.0', dataDir))
+/** The fixtures, with the names of their instances and the operations of `shop`. */
+const DIRECTORIES = [
+  { fixture: '0.1.0', names: ['shop'], operations: ['restart', 'create_instance'] },
+  { fixture: '0.1.0-tasks', names: ['broken', 'shop'], operations: ['resize_volume', 'restart', 'create_instance'] },
+]
+
+describe.each(DIRECTORIES)('a data directory of version $fixture', ({ fixture, names, operations: ended }) => {
+  const { demo, admin } = ownCloud(['--spares', '0'], dataDir => unpack(fixture, dataDir))
+  const list = async (): Promise<{ id: string; name: string; status: string }[]> =>
+    (await demo.call('GET', '/instances')).body.instances
+  const shopId = async () => (await list()).find(({ name }) => name === 'shop')?.id ?? ''
 
   it('starts, and serves its instance with its data', async () => {
-    const { instances } = (await demo.call('GET', '/instances')).body
-    expect(instances.map(({ name }: { name: string }) => name)).toEqual(['shop'])
+    expect((await list()).map(({ name }) => name).sort()).toEqual(names)
+    const id = await shopId()
     const instance = await until('the database', async () => {
-      const { body } = await demo.call('GET', `/instances/${instances[0].id}`)
+      const { body } = await demo.call('GET', `/instances/${id}`)
       return body.instance.operating_status === 'HEALTHY' && body.instance
     })
     expect(await query(instance, ANN, 'SELECT count(*)::int, max(name) FROM items')).toEqual([
@@ -63,16 +75,24 @@ describe('a data directory of version 0.1.0', () => {
   })
 
   it('shows the operations that ended before the upgrade', async () => {
-    const [{ id }] = (await demo.call('GET', '/instances')).body.instances
+    const id = await shopId()
     const { operations } = (await demo.call('GET', `/instances/${id}/operations`)).body
-    expect(operations.map(({ name, status }: { name: string; status: string }) => [name, status])).toEqual([
-      ['restart', 'DONE'],
-      ['create_instance', 'DONE'],
-    ])
+    expect(operations.map(({ name, status }: { name: string; status: string }) => [name, status])).toEqual(
+      ended.map(name => [name, 'DONE']),
+    )
+  })
+
+  it('shows and deletes an instance whose create had failed', async () => {
+    for (const { id, name, status } of await list()) {
+      if (name !== 'broken') continue
+      expect(status).toBe('ERROR')
+      await deleteInstance(demo, id)
+    }
+    expect((await list()).map(({ name }) => name)).toEqual(['shop'])
   })
 
   it('accepts new commands, an operation and a delete', async () => {
-    const [{ id }] = (await demo.call('GET', '/instances')).body.instances
+    const id = await shopId()
     const path = `/instances/${id}`
     expect((await demo.call('POST', `${path}/databases`, { databases: [{ name: 'stock' }] })).status).toBe(202)
     expect((await demo.call('POST', `${path}/action`, { restart: {} })).status).toBe(202)
@@ -87,6 +107,6 @@ describe('a data directory of version 0.1.0', () => {
 
   it('shows the instance that was deleted before the upgrade', async () => {
     const { instances } = (await admin.call('GET', '/mgmt/instances?deleted=true')).body
-    expect(instances.map(({ name }: { name: string }) => name).sort()).toEqual(['gone', 'shop'])
+    expect(instances.map(({ name }: { name: string }) => name).sort()).toEqual(['gone', ...names].sort())
   })
 })
