@@ -73,7 +73,25 @@ module.exports = {
       name: 'control-plane-loads-no-driver',
       severity: 'error',
       from: { path: '^(lib|functions|local)/', pathNot: '^lib/datastores/' },
-      to: { path: '^lib/datastores/[^/]+/', pathNot: '^lib/datastores/[^/]+/manifest\\.ts$' },
+      to: { path: '^lib/datastores/(drivers|machines)\\.ts$' },
+    },
+    {
+      name: 'datastores-are-registered',
+      severity: 'error',
+      from: { pathNot: ['^test/', '^lib/datastores/([^/]+/|(manifests|drivers|machines)\\.ts$)'] },
+      to: { path: '^lib/datastores/[^/]+/' },
+    },
+    {
+      name: 'datastores-are-apart',
+      severity: 'error',
+      from: { path: '^lib/datastores/([^/]+)/' },
+      to: { path: '^lib/datastores/([^/]+/|(manifests|drivers|machines)\\.ts$)', pathNot: '^lib/datastores/$1/' },
+    },
+    {
+      name: 'memory-is-for-tests',
+      severity: 'error',
+      from: { pathNot: ['^test/', '^lib/datastores/memory/'] },
+      to: { path: '^lib/datastores/memory/' },
     },
     {
       name: 'agent-sees-little',

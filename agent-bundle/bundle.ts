@@ -26,8 +26,9 @@ const separateSqsFile: Plugin = {
   },
 }
 
-/** Bundles the guest agent into one file. */
-export const bundleAgent = (outfile: string): Promise<void> => bundle(join('guest-agent', 'main.ts'), outfile)
+/** Bundles the guest agent into one file; a test has an entry of its own, with other datastores. */
+export const bundleAgent = (outfile: string, entry = join('guest-agent', 'main.ts')): Promise<void> =>
+  bundle(entry, outfile)
 
 /** Bundles the SQS client of agents on AWS into the folder of the agent's bundle. */
 export const bundleAgentSqs = (folder: string): Promise<void> =>

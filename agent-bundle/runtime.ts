@@ -4,9 +4,9 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from 'node:path'
 import { AGENT_FLAGS } from '../host/config.ts'
 import { type EngineSource, installEngine, linkFile } from '../host/engines.ts'
-import { postgresqlManifest } from '../lib/datastores/postgresql/manifest.ts'
+import { DEFAULT_MANIFEST } from '../lib/datastores/manifests.ts'
 import { bundleAgent } from './bundle.ts'
-import { installedEngines } from './engines.ts'
+import { type Engines, installedEngines } from './engines.ts'
 
 /** The programs that instances run on; all members are paths. */
 export interface AgentRuntime {
@@ -15,9 +15,9 @@ export interface AgentRuntime {
   /** The folder of Node's compile cache for the agent. */
   cache: string
   /** Folders of engines by manager and version. */
-  engines: Record<string, Record<string, string>>
+  engines: Engines<string>
   /** Likewise, where the host daemon copies an engine from when it is first needed. */
-  sources?: Record<string, Record<string, EngineSource>>
+  sources?: Engines<EngineSource>
 }
 
 const ROOT = join(import.meta.dirname, '..')
@@ -28,23 +28,34 @@ const ROOT = join(import.meta.dirname, '..')
  */
 export async function prepareRuntime(dataDir: string, root: boolean): Promise<AgentRuntime> {
   const folder = join(dataDir, 'runtime')
-  const { manager, defaultVersion } = postgresqlManifest
+  const { manager, defaultVersion } = DEFAULT_MANIFEST
   const sources = installedEngines()
-  const target = (version: string) => join(folder, `${manager}-${version}`)
-  const paths = Object.entries(sources).map(([version, { from }]) => [version, root ? target(version) : from])
-  const defaultEngine = sources[defaultVersion]
+  const target = (datastore: string, version: string) => join(folder, `${datastore}-${version}`)
+  const paths = mapEngines(sources, (datastore, version, { from }) => (root ? target(datastore, version) : from))
+  const defaultEngine = sources[manager]?.[defaultVersion]
   const [agent, node] = await Promise.all([
     upToDateBundle(folder),
     root ? linkOnce(process.execPath, join(folder, `node-${process.version}`)) : process.execPath,
-    root && defaultEngine ? installEngine(defaultEngine, target(defaultVersion)) : undefined,
+    root && defaultEngine ? installEngine(defaultEngine, target(manager, defaultVersion)) : undefined,
   ])
   return {
     node,
     agent,
     cache: cacheIn(folder),
-    engines: { [manager]: Object.fromEntries(paths) },
-    ...(root && { sources: { [manager]: sources } }),
+    engines: paths,
+    ...(root && { sources }),
   }
+}
+
+function mapEngines<T>(
+  engines: Engines<EngineSource>,
+  map: (manager: string, version: string, source: EngineSource) => T,
+): Engines<T> {
+  const perManager = Object.entries(engines).map(([manager, versions]) => [
+    manager,
+    Object.fromEntries(Object.entries(versions).map(([version, source]) => [version, map(manager, version, source)])),
+  ])
+  return Object.fromEntries(perManager)
 }
 
 async function linkOnce(from: string, to: string): Promise<string> {

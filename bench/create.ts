@@ -2,9 +2,9 @@ import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { prepareRuntime } from '../agent-bundle/runtime.ts'
-import { initCluster } from '../lib/datastores/postgresql/cluster/cluster.ts'
-import { postgresqlDriver } from '../lib/datastores/postgresql/driver.ts'
-import { postgresqlManifest } from '../lib/datastores/postgresql/manifest.ts'
+import { DRIVERS } from '../lib/datastores/drivers.ts'
+import { MACHINES } from '../lib/datastores/machines.ts'
+import { DEFAULT_DATASTORE, MANIFESTS } from '../lib/datastores/manifests.ts'
 import { systemClock, systemLog, systemRandom } from '../lib/wiring/system.ts'
 import {
   type Coffer,
@@ -55,34 +55,40 @@ async function measureCreates(coffer: Coffer, demo: Session, note: Note): Promis
 }
 
 async function connect(instance: { addresses: { address: string; port?: number }[] }): Promise<void> {
-  const [{ address, port = 5432 } = { address: '' }] = instance.addresses
+  const [{ address, port = 0 } = { address: '' }] = instance.addresses
   const client = new pg.Client({ host: address, port, user: 'ann', password: 'pw1', database: 'cart' })
   await client.connect()
   await client.end()
 }
 
-/** Waits for both spare clusters: a create is to be measured with one, as in normal use. */
+/** Waits for both spare volumes: a create is to be measured with one, as in normal use. */
 export async function waitForSpares(coffer: Coffer): Promise<void> {
   const ready = () => readdirSync(join(coffer.dataDir, 'spares')).filter(name => name.startsWith('ready-')).length >= 2
   await until('spares', async () => ready(), 120_000)
 }
 
-/** The least that a create takes: an initialised cluster of the same engine is moved to its place and started. */
+/** The least that a create takes: an initialised volume of the same engine is moved to its place and started. */
 async function measureFloor(dataDir: string, note: Note): Promise<void> {
-  // PostgreSQL refuses to run as root. Another user may not be able to enter the project's folder, only the data
+  // The engine may refuse to run as root. Another user may not be able to enter the project's folder, only the data
   // directory.
   const root = process.getuid?.() === 0
   const owner = root ? { uid: 65_534, gid: 65_534 } : undefined
   const { engines } = await prepareRuntime(dataDir, root)
-  const engine = engines[postgresqlManifest.manager]?.[postgresqlManifest.defaultVersion] ?? ''
+  const engine = engines[DEFAULT_DATASTORE]?.[MANIFESTS[DEFAULT_DATASTORE].defaultVersion] ?? ''
   const dir = tempDir()
   const parts = { clock: systemClock, random: systemRandom, log: systemLog('bench', 'silent') }
   const times: number[] = []
   for (let run = 0; run < CREATES; run++) {
     const volume = join(dir, `v${run}`)
-    await initCluster({ engine, dir: `${volume}.spare`, ...owner })
-    const site = { volume, engine, address: '127.9.9.9', port: 5432, flavor: { ramMb: 512, vcpus: 1 } }
-    const driver = postgresqlDriver({ ...site, ...parts }, owner)
+    await MACHINES[DEFAULT_DATASTORE].initVolume({ engine, dir: `${volume}.spare`, ...owner })
+    const site = {
+      volume,
+      engine,
+      address: '127.9.9.9',
+      port: MANIFESTS[DEFAULT_DATASTORE].port,
+      flavor: { ramMb: 512, vcpus: 1 },
+    }
+    const driver = DRIVERS[DEFAULT_DATASTORE]({ ...site, ...parts, owner })
     const takeAndStart = async () => {
       renameSync(`${volume}.spare`, volume)
       await driver.start()
@@ -90,6 +96,6 @@ async function measureFloor(dataDir: string, note: Note): Promise<void> {
     times.push(await measureMs(takeAndStart))
     await driver.stop()
   }
-  note('floor of that: take a spare cluster and start the server', times)
+  note('floor of that: take a spare volume and start the server', times)
   rmSync(dir, { recursive: true, force: true })
 }

@@ -5,7 +5,7 @@ import type { Note } from './table.ts'
 import { partsOf, usageOf } from './usage.ts'
 
 const GUESTS = 20
-/** After the last create: until agents and spare clusters have come to rest. */
+/** After the last create: until agents and spare volumes have come to rest. */
 const SETTLE_MS = 20_000
 const IDLE_MS = 30_000
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { DEFAULT_MANIFEST } from '../lib/datastores/manifests.ts'
 import { type Instance, instances, projectIndex } from '../lib/model/instance.ts'
 import { sqliteStore } from '../lib/platform/store/sqlite/store.ts'
 import type { Change } from '../lib/ports/store.ts'
@@ -40,14 +41,14 @@ function instance(project: string, id: string): Instance {
     flavor: '1',
     volume: { sizeGb: 1, used: 40_000_000, generation: 1 },
     datastore: {
-      type: 'postgresql',
-      manager: 'postgresql',
+      type: DEFAULT_MANIFEST.name,
+      manager: DEFAULT_MANIFEST.manager,
       versionId: 'seeded',
-      versionName: '18',
-      version: '18.4',
-      engine: '18',
+      versionName: DEFAULT_MANIFEST.defaultVersion,
+      version: DEFAULT_MANIFEST.versions.at(-1)?.version ?? '',
+      engine: DEFAULT_MANIFEST.defaultVersion,
     },
-    server: { status: 'ACTIVE', addresses: [{ address: '127.9.9.9', port: 5432, type: 'private' }] },
+    server: { status: 'ACTIVE', addresses: [{ address: '127.9.9.9', port: DEFAULT_MANIFEST.port, type: 'private' }] },
     agentReport: { status: 'healthy', at: now, sequence: 1 },
   }
 }

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import type { Driver } from '../lib/datastores/driver.ts'
+import type { CertificateVerbs } from '../lib/datastores/driver.ts'
 import type { Clock, Log } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 
@@ -11,7 +11,7 @@ interface TlsFiles {
 }
 
 interface CertificateParts {
-  driver: Pick<Driver, 'tls_key' | 'use_certificate'>
+  driver: CertificateVerbs
   clock: Clock
   log: Log
   signal: AbortSignal

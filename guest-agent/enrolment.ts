@@ -22,8 +22,8 @@ interface EnrolmentOptions {
   config: AgentConfig
   clock: Clock
   log: Log
-  /** The public half of the database server's key, to be certified. */
-  tlsKey(): Promise<string>
+  /** The public half of the database server's key, to be certified; undefined for a server without TLS. */
+  tlsKey(): Promise<string | undefined>
 }
 
 const RETRY = { firstMs: 100, maxMs: 5_000 }
@@ -92,12 +92,13 @@ export class Enrolment {
   async #request(): Promise<EnrolRequest> {
     const { config, clock, tlsKey } = this.#options
     const { instance, generation, secret } = config.userData
+    const serverKey = await tlsKey()
     const key = await importPKCS8(this.#state.privateKey, 'EdDSA', { extractable: true })
     if (!this.#state.credentials) {
       const { x = '' } = await exportJWK(key)
-      return { instance, generation, secret, publicKey: { kty: 'OKP', crv: 'Ed25519', x }, tlsKey: await tlsKey() }
+      return { instance, generation, secret, publicKey: { kty: 'OKP', crv: 'Ed25519', x }, tlsKey: serverKey }
     }
-    const proof = new SignJWT({ tls: await tlsKey() })
+    const proof = new SignJWT(serverKey === undefined ? {} : { tls: serverKey })
       .setProtectedHeader({ alg: 'EdDSA' })
       .setIssuedAt(Math.floor(clock.now() / 1000))
       .setAudience('enrol')

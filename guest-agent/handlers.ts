@@ -1,58 +1,47 @@
 import { type GuestMethods, guest } from '../lib/contracts/guest/guest.ts'
-import { type Driver, RejectedByDatastore, type ServerControl } from '../lib/datastores/driver.ts'
+import { type AnyDriver, RejectedByDatastore, type ServerControl } from '../lib/datastores/driver.ts'
 import type { Clock, Log } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { readHardware } from '../lib/kit/os/process-stats.ts'
 import { type Handlers, serve } from '../lib/kit/rpc/contract.ts'
 import type { CommandEnd, Journal } from './journal.ts'
 
-/** The driver's verbs for the methods of the agent's contract. */
-const handlers: Handlers<GuestMethods, Driver & ServerControl> = {
+/** What serves the methods of an instance: a datastore's verbs, and the control of its server. */
+export type AgentDriver = AnyDriver & ServerControl
+
+type Method = keyof GuestMethods
+type MethodHandlers = Handlers<GuestMethods, AgentDriver>
+
+/** Methods that are no verb of the driver under the same name. */
+const agentHandlers: Pick<MethodHandlers, 'rpc_ping' | 'get_hwinfo' | 'get_diagnostics'> = {
   rpc_ping: async () => true,
-  prepare: async ({ databases, users, allowed_cidrs: networks = [] }, driver) =>
-    nullAfter(driver.prepare({ databases, users, networks })),
-  create_database: async ({ databases }, driver) => nullAfter(driver.create_database(databases)),
-  delete_database: async ({ name }, driver) => nullAfter(driver.delete_database(name)),
-  list_databases: async (page, driver) => driver.list_databases(page),
-  create_user: async ({ users }, driver) => nullAfter(driver.create_user(users)),
-  delete_user: async ({ name, host }, driver) => nullAfter(driver.delete_user(name, host)),
-  get_user: async ({ name, host }, driver) => (await driver.get_user(name, host)) ?? null,
-  list_users: async (page, driver) => driver.list_users(page),
-  change_passwords: async ({ users }, driver) => nullAfter(driver.change_passwords(users)),
-  update_attributes: async ({ name, host, attributes }, driver) =>
-    nullAfter(driver.update_attributes(name, host, attributes)),
-  list_access: async ({ name, host }, driver) => driver.list_access(name, host),
-  grant_access: async ({ name, host, databases }, driver) => nullAfter(driver.grant_access(name, host, databases)),
-  revoke_access: async ({ name, host, database }, driver) => nullAfter(driver.revoke_access(name, host, database)),
-  restart: async (_, driver) => nullAfter(driver.restart()),
-  stop_db: async (_, driver) => nullAfter(driver.stop_db()),
-  start_db_with_conf_changes: async (_, driver) => nullAfter(driver.start_db_with_conf_changes()),
-  upgrade: async (_, driver) => nullAfter(driver.upgrade()),
-  rebuild: async (_, driver) => nullAfter(driver.rebuild()),
-  update_access: async ({ allowed_cidrs }, driver) => nullAfter(driver.update_access(allowed_cidrs)),
-  enable_root_with_password: async ({ root_password }, driver) =>
-    nullAfter(driver.enable_root_with_password(root_password)),
-  disable_root: async (_, driver) => nullAfter(driver.disable_root()),
-  is_root_enabled: async (_, driver) => driver.is_root_enabled(),
   get_hwinfo: async () => readHardware(),
   get_diagnostics: async (_, driver) => driver.diagnostics(),
-  ssl_show: async (_, driver) => driver.ssl_show(),
-  ssl_action: async ({ enable, mode = 'basic' }, driver) => driver.ssl_action(enable ? mode : undefined),
-  ssl_rollback: async (_, driver) => driver.ssl_rollback(),
 }
 
-/** Commands without a result answer null. */
-const nullAfter = async (work: Promise<void>): Promise<null> => {
-  await work
-  return null
+const isAgents = (method: Method): method is keyof typeof agentHandlers => Object.hasOwn(agentHandlers, method)
+type VerbName = Exclude<Method, keyof typeof agentHandlers>
+
+/** Calls the driver's verb of that name. Its type is derived from the method's, so that input and result fit. */
+function verbHandler(method: VerbName) {
+  return async (input: never, driver: AgentDriver): Promise<unknown> => {
+    const verb = driver[method] as ((input: never) => Promise<unknown>) | undefined
+    if (!verb) throw new RejectedByDatastore(501, `The '${method}' operation is not supported for this datastore.`)
+    return verb.call(driver, input)
+  }
 }
+
+const methods = Object.keys(guest.methods) as Method[]
+const handlers = Object.fromEntries(
+  methods.map(method => [method, isAgents(method) ? agentHandlers[method] : verbHandler(method)]),
+) as MethodHandlers
 
 /** Runs a method of the contract by the datastore's driver. */
 export const dispatch = serve(guest, handlers)
 
 /** What the execution of commands works with. */
 export interface ExecutionParts extends RetryParts {
-  driver: Driver & ServerControl
+  driver: AgentDriver
   journal: Journal
   log: Log
   /** After a command that succeeded: `prepare` makes the database serve. */
@@ -104,33 +93,32 @@ async function recordDelete(
 }
 
 /** Commands whose repetition is rejected with 404, because they were done; each tells whether its subject exists. */
-const DELETES: Record<string, (input: unknown, driver: Driver) => Promise<boolean>> = {
+const DELETES: Record<string, (input: unknown, driver: AnyDriver) => Promise<boolean>> = {
   async delete_database(input, driver) {
     const { name } = guest.methods.delete_database.input.parse(input)
-    const { items } = await driver.list_databases({ limit: 1, marker: name, include_marker: true })
-    return items.some(item => item.name === name)
+    const page = await driver.list_databases?.({ limit: 1, marker: name, include_marker: true })
+    return (page?.items ?? []).some(item => item.name === name)
   },
   async delete_user(input, driver) {
-    const { name, host } = guest.methods.delete_user.input.parse(input)
-    return (await driver.get_user(name, host)) !== undefined
+    return Boolean(await driver.get_user?.(guest.methods.delete_user.input.parse(input)))
   },
   async revoke_access(input, driver) {
-    const { name, host, database } = guest.methods.revoke_access.input.parse(input)
-    return (await driver.list_access(name, host)).some(granted => granted.name === database)
+    const { database, ...user } = guest.methods.revoke_access.input.parse(input)
+    return ((await driver.list_access?.(user)) ?? []).some(granted => granted.name === database)
   },
 }
 
 const isDelete = (method: string): boolean => Object.hasOwn(DELETES, method)
 
 /** Whether the subject of a delete may exist: true as well when the server cannot say so now. */
-async function mayExist(method: string, input: unknown, driver: Driver): Promise<boolean> {
+async function mayExist(method: string, input: unknown, driver: AnyDriver): Promise<boolean> {
   const subjectExists = DELETES[method]?.(input, driver) ?? false
   return Promise.resolve(subjectExists).catch((error: unknown) => !(error instanceof RejectedByDatastore))
 }
 
 /** What a retry works with. */
 interface RetryParts {
-  driver: Pick<Driver, 'isConnectionLost'>
+  driver: Pick<AnyDriver, 'isConnectionLost'>
   clock: Clock
   health(): { status: string }
 }

@@ -1,4 +1,4 @@
-import { type Driver, RejectedByDatastore } from '../lib/datastores/driver.ts'
+import { type AnyDriver, RejectedByDatastore } from '../lib/datastores/driver.ts'
 import { backOffMs } from '../lib/kit/async/back-off.ts'
 import type { Clock, Log } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
@@ -11,7 +11,7 @@ const RETRY = { firstMs: 500, maxMs: 2_000 }
  * Starts the driver's server at once, while the agent enrols. The returned driver waits for that start in `prepare`,
  * and retries `prepare` if the server dies during it: nobody supervises the server yet.
  */
-export function startBeforeEnrolment(driver: Driver, clock: Clock, log: Log): Driver {
+export function startBeforeEnrolment(driver: AnyDriver, clock: Clock, log: Log): AnyDriver {
   const start = driver.start().catch(error => log.warn({ error: messageOf(error) }, 'the early start failed'))
   return {
     ...driver,

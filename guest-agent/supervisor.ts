@@ -1,5 +1,5 @@
 import type { ServiceStatus } from '../lib/contracts/conductor.ts'
-import type { Driver, ServerControl } from '../lib/datastores/driver.ts'
+import type { Server, ServerControl } from '../lib/datastores/driver.ts'
 import { backOffMs } from '../lib/kit/async/back-off.ts'
 import { SerialQueue } from '../lib/kit/async/serial.ts'
 import type { Clock, Log } from '../lib/kit/clock.ts'
@@ -13,7 +13,7 @@ export interface Health {
 }
 
 interface SupervisorParts {
-  driver: Driver
+  driver: Server
   clock: Clock
   log: Log
   stopMark: StopMark
@@ -25,7 +25,7 @@ const RETRY = { firstMs: 1_000, maxMs: 8_000 }
 
 /** Keeps the database server running, and tells its listener every change of its health. */
 export class DatabaseSupervisor {
-  readonly #driver: Driver
+  readonly #driver: Server
   readonly #clock: Clock
   readonly #log: Log
   readonly #stopMark: StopMark

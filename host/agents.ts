@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { chmod, chown, open, readdir, readFile, readlink, realpath, rename, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
-import { findServers } from '../lib/datastores/postgresql/cluster/process.ts'
+import type { MachineSide, ServerProcesses } from '../lib/datastores/machine.ts'
 import type { Clock } from '../lib/kit/clock.ts'
 import { replaceFile } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
@@ -11,6 +11,16 @@ import { AGENT_FLAGS, type HostConfig } from './config.ts'
 import { makeFolder } from './data-dir.ts'
 import { engineFor } from './engines.ts'
 import { logFile, type ServerState, serverDir, siteFile, volumeDir } from './state.ts'
+
+/** What datastores do on a machine, by manager. */
+export type Machines = Readonly<Record<string, MachineSide>>
+
+/** What a manager's datastore does on a machine. Throws if this machine does not know it. */
+export function machineOf(machines: Machines, manager: string): MachineSide {
+  const machine = Object.hasOwn(machines, manager) ? machines[manager] : undefined
+  if (!machine) throw new Error(`this host knows no datastore ${manager}`)
+  return machine
+}
 
 /** Writes the configuration that an agent reads at its start. */
 export async function writeAgentFiles(config: HostConfig, server: ServerState, userData: string): Promise<void> {
@@ -106,24 +116,32 @@ export async function agentIn({ dataDir }: HostConfig, { name, uid }: ServerStat
 /** How long an agent may take to stop its database and itself. */
 const STOP_MS = 40_000
 
+/** What ending a server takes: where it is, and how its datastore's processes are found. */
+export interface StopParts {
+  config: HostConfig
+  machines: Machines
+  clock: Clock
+}
+
 /** Asks the agent to stop its database and end; ends both by force if that takes too long. */
-export async function stopServer(config: HostConfig, server: ServerState, clock: Clock): Promise<void> {
+export async function stopServer(parts: StopParts, server: ServerState): Promise<void> {
+  const { config, clock } = parts
   const agent = await agentOf(config, server)
   if (agent) {
     signal(agent.pid, 'SIGTERM')
     await waitForEnd(agent, STOP_MS, clock)
   }
-  await stopEverything(config, server, clock)
+  await stopEverything(parts, server)
 }
 
 /** Ends every process of the server at once. */
-export async function stopEverything(config: HostConfig, server: ServerState, clock: Clock): Promise<void> {
+export async function stopEverything({ config, machines, clock }: StopParts, server: ServerState): Promise<void> {
   const agent = await agentOf(config, server)
   if (agent) signal(agent.pid, 'SIGKILL')
-  const data = join(volumeDir(config.dataDir, server.volume), 'data')
-  for (const database of await findServers(data)) signal(database.pid, 'SIGQUIT')
+  const { processes, endSignal } = await databaseOf(config, machines, server)
+  for (const { pid } of processes) signal(pid, endSignal)
   for (let tries = 0; tries < 100; tries++) {
-    const remaining = await processesOf(config, server, data)
+    const remaining = await processesOf(config, machines, server)
     if (remaining.length === 0) return
     if (tries >= 20) for (const { pid } of remaining) signal(pid, 'SIGKILL')
     await clock.sleep(20)
@@ -132,10 +150,16 @@ export async function stopEverything(config: HostConfig, server: ServerState, cl
 }
 
 /** The processes of a server's agent and database; if it has a uid of its own, every process of that uid. */
-async function processesOf(config: HostConfig, server: ServerState, data: string): Promise<ProcessRef[]> {
+async function processesOf(config: HostConfig, machines: Machines, server: ServerState): Promise<ProcessRef[]> {
   const agent = await agentOf(config, server)
   const ofUid = server.uid === undefined ? [] : await processesOfUid(server.uid)
-  return [...(agent ? [agent] : []), ...(await findServers(data)), ...ofUid]
+  const { processes } = await databaseOf(config, machines, server)
+  return [...(agent ? [agent] : []), ...processes, ...ofUid]
+}
+
+/** The processes of a server's database. */
+function databaseOf(config: HostConfig, machines: Machines, server: ServerState): Promise<ServerProcesses> {
+  return machineOf(machines, server.datastore.manager).processesOf(volumeDir(config.dataDir, server.volume))
 }
 
 async function agentOf(config: HostConfig, server: ServerState): Promise<ProcessRef | undefined> {
@@ -161,7 +185,7 @@ async function waitForEnd(agent: ProcessRef, ms: number, clock: Clock): Promise<
   while (clock.now() < end && (await isAlive(agent))) await clock.sleep(20)
 }
 
-function signal(pid: number, name: 'SIGTERM' | 'SIGKILL' | 'SIGQUIT'): void {
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
     kill(pid, name)
   } catch {

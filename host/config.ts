@@ -23,7 +23,7 @@ export const HostConfig = HostAccess.extend({
   }),
   /** The file with the address for enrolment, which may change when the control plane restarts. */
   endpointFile: z.string(),
-  /** The version of which spare clusters are kept ready, and how many. */
+  /** The version of which spare volumes are kept ready, and how many. */
   spare: z.object({ manager: z.string(), version: z.string(), count: z.int().min(0) }),
   /** First of the uids that instances get, when the daemon runs as root; undefined = all run as the daemon's user. */
   firstUid: z.int().optional(),

@@ -1,14 +1,14 @@
 import type { z } from 'zod'
 import type { HostMethods } from '../lib/contracts/host.ts'
+import type { Manifest } from '../lib/datastores/manifest.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { removeAll } from '../lib/kit/os/files.ts'
 import type { Handlers } from '../lib/kit/rpc/contract.ts'
-import { manifestOf } from '../lib/model/catalog.ts'
 import type { MachineState } from '../lib/ports/compute.ts'
 import { type Endpoint, Endpoints } from './addresses.ts'
 import { AgentKeeper, activeState } from './agent-keeper.ts'
-import { stopEverything, stopServer, writeAgentFiles, writeSite } from './agents.ts'
+import { type Machines, stopEverything, stopServer, writeAgentFiles, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import type { Ownership } from './data-dir.ts'
 import { InstanceQueues } from './instance-queues.ts'
@@ -33,6 +33,9 @@ export interface PartRef {
 
 interface DaemonParts {
   config: HostConfig
+  /** The datastores that this machine runs, by manager. */
+  manifests: Readonly<Record<string, Manifest>>
+  machines: Machines
   clock: Clock
   random: Random
   log: Log
@@ -103,11 +106,11 @@ export class Daemon {
   /** Stops every database and agent, and then this daemon; they come back at the next start. */
   async stop(): Promise<void> {
     await this.close()
-    const { config, clock, log } = this.#parts
+    const { log } = this.#parts
     const servers = await this.#state.servers.all()
     await Promise.all(
       servers.map(server =>
-        stopServer(config, server, clock).catch(error =>
+        stopServer(this.#parts, server).catch(error =>
           log.error({ server: server.name, error: messageOf(error) }, 'stopping a server failed'),
         ),
       ),
@@ -176,7 +179,7 @@ export class Daemon {
     if (!server) return
     const rebooted = { ...server, changeId: request.changeId }
     if (server.changeId !== request.changeId) {
-      await stopServer(this.#parts.config, server, this.#parts.clock)
+      await stopServer(this.#parts, server)
       this.#agents.forgetStarts(server.name)
       // A database that was stopped on purpose starts with its server.
       await removeAll(stoppedFile(this.#parts.config.dataDir, server.name))
@@ -195,7 +198,7 @@ export class Daemon {
     const { userData, ...spec } = request
     let reserved: Endpoint | undefined
     try {
-      const { port } = manifestOf(request.datastore.manager)
+      const port = this.#portOf(request.datastore.manager)
       reserved = await this.#endpoints.choose(port, () => this.#state.servers.all())
       const server: ServerState = { ...spec, ...reserved, ...(volume.uid !== undefined && { uid: volume.uid }) }
       // The agent's certificate is for this address: the control plane has to know it before the agent asks.
@@ -212,11 +215,19 @@ export class Daemon {
     }
   }
 
+  /** The port of a datastore. Throws if this machine does not know it. */
+  #portOf(manager: string): number {
+    const { manifests } = this.#parts
+    const manifest = Object.hasOwn(manifests, manager) ? manifests[manager] : undefined
+    if (!manifest) throw new Error(`Datastore manager '${manager}' cannot be found.`)
+    return manifest.port
+  }
+
   async #deleteServer(request: Request<'delete_server'>): Promise<void> {
-    const { config, clock } = this.#parts
+    const { config } = this.#parts
     await this.#markDeleted(request.name)
     const server = await this.#state.servers.get(request.name)
-    if (server) await stopEverything(config, server, clock)
+    if (server) await stopEverything(this.#parts, server)
     await removeAll(serverDir(config.dataDir, request.name))
     await removeAll(logFile(config.dataDir, request.name))
     await removeAll(siteFile(config.dataDir, request.name))

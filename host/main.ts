@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs'
+import { MACHINES } from '../lib/datastores/machines.ts'
+import { MANIFESTS } from '../lib/datastores/manifests.ts'
 import { type SealKeys, sealer } from '../lib/kit/crypto/seal.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { processRef } from '../lib/kit/os/process.ts'
@@ -34,6 +36,8 @@ const reports = new Reports({ config, queue, sealer: seals, clock, random, log }
 const stopping = new AbortController()
 const daemon = new Daemon({
   config,
+  manifests: MANIFESTS,
+  machines: MACHINES,
   clock,
   random,
   log,

@@ -1,19 +1,19 @@
 import { chown, lstat, readdir, rename } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { initCluster } from '../lib/datastores/postgresql/cluster/cluster.ts'
 import { SerialQueue } from '../lib/kit/async/serial.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { exists, readJson, removeAll, replaceFile } from '../lib/kit/os/files.ts'
+import { type Machines, machineOf } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import { makeFolder } from './data-dir.ts'
 import { engineFor } from './engines.ts'
 import { freeUid, usedUids } from './uids.ts'
 
-/** How often a cluster that an instance waits for is tried to be made. */
+/** How often a volume that an instance waits for is tried to be made. */
 const MAKE_TRIES = 3
 
-/** `nobody`: initdb refuses root, and uids without a passwd entry. */
+/** `nobody`: an engine's programs may refuse root, and uids without a passwd entry. */
 const NOBODY = 65_534
 
 /** What an instance's uid goes through, but cannot list. */
@@ -21,14 +21,16 @@ const PASSABLE = 0o711
 
 interface SparesParts {
   config: HostConfig
+  machines: Machines
   clock: Clock
   random: Random
   log: Log
 }
 
-/** Keeps initialised clusters ready, each from its own initdb: copies would share a system identifier. */
+/** Keeps initialised volumes ready, each made on its own: copies would share an identity. */
 export class Spares {
   readonly #config: HostConfig
+  readonly #machines: Machines
   readonly #clock: Clock
   readonly #random: Random
   readonly #log: Log
@@ -36,11 +38,12 @@ export class Spares {
   #filling: Promise<void> | undefined
   /** Spares are taken, and uids given, one at a time: nobody gets another's. */
   readonly #queue = new SerialQueue()
-  /** Uids of clusters in the making, which own nothing yet. */
+  /** Uids of volumes in the making, which own nothing yet. */
   readonly #reservedUids = new Set<number>()
 
-  constructor({ config, clock, random, log }: SparesParts) {
+  constructor({ config, machines, clock, random, log }: SparesParts) {
     this.#config = config
+    this.#machines = machines
     this.#clock = clock
     this.#random = random
     this.#log = log
@@ -64,14 +67,14 @@ export class Spares {
     return firstUid === undefined ? undefined : uid
   }
 
-  /** Tries again if something killed initdb; one that cannot work fails the same way each time. */
+  /** Tries again if something killed the engine's program; one that cannot work fails the same way each time. */
   async #makeWithRetry(manager: string, version: string, dir: string): Promise<number> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#make(manager, version, dir)
       } catch (error) {
         if (attempt >= MAKE_TRIES || this.#ended.signal.aborted) throw error
-        this.#log.warn({ attempt, error: messageOf(error) }, 'making a cluster failed')
+        this.#log.warn({ attempt, error: messageOf(error) }, 'making a volume failed')
         await removeAll(dir)
       }
     }
@@ -91,7 +94,7 @@ export class Spares {
   fill(afterMs = 0): void {
     this.#filling ??= this.#fill(afterMs)
       .catch(error => {
-        if (!this.#ended.signal.aborted) this.#log.error({ error: messageOf(error) }, 'making a spare cluster failed')
+        if (!this.#ended.signal.aborted) this.#log.error({ error: messageOf(error) }, 'making a spare volume failed')
       })
       .finally(() => {
         this.#filling = undefined
@@ -118,7 +121,7 @@ export class Spares {
   }
 
   /**
-   * Makes a cluster and moves it to `dir`. Returns its owner. With a `signal` nobody waits for it: it takes what the
+   * Makes a volume and moves it to `dir`. Returns its owner. With a `signal` nobody waits for it: it takes what the
    * processor has left. A failure leaves nothing; what the daemon's own death leaves half-made is removed by `sweep`.
    */
   async #make(manager: string, version: string, dir: string, signal?: AbortSignal): Promise<number> {
@@ -128,7 +131,8 @@ export class Spares {
     try {
       await makeFolder(this.#config.dataDir, ['spares'], PASSABLE)
       const background = signal ? { signal, idle: true } : {}
-      await initCluster({ engine, dir: draft, ...background, ...(uid !== undefined && { uid: NOBODY, gid: NOBODY }) })
+      const owner = uid === undefined ? {} : { uid: NOBODY, gid: NOBODY }
+      await machineOf(this.#machines, manager).initVolume({ engine, dir: draft, ...background, ...owner })
       if (uid !== undefined) await chownTree(draft, uid)
       await rename(draft, dir)
       return (await lstat(dir)).uid

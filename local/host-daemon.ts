@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { AgentRuntime } from '../agent-bundle/runtime.ts'
 import type { HostConfig } from '../host/config.ts'
 import type { HostAccess } from '../lib/contracts/host-access.ts'
-import { postgresqlManifest } from '../lib/datastores/postgresql/manifest.ts'
+import { DEFAULT_MANIFEST } from '../lib/datastores/manifests.ts'
 import type { Log } from '../lib/kit/clock.ts'
 import { isAlive, processRef } from '../lib/kit/os/process.ts'
 import { systemClock } from '../lib/wiring/system.ts'
@@ -22,7 +22,7 @@ interface HostDaemonOptions {
   /** The daemon's id, topic, keys and queue credentials. */
   hostAccess(): Promise<HostAccess>
   runtime: AgentRuntime
-  /** How many initialised clusters of the default version it keeps for the next instances. */
+  /** How many initialised volumes of the default version it keeps for the next instances. */
   spares: number
   root: boolean
   log: Log
@@ -89,7 +89,7 @@ function hostConfig({ dataDir, runtime, spares, root }: HostDaemonOptions) {
     dataDir,
     runtime,
     endpointFile: join(dataDir, 'endpoint'),
-    spare: { manager: postgresqlManifest.manager, version: postgresqlManifest.defaultVersion, count: spares },
+    spare: { manager: DEFAULT_MANIFEST.manager, version: DEFAULT_MANIFEST.defaultVersion, count: spares },
     // Several clouds on one machine: their uids and addresses hardly ever overlap.
     ...(root && { firstUid: 200_000 + (hash % 20_000) * 50_000 }),
     network: `127.${16 + (hash % 200)}`,

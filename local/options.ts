@@ -8,7 +8,7 @@ export interface Options {
   dataDir: string
   /** Requests a minute for each project and verb; 0 = no limit. */
   rate: number
-  /** How many initialised clusters of the default version are kept for the next creates. */
+  /** How many initialised volumes of the default version are kept for the next creates. */
   spares: number
   insecure: boolean
   quiet: boolean

@@ -1,5 +1,6 @@
+import type { CapabilityMethod, GuestCapability } from '../contracts/guest/guest.ts'
 import type { Call } from '../kit/http/route.ts'
-import { engineOfInstance, manifestOf } from '../model/catalog.ts'
+import { engineOfInstance, manifestOf, requireCapability } from '../model/catalog.ts'
 import { assertAvailable, assertDatabaseRunning, findInstance, type Instance } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
 import { planningClient } from './agent.ts'
@@ -15,18 +16,44 @@ export async function openAnyInstance(call: ApiCall, check: (instance: Instance)
   return { instance, agent: planningClient(call.deps, { project, instance: id, requestId: call.requestId }) }
 }
 
-/** The same, if an action is possible on it. Throws 404, or 422 while none is. */
-export const openAvailableInstance = (call: ApiCall) => openAnyInstance(call, assertAvailable)
-
-/** The same, with the rules of its datastore. Throws 404, or 422 while its database does not serve. */
-export async function openInstance(call: ApiCall) {
-  const { instance, agent } = await openAnyInstance(call, assertDatabaseRunning)
-  const { manager, version } = engineOfInstance(instance.datastore)
-  return { instance, agent, manifest: manifestOf(manager, version) }
+/**
+ * The same, for an operation that takes a capability of its datastore; with the rules of that. Throws 404, 501 if the
+ * datastore does not have it, or what `check` throws.
+ */
+async function openWith<K extends GuestCapability>(
+  call: ApiCall,
+  capability: K,
+  operation: string,
+  check: (instance: Instance) => void,
+) {
+  const manifestFor = ({ datastore }: Instance) => {
+    const { manager, version } = engineOfInstance(datastore)
+    return requireCapability(manifestOf(call.deps.datastores, manager, version), capability, operation)
+  }
+  const { instance, agent } = await openAnyInstance(call, opened => {
+    manifestFor(opened)
+    check(opened)
+  })
+  return { instance, agent, manifest: manifestFor(instance) }
 }
 
+/** An instance on which an action is possible. Throws likewise, or 422 while none is. */
+export const openAvailableInstance = <K extends GuestCapability>(
+  call: ApiCall,
+  capability: K,
+  operation: CapabilityMethod<K>,
+) => openWith(call, capability, operation, assertAvailable)
+
+/** An instance whose database serves. Throws likewise, or 422 while it does not. */
+export const openInstance = <K extends GuestCapability>(call: ApiCall, capability: K, operation: CapabilityMethod<K>) =>
+  openWith(call, capability, operation, assertDatabaseRunning)
+
 /** The same, with its databases and users as they will be once all accepted commands are done. */
-export async function openForChange(call: ApiCall) {
-  const open = await openInstance(call)
+export async function openForChange<K extends GuestCapability>(
+  call: ApiCall,
+  capability: K,
+  operation: CapabilityMethod<K>,
+) {
+  const open = await openInstance(call, capability, operation)
   return { ...open, pending: await withPendingChanges(call.deps.store, open.agent, open.instance) }
 }

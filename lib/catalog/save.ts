@@ -1,3 +1,4 @@
+import type { Datastores } from '../datastores/manifest.ts'
 import { badRequest, truncate } from '../kit/errors.ts'
 import { assertFitsRecord } from '../kit/http/parse.ts'
 import type { Mutation } from '../kit/http/route.ts'
@@ -21,24 +22,25 @@ export function findVersion(catalog: Catalog, id: string): { item: Stored<Datast
 
 /** The mutation with the changes that `decide` makes of the current catalog. */
 export async function changeCatalog(
-  deps: Pick<Platform, 'store'>,
+  deps: Pick<Platform, 'store' | 'datastores'>,
   decide: (catalog: Catalog) => Change[],
 ): Promise<Mutation> {
   return { reply: { status: 202 }, changes: decide(await allDatastores(deps)) }
 }
 
 /** Throws 400 unless the version's image or tags select an engine. */
-export function assertEngineExists(version: Version): void {
+export function assertEngineExists(registry: Datastores, version: Version): void {
   const { manager, image, imageTags } = version
-  manifestOf(manager)
+  manifestOf(registry, manager)
   if (!image && imageTags.length === 0) throw badRequest('Image must be specified.')
-  if (!engineOfVersion(version)) throw badRequest(`Image ${truncate(image || imageTags.join(', '))} cannot be found.`)
+  if (!engineOfVersion(registry, version))
+    throw badRequest(`Image ${truncate(image || imageTags.join(', '))} cannot be found.`)
 }
 
 /** Throws 400 if the datastore already has a version with that name and number. */
-export function assertUnique({ versions }: Pick<Datastore, 'versions'>, version: Version): void {
-  const number = versionNumber(version)
-  if (!versions.some(other => other.name === version.name && versionNumber(other) === number)) return
+export function assertUnique(registry: Datastores, { versions }: Pick<Datastore, 'versions'>, version: Version): void {
+  const number = versionNumber(registry, version)
+  if (!versions.some(other => other.name === version.name && versionNumber(registry, other) === number)) return
   throw badRequest(
     `The datastore version with name '${truncate(version.name)}'(version: ${truncate(number)}) already exists.`,
   )

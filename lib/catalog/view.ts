@@ -1,10 +1,12 @@
+import type { Datastores } from '../datastores/manifest.ts'
 import { selfLinks } from '../kit/http/paging.ts'
 import type { Call } from '../kit/http/route.ts'
 import { versionNumber } from '../model/catalog.ts'
 import type { Datastore, Version } from '../model/datastore.ts'
+import type { Platform } from '../platform/platform.ts'
 
 /** The caller that a view is for. */
-type Viewer = Pick<Call, 'baseUrl' | 'project' | 'admin'>
+type Viewer = Pick<Call<unknown, Platform>, 'baseUrl' | 'project' | 'admin' | 'deps'>
 
 /** The fields of a version that only admins see. */
 const adminFields = (version: Version) => ({
@@ -19,12 +21,13 @@ const adminFields = (version: Version) => ({
 /** A version as its datastore shows it. */
 export function versionView(datastore: Datastore, version: Version, viewer: Viewer) {
   const { id, name } = version
+  const number = versionNumber(viewer.deps.datastores, version)
   const links = selfLinks(viewer.baseUrl, viewer.project, `datastores/${datastore.id}/versions/${id}`)
-  return { id, name, version: versionNumber(version), links, ...(viewer.admin && adminFields(version)) }
+  return { id, name, version: number, links, ...(viewer.admin && adminFields(version)) }
 }
 
 /** The versions that the viewer may see. */
-export const visibleVersions = ({ versions }: Datastore, { admin }: Viewer) =>
+export const visibleVersions = ({ versions }: Datastore, { admin }: Pick<Viewer, 'admin'>) =>
   versions.filter(({ active }) => admin || active)
 
 /** A datastore as the API shows it. */
@@ -39,10 +42,10 @@ export function datastoreView(datastore: Datastore, viewer: Viewer) {
 const asSplitText = (words: string[]) => (words.length > 0 ? words : [''])
 
 /** A version as `/mgmt/datastore-versions` shows it. */
-export const adminVersionView = (datastore: Datastore, version: Version) => ({
+export const adminVersionView = (registry: Datastores, datastore: Datastore, version: Version) => ({
   id: version.id,
   name: version.name,
-  version: versionNumber(version),
+  version: versionNumber(registry, version),
   datastore_id: datastore.id,
   datastore_name: datastore.name,
   datastore_manager: version.manager,

@@ -1,3 +1,5 @@
+import type { Capabilities } from './capabilities.ts'
+
 /** An engine that is installed on machines, and the datastore version that it first gets. Its id is the image's. */
 export interface DatastoreVersion {
   id: string
@@ -9,30 +11,27 @@ export interface DatastoreVersion {
 }
 
 /** Everything that the control plane knows of a datastore: data and rules, no verbs. */
-export interface Manifest {
+export interface Manifest<C extends Capabilities = Capabilities> {
   id: string
   name: string
+  /** Its key in the registries. */
   manager: string
   defaultVersion: string
   /** Oldest first. */
   versions: DatastoreVersion[]
   port: number
-  /** Names that nobody may create or drop. Compared exactly. */
-  reserved: { databases: string[]; users: string[]; userPrefixes: string[] }
-  /** Why the engine would refuse this name, or undefined if it accepts it. */
-  databaseNameProblem(name: string): string | undefined
-  userNameProblem(name: string): string | undefined
-  /** Why that exact version (else the newest) does not offer this character_set and collate, or undefined. */
-  localeProblem(characterSet: string | undefined, collate: string | undefined, version?: string): string | undefined
   /** Why data of one exact version cannot be served by another, or undefined. */
   upgradeProblem(from: string, to: string): string | undefined
-  /** Why this host pattern cannot be enforced for that user, or undefined. */
-  hostProblem(user: string, host: string): string | undefined
-  /** The superuser that POST root enables. */
-  rootUser: string
   /**
    * The settings of that exact version (else the newest) for a flavor, by name, without those that say where the server
    * is.
    */
   defaultConfiguration(flavor: { ramMb: number; vcpus: number }, version?: string): Record<string, string | number>
+  /** What it can do. A request for anything else gets 501. */
+  can: C
+}
+
+/** The datastores that a control plane knows, by manager. The first is the default one. */
+export interface Datastores {
+  manifests: Readonly<Record<string, Manifest>>
 }

@@ -1,8 +1,10 @@
+import type { Datastores } from '../datastores/manifest.ts'
 import { selfLinks } from '../kit/http/paging.ts'
 import { timestamp } from '../kit/time.ts'
 import { manifestOf } from '../model/catalog.ts'
 import { type Instance, isBusyOrBroken, serverOf, volumeOf } from '../model/instance.ts'
 import { operatingStatusOf, statusOf } from '../model/instance-status.ts'
+import type { Platform } from '../platform/platform.ts'
 import { OPERATION_STATUSES } from '../trove/operations.ts'
 
 /** Who looks at an instance. */
@@ -12,13 +14,14 @@ interface Viewer {
   project: string
   admin: boolean
   now: number
+  deps: Pick<Platform, 'datastores'>
 }
 
 const GIB = 1024 ** 3
 
 /** An instance as a list shows it. */
 export function summary(instance: Instance, viewer: Viewer) {
-  const { baseUrl, project, admin, now } = viewer
+  const { baseUrl, project, admin, now, deps } = viewer
   const addresses = instance.server?.addresses ?? []
   return {
     id: instance.id,
@@ -33,7 +36,7 @@ export function summary(instance: Instance, viewer: Viewer) {
     access: instance.access ?? {},
     ...(addresses.length > 0 && {
       ip: addresses.map(({ address }) => address),
-      addresses: reachable(addresses, instance.access).map(address => addressView(address, instance)),
+      addresses: reachable(addresses, instance.access).map(address => addressView(deps.datastores, address, instance)),
     }),
     ...(admin && { tenant_id: instance.project }),
   }
@@ -89,6 +92,7 @@ const reachable = (addresses: Address[], access: Instance['access']): Address[] 
 
 /** The port is shown if it is not the datastore's standard one. */
 const addressView = (
+  registry: Datastores,
   { address, port, type }: { address: string; port: number; type: string },
   { datastore }: Pick<Instance, 'datastore'>,
-) => (port === manifestOf(datastore.manager).port ? { address, type } : { address, type, port })
+) => (port === manifestOf(registry, datastore.manager).port ? { address, type } : { address, type, port })

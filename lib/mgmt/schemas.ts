@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Diagnostics, HardwareInfo } from '../contracts/guest/guest.ts'
+import { Diagnostics, HardwareInfo } from '../contracts/guest/core.ts'
 import { detailFields } from '../instances/schemas.ts'
 import { FlagQuery, Id, PageQuery, pageOfRows, Timestamp } from '../kit/http/schemas.ts'
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { DatabaseName, type DatabaseSpec } from '../contracts/guest/databases.ts'
 import type { UserSpec } from '../contracts/guest/users.ts'
-import type { Manifest } from '../datastores/manifest.ts'
+import type { Having, UserRules } from '../datastores/capabilities.ts'
 import { badRequest, truncate } from '../kit/errors.ts'
 import { assertDatabaseName, MAX_ITEMS, TOO_MANY_ITEMS_MESSAGE } from './database.ts'
 
@@ -33,15 +33,16 @@ export const NamedDatabases = z.array(DatabaseName).max(MAX_ITEMS, TOO_MANY_ITEM
  * The users to create, checked against the engine's rules and each other. With `databases`, users can only be granted
  * these. Throws 400.
  */
-export function checkUsers(manifest: Manifest, users: NewUser[], databases?: DatabaseSpec[]): UserSpec[] {
+export function checkUsers(can: Having<'users'>, users: NewUser[], databases?: DatabaseSpec[]): UserSpec[] {
   const names = new Set<string>()
   return users.map(({ name, password, host, databases: grants }) => {
-    assertUserName(manifest, name, host ?? '%')
+    assertUserName(can.users, name, host ?? '%')
     // The engine has one role per name, whatever the host, so two users cannot share a name.
     if (names.has(name)) throw badRequest(`User '${name}' is given twice.`)
     names.add(name)
     for (const grant of grants ?? []) {
-      assertDatabaseName(manifest, grant.name)
+      if (!can.databases) throw badRequest(`User '${name}' cannot be granted a database: this datastore has none.`)
+      assertDatabaseName(can.databases, grant.name)
       if (databases && !databases.some(database => database.name === grant.name)) {
         throw badRequest(`Database '${grant.name}' of user '${name}' is not among the databases to be created.`)
       }
@@ -51,13 +52,13 @@ export function checkUsers(manifest: Manifest, users: NewUser[], databases?: Dat
 }
 
 /** Whether the engine can enforce this host. Only then does the text after `@` in a user's id count as a host. */
-export const isEnforceableHost = (manifest: Manifest) => (host: string) => manifest.hostProblem('', host) === undefined
+export const isEnforceableHost = (rules: UserRules) => (host: string) => rules.hostProblem('', host) === undefined
 
 /** Throws 400 for a name that is reserved, or a name or host that the engine does not accept. */
-export function assertUserName(manifest: Manifest, name: string, host: string): void {
-  const problem = manifest.userNameProblem(name) ?? manifest.hostProblem(name, host)
+export function assertUserName(rules: UserRules, name: string, host: string): void {
+  const problem = rules.nameProblem(name) ?? rules.hostProblem(name, host)
   if (problem) throw badRequest(`The user name '${truncate(name)}' is not valid: ${problem}`)
-  const { users, userPrefixes } = manifest.reserved
-  if (users.includes(name) || userPrefixes.some(prefix => name.startsWith(prefix)))
+  const { reserved, reservedPrefixes } = rules
+  if (reserved.includes(name) || reservedPrefixes.some(prefix => name.startsWith(prefix)))
     throw badRequest(`User name ${name} is reserved.`)
 }

@@ -47,6 +47,10 @@ const IN_PROJECT = [403, 404]
 /** Whether the authorizer checks the request before it reaches the route. */
 export const isAuthorized = (route: Pick<Route<never>, 'audience' | 'path'>) => fullPath(route).startsWith('/v1.0')
 
+/** Whether not every datastore can do it: contents, root and TLS of an instance, and changes of its access. */
+const takesCapability = ({ method, path }: Route<never>) =>
+  /^\/instances\/\{id\}\/(databases|users|root|ssl)/.test(path) || (path === '/instances/{id}' && method === 'PUT')
+
 /** The error statuses that a route may answer. */
 export function errorStatuses(route: Route<never>): number[] {
   const { method, path, audience, response } = route
@@ -58,7 +62,7 @@ export function errorStatuses(route: Route<never>): number[] {
     ...(audience === 'anyone' ? [] : IN_PROJECT),
     ...(changes ? [409, 422] : []),
     ...(concernsInstance ? [409, 422] : []),
-    ...(method === 'POST' && path.includes('/instances') ? [501] : []),
+    ...((method === 'POST' && path.includes('/instances')) || takesCapability(route) ? [501] : []),
     ...(response.status >= 400 ? [response.status] : []),
   ]
     .filter((status, index, all) => all.indexOf(status) === index)

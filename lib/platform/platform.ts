@@ -1,4 +1,5 @@
 import type { QueueAccess } from '../contracts/queue-access.ts'
+import type { Datastores } from '../datastores/manifest.ts'
 import type { Signals } from '../kit/async/signals.ts'
 import type { Clock, Log, Random } from '../kit/clock.ts'
 import type { Keys } from '../kit/crypto/keys.ts'
@@ -43,6 +44,8 @@ export interface Platform {
   /** The rate limit of each project and verb. */
   throttle: Throttle
   metrics: Metrics
+  /** The datastores that machines can run. */
+  datastores: Datastores
   /** The deployment's name, if there can be several. */
   stage?: string
   /** Whether delayed messages end waits, because `periodic` runs only once a minute. */

@@ -1,30 +1,33 @@
 import { openForChange, openInstance } from '../agents/open-instance.ts'
 import type { PendingView } from '../agents/pending-changes.ts'
+import type { CapabilityMethod } from '../contracts/guest/guest.ts'
 import { type UserView, userId } from '../contracts/guest/users.ts'
-import type { Manifest } from '../datastores/manifest.ts'
+import type { UserRules } from '../datastores/capabilities.ts'
 import { notFound } from '../kit/errors.ts'
 import type { Call } from '../kit/http/route.ts'
 import { assertUserName, isEnforceableHost } from '../model/user.ts'
 import type { Platform } from '../platform/platform.ts'
 
+type UserOperation = CapabilityMethod<'users'>
+
 /** The path's user as its agent has it. Throws 400 for a reserved name, 404 if there is no such user. */
-export async function loadUser(call: Call<unknown, Platform>) {
-  const { agent, manifest } = await openInstance(call)
-  const id = pathId(call, manifest)
+export async function loadUser(call: Call<unknown, Platform>, operation: UserOperation) {
+  const { agent, manifest } = await openInstance(call, 'users', operation)
+  const id = pathId(call, manifest.can.users)
   return { agent, user: requireUser(id, await agent.get_user(id)) }
 }
 
 /** The path's user as it will be once all accepted commands are done. Throws likewise. */
-export async function loadForChange(call: Call<unknown, Platform>) {
-  const { agent, manifest, pending } = await openForChange(call)
-  const id = pathId(call, manifest)
+export async function loadForChange(call: Call<unknown, Platform>, operation: UserOperation) {
+  const { agent, manifest, pending } = await openForChange(call, 'users', operation)
+  const id = pathId(call, manifest.can.users)
   const user = requireUser(id, await pending.user(id))
   return { agent, manifest, pending, user, id: { name: user.name, host: user.host } }
 }
 
-function pathId(call: Call<unknown, Platform>, manifest: Manifest) {
-  const id = userId(call.params['user'] ?? '', isEnforceableHost(manifest))
-  assertUserName(manifest, id.name, '%')
+function pathId(call: Call<unknown, Platform>, rules: UserRules) {
+  const id = userId(call.params['user'] ?? '', isEnforceableHost(rules))
+  assertUserName(rules, id.name, '%')
   return id
 }
 

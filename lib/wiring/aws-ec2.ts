@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { manifestOf } from '../model/catalog.ts'
 import { ec2Compute } from '../platform/compute/ec2/compute.ts'
 import { type ComputeFactory, wireAws } from './aws.ts'
+import { DATASTORES } from './common.ts'
 import { systemClock as clock } from './system.ts'
 
 const subnetList = z
@@ -45,7 +46,7 @@ export function ec2Machines(environment: NodeJS.ProcessEnv): ComputeFactory {
         base: endpoint ? `${endpoint}/${bucket}` : `https://${bucket}.s3.${region}.${settings.COFFER_URL_SUFFIX}`,
         key: AGENT_KEY,
       },
-      portOf: manager => manifestOf(manager).port,
+      portOf: manager => manifestOf(DATASTORES, manager).port,
       logLevel: settings.COFFER_LOG_LEVEL,
     })
   }

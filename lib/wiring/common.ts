@@ -1,6 +1,8 @@
 import { CONDUCTOR_TOPIC, hostSubject, hostTopic } from '../contracts/conductor.ts'
 import type { HostAccess } from '../contracts/host-access.ts'
 import type { QueueAccess } from '../contracts/queue-access.ts'
+import type { Datastores } from '../datastores/manifest.ts'
+import { MANIFESTS } from '../datastores/manifests.ts'
 import { inProcessSignals } from '../kit/async/signals.ts'
 import type { Log } from '../kit/clock.ts'
 import type { Keys } from '../kit/crypto/keys.ts'
@@ -14,6 +16,9 @@ import type { Secrets } from '../ports/secrets.ts'
 import type { Store } from '../ports/store.ts'
 import { systemClock as clock, systemRandom as random } from './system.ts'
 
+/** The datastores that machines can run. */
+export const DATASTORES: Datastores = { manifests: MANIFESTS }
+
 interface Backends<S extends Store, Q extends Queue> {
   store: S
   queue: Q
@@ -21,6 +26,8 @@ interface Backends<S extends Store, Q extends Queue> {
   keys: Keys
   hostId: string
   log: Log
+  /** Those of the code, unless a test has its own. */
+  datastores?: Datastores | undefined
 }
 
 /** The parts of a platform that do not depend on where it runs, built from its backends. */
@@ -31,6 +38,7 @@ export function sharedParts<S extends Store, Q extends Queue>({
   keys,
   hostId,
   log,
+  datastores = DATASTORES,
 }: Backends<S, Q>) {
   const messageSealer = sealer(derivedSealKeys(keys))
   const identity = builtinIdentity({ store, secrets, clock, random })
@@ -48,6 +56,7 @@ export function sharedParts<S extends Store, Q extends Queue>({
     random,
     log,
     authority: authority({ keys, store, clock, random }),
+    datastores,
   }
 }
 

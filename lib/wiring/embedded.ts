@@ -7,6 +7,7 @@ import { CONDUCTOR_TOPIC, guestTopic, hostTopic } from '../contracts/conductor.t
 import type { HostAccess } from '../contracts/host-access.ts'
 import type { QueueAccess } from '../contracts/queue-access.ts'
 import { TASKMANAGER_TOPIC } from '../contracts/taskmanager.ts'
+import type { Datastores } from '../datastores/manifest.ts'
 import type { Log } from '../kit/clock.ts'
 import { derivedKeys, type Keys } from '../kit/crypto/keys.ts'
 import type { Metrics } from '../kit/metrics.ts'
@@ -28,6 +29,8 @@ interface EmbeddedOptions {
   /** Requests a minute for each project and verb; 0 = no limit. */
   rate: number
   metrics: Metrics
+  /** Other datastores than those of the code, for tests. */
+  datastores?: Datastores
 }
 
 /** The cloud on one machine: everything embedded, in one process and its data directory. */
@@ -46,7 +49,7 @@ export const HOST_ID = 'local'
 const HOST_ACCESS_MS = 365 * 86_400_000
 
 export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedCloud> {
-  const { dataDir, log, enrolUrl, publicUrl, rate, metrics } = options
+  const { dataDir, log, enrolUrl, publicUrl, rate, metrics, datastores } = options
   const secrets = keyfileSecrets(join(dataDir, 'master.key'), random)
   const keys = derivedKeys(secrets)
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock })
@@ -59,7 +62,7 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
     token: await queueToken(keys, grant),
   })
   const platform = {
-    ...sharedParts({ store, queue, secrets, keys, hostId: HOST_ID, log }),
+    ...sharedParts({ store, queue, secrets, keys, hostId: HOST_ID, log, datastores }),
     processId,
     // A data directory has one control plane: any other holder of a lease is dead.
     isProcessAlive: (other: string) => other === processId,

@@ -85,7 +85,7 @@ describe('a database whose create command is pending', () => {
     expect(await send('PUT', '/users/ann/databases', GRANT)).toEqual([202])
     expect(await finishCommands()).toEqual(['create_database stock'])
     const [guest] = world.machine.servers.values()
-    expect(await guest?.driver.list_access('ann', undefined)).toEqual([{ name: 'cart' }, { name: 'stock' }])
+    expect(await guest?.driver.list_access({ name: 'ann' })).toEqual([{ name: 'cart' }, { name: 'stock' }])
   })
 
   it('can be deleted and created again immediately', async () => {
@@ -112,7 +112,7 @@ describe('a user whose create command is pending', () => {
   it('can be granted databases', async () => {
     expect(await send('PUT', '/users/bob/databases', { databases: [{ name: 'cart' }] })).toEqual([202])
     const [guest] = world.machine.servers.values()
-    expect(await guest?.driver.list_access('bob', undefined)).toEqual([{ name: 'cart' }])
+    expect(await guest?.driver.list_access({ name: 'bob' })).toEqual([{ name: 'cart' }])
   })
 
   it('can get another password, and be deleted', async () => {

@@ -19,7 +19,10 @@ const PLANTED: Record<string, [from: string, to: string]> = {
   'steps-know-no-verbs': ['lib/instances/steps/operation.ts', 'lib/instances/verbs/create.ts'],
   'backends-are-wired': ['lib/agents/agent.ts', 'lib/platform/store/sqlite/store.ts'],
   'aws-in-platform': ['lib/conductor/enrol.ts', 'node_modules/@aws-sdk/client-sqs/index.js'],
-  'control-plane-loads-no-driver': ['functions/api.ts', 'lib/datastores/postgresql/driver.ts'],
+  'control-plane-loads-no-driver': ['functions/api.ts', 'lib/datastores/drivers.ts'],
+  'datastores-are-registered': ['host/daemon.ts', 'lib/datastores/postgresql/manifest.ts'],
+  'datastores-are-apart': ['lib/datastores/valkey/driver.ts', 'lib/datastores/postgresql/driver.ts'],
+  'memory-is-for-tests': ['lib/datastores/manifests.ts', 'lib/datastores/memory/manifest.ts'],
   'agent-sees-little': ['guest-agent/agent.ts', 'lib/model/instance.ts'],
 }
 

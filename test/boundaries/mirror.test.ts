@@ -4,8 +4,21 @@ import { describe, expect, it } from '@jest/globals'
 
 const ROOT = join(import.meta.dirname, '..', '..')
 
-/** Folders of tests about the whole: they have no source of their own. */
-const WHOLE = ['boundaries', 'contracts', 'cost', 'deploy', 'docs', 'e2e', 'laws', 'localstack', 'openapi', 'services']
+/** Folders of tests about the whole, and of toys in the tests: they have no source of their own. */
+const WHOLE = [
+  'boundaries',
+  'datastores/toy',
+  'contracts',
+  'cost',
+  'deploy',
+  'docs',
+  'e2e',
+  'laws',
+  'localstack',
+  'openapi',
+  'platform/secrets/toy',
+  'services',
+]
 
 /** The source that a test is about: `lib/x/y.ts` for `test/x/y.test.ts`, and for an aspect of it, `test/x/y-aspect.test.ts`. */
 function sourceOf(test: string): string | undefined {

@@ -169,7 +169,7 @@ describe('onMachineState', () => {
 
   it('shows a fault once, on the instance', async () => {
     const instance = await reportServer({ status: 'ERROR', fault: MESSAGE })
-    const viewer = { baseUrl: '', project: PROJECT, admin: true, now: world.clock.now() }
+    const viewer = { baseUrl: '', project: PROJECT, admin: true, now: world.clock.now(), deps: world.platform }
     const { fault, ...rest } = detail(instance, viewer)
     expect(fault).toMatchObject({ message: MESSAGE, details: null })
     expect(JSON.stringify(adminDetail(instance, rest, undefined))).not.toContain(MESSAGE)

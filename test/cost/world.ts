@@ -15,6 +15,7 @@ import type { EmbeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import { batches, encodeSqsBody } from '../../lib/platform/queue/sqs/body.ts'
 import { dynamodbStore } from '../../lib/platform/store/dynamodb/store.ts'
 import { storedThrottle } from '../../lib/platform/throttle/stored/throttle.ts'
+import { DATASTORES } from '../../lib/wiring/common.ts'
 import { setPlatform } from '../../lib/wiring/current.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from '../../local/gateway/events.ts'
 import { seededRandom } from '../kit/random.ts'
@@ -109,6 +110,7 @@ export class CostWorld {
   static async open(counts: Counts, endpoint: string): Promise<CostWorld> {
     const credentials = async () => ({ accessKeyId: 'x', secretAccessKey: 'x' })
     const world = new World(1, {
+      datastores: DATASTORES,
       delaysDoorbells: true,
       periodic: false,
       separateProcesses: true,

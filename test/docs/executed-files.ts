@@ -58,7 +58,9 @@ async function sendUntilActive(request: ApiRequest): Promise<void> {
   })
 }
 
-const body = { instance: { name: 'shop', flavorRef: 1, volume: { size: 1 } } }
+const users = [{ name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }]
+const spec = { name: 'shop', flavorRef: 1, volume: { size: 1 }, databases: [{ name: 'cart' }], users }
+const body = { instance: spec }
 const create = await filesExecutedBy(() => sendUntilActive({ method: 'POST', path: '/instances', body }))
 const path = `/instances/${(await findInstance())?.id}/action`
 const resize = { resize: { flavorRef: 2 } }

@@ -12,7 +12,7 @@ import { derivedSealKeys, readEnvelope, sealer } from '../../lib/kit/crypto/seal
 import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
-import { memoryDriver } from '../sim/memory-driver.ts'
+import { memoryServer } from '../sim/memory-server.ts'
 
 const random = seededRandom(1)
 const master = { id: 'k1', bytes: random.bytes(32) }
@@ -21,13 +21,13 @@ const clock = virtualClock()
 
 let dir: string
 let queue: EmbeddedQueue
-let driver: ReturnType<typeof memoryDriver>
+let driver: ReturnType<typeof memoryServer>
 let agent: Agent
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'coffer-agent-'))
   queue = embeddedQueue({ clock, random })
   for (const topic of ['guest-i1-1', 'conductor']) await queue.declare(topic)
-  driver = memoryDriver()
+  driver = memoryServer()
   agent = await newAgent()
 })
 afterEach(() => rmSync(dir, { recursive: true, force: true }))

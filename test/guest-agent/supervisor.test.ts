@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from '@jest/globals'
 import { DatabaseSupervisor, type Health } from '../../guest-agent/supervisor.ts'
-import type { Driver } from '../../lib/datastores/driver.ts'
+import type { Server } from '../../lib/datastores/driver.ts'
 import { silentLog } from '../kit/random.ts'
 import { type VirtualClock, virtualClock } from '../kit/virtual-clock.ts'
-import { memoryDriver } from '../sim/memory-driver.ts'
+import { memoryServer } from '../sim/memory-server.ts'
 import { memoryStopMark } from './memory-stop-mark.ts'
 
 const ENDED = { status: 'crashed', message: 'The database server ended unexpectedly; it is being started again.' }
@@ -25,8 +25,8 @@ beforeEach(() => {
   starts = 0
   refusals = []
   die = () => {}
-  const driver: Driver = {
-    ...memoryDriver(),
+  const driver: Server = {
+    ...memoryServer(),
     async start() {
       starts += 1
       const refusal = refusals.shift()
@@ -134,8 +134,8 @@ function fakeServer() {
   const calls: string[] = []
   /** How many starts fail; whether a stop never returns, because its agent dies. */
   const state = { failing: 0, stuck: false }
-  const driver: Driver = {
-    ...memoryDriver(),
+  const driver: Server = {
+    ...memoryServer(),
     async start() {
       calls.push('start')
       if (state.failing-- > 0) throw new Error('it does not start')
@@ -181,7 +181,7 @@ function supervisedServer() {
 describe('control of the server', () => {
   it('is not taken for a crash: the watch pauses during a restart', async () => {
     const { clock, statuses, calls, die, control } = supervisedServer()
-    await control.restart()
+    await control.restart({})
     await clock.advance(1_000)
     expect(calls).toEqual(['stop', 'start'])
     expect(statuses).toEqual(['healthy', 'restarting', 'healthy'])
@@ -192,22 +192,22 @@ describe('control of the server', () => {
 
   it('keeps a stopped server stopped until a restart', async () => {
     const { clock, statuses, calls, control } = supervisedServer()
-    await control.stop_db()
+    await control.stop_db({})
     await clock.advance(60_000)
     expect(calls).toEqual(['stop'])
     expect(statuses.at(-1)).toBe('shutdown')
-    await control.restart()
+    await control.restart({})
     expect(statuses.at(-1)).toBe('healthy')
   })
 
   it('is remembered when the agent dies: a stopped server stays stopped, a restarted one runs', async () => {
     const { clock, statuses, calls, control, startAgent } = supervisedServer()
-    await control.stop_db()
+    await control.stop_db({})
     const second = startAgent()
     await second.resume()
     await clock.advance(60_000)
     expect([calls, statuses.at(-1)]).toEqual([['stop'], 'shutdown'])
-    await second.control(async () => {}).restart()
+    await second.control(async () => {}).restart({})
     await startAgent().resume()
     expect([calls, statuses.at(-1)]).toEqual([['stop', 'stop', 'start', 'start'], 'healthy'])
   })
@@ -216,7 +216,7 @@ describe('control of the server', () => {
     const { clock, statuses, calls, startAgent } = supervisedServer()
     const second = startAgent()
     const resumed = second.resume()
-    await second.control(async () => {}).stop_db()
+    await second.control(async () => {}).stop_db({})
     await resumed
     await clock.advance(60_000)
     expect([calls, statuses.at(-1)]).toEqual([['start', 'stop'], 'shutdown'])
@@ -225,22 +225,22 @@ describe('control of the server', () => {
   it('leaves a server running whose agent died during the stop, until the stop is repeated', async () => {
     const { statuses, calls, control, startAgent, state } = supervisedServer()
     state.stuck = true
-    void control.stop_db()
+    void control.stop_db({})
     const second = startAgent()
     await second.resume()
     expect([calls.at(-1), statuses.at(-1)]).toEqual(['start', 'healthy'])
     state.stuck = false
-    await second.control(async () => {}).stop_db()
+    await second.control(async () => {}).stop_db({})
     expect(statuses.at(-1)).toBe('shutdown')
   })
 
   it("refreshes the machine's flavor and engine between stop and start", async () => {
     const { calls, control, refreshes } = supervisedServer()
-    await control.start_db_with_conf_changes()
+    await control.start_db_with_conf_changes({})
     expect(refreshes).toEqual([1])
-    await control.upgrade()
+    await control.upgrade({ datastore_version: '' })
     expect(refreshes).toEqual([1, 3])
-    await control.restart()
+    await control.restart({})
     expect(calls).toHaveLength(6)
     expect(refreshes).toHaveLength(2)
   })
@@ -248,7 +248,7 @@ describe('control of the server', () => {
   it('rejects a failed restart, and goes on trying in the background', async () => {
     const { clock, statuses, control, state } = supervisedServer()
     state.failing = 2
-    await expect(control.restart()).rejects.toThrow('it does not start')
+    await expect(control.restart({})).rejects.toThrow('it does not start')
     expect(statuses.at(-1)).toBe('crashed')
     await clock.advance(60_000)
     expect(statuses.at(-1)).toBe('healthy')
@@ -257,8 +257,8 @@ describe('control of the server', () => {
   it('ends its tries in the background when the next command comes', async () => {
     const { clock, statuses, calls, control, state } = supervisedServer()
     state.failing = 2
-    await expect(control.start_db_with_conf_changes()).rejects.toThrow()
-    await control.start_db_with_conf_changes()
+    await expect(control.start_db_with_conf_changes({})).rejects.toThrow()
+    await control.start_db_with_conf_changes({})
     const before = calls.length
     await clock.advance(60_000)
     expect(calls).toHaveLength(before)
@@ -268,7 +268,7 @@ describe('control of the server', () => {
   it('is refused once the agent is ending', async () => {
     const { supervisor, calls, control } = supervisedServer()
     await supervisor.stop()
-    await expect(control.restart()).rejects.toThrow('ending')
+    await expect(control.restart({})).rejects.toThrow('ending')
     expect(calls).toEqual(['stop'])
   })
 })

@@ -14,6 +14,8 @@ import { join } from 'node:path'
 import type { HostConfig } from '../../host/config.ts'
 import { Daemon } from '../../host/daemon.ts'
 import { hostState, siteFile } from '../../host/state.ts'
+import { MACHINES } from '../../lib/datastores/machines.ts'
+import { MANIFESTS } from '../../lib/datastores/manifests.ts'
 import type { MachineState } from '../../lib/ports/compute.ts'
 import { silentLog } from '../kit/random.ts'
 import { realClock } from '../kit/virtual-clock.ts'
@@ -80,6 +82,8 @@ export async function daemonWorld(): Promise<DaemonWorld> {
   const boot = () =>
     new Daemon({
       config,
+      manifests: MANIFESTS,
+      machines: MACHINES,
       clock: realClock,
       random,
       log: silentLog,

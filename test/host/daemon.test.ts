@@ -215,3 +215,16 @@ describe('an agent', () => {
     expect(world.reports.at(-1)).toMatchObject({ name: server.name, fault: 'The agent of the instance keeps ending.' })
   }, 60_000)
 })
+
+describe('a datastore that the host does not know', () => {
+  const unknown = { manager: 'db2', version: '1' }
+
+  it('is reported as an error of the volume, and of the server', async () => {
+    await world.daemon.handlers.create_volume({ ...volume, datastore: unknown }, undefined)
+    expect(world.reports.at(-1)).toMatchObject({ name: volume.name, status: 'ERROR', fault: 'this host has no db2 1' })
+    await request('create_volume')
+    await world.daemon.handlers.create_server({ ...server, datastore: unknown }, undefined)
+    const fault = "Datastore manager 'db2' cannot be found."
+    expect(world.reports.at(-1)).toMatchObject({ name: server.name, status: 'ERROR', fault })
+  })
+})

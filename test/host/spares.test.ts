@@ -4,13 +4,14 @@ import { afterEach, describe, expect, it } from '@jest/globals'
 import type { HostConfig } from '../../host/config.ts'
 import { Spares } from '../../host/spares.ts'
 import { hostState } from '../../host/state.ts'
+import { MACHINES } from '../../lib/datastores/machines.ts'
 import { readJson, removeAll } from '../../lib/kit/os/files.ts'
 import { silentLog } from '../kit/random.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { hostConfig, random } from './daemon-world.ts'
 
 let config: HostConfig
-const spares = () => new Spares({ config, clock: realClock, random, log: silentLog })
+const spares = () => new Spares({ config, machines: MACHINES, clock: realClock, random, log: silentLog })
 const volume = (name: string) => join(config.dataDir, 'volumes', name)
 const take = (from: Spares, name: string) => from.take('postgresql', '18', volume(name))
 /** Makes a cluster another way than the stand-in of `hostConfig`; `$2` is where. */

@@ -12,7 +12,7 @@ describe('managedDetail', () => {
     await world.until('rebuild', () => scenarios.rebuild.done(world))
     const instance = await theInstance(world)
     if (!instance) throw new Error('no instance')
-    const viewer = { baseUrl: '', project: instance.project, admin: true, now: world.clock.now() }
+    const viewer = { baseUrl: '', project: instance.project, admin: true, now: world.clock.now(), deps: world.platform }
     const { server, volume, ...rest } = adminDetail(instance, detail(instance, viewer), undefined)
     const [serverId] = world.machine.servers.keys()
     expect([server?.id, volume.id]).toEqual([serverId, [...world.machine.volumes.keys()][0]])

@@ -2,13 +2,14 @@ import { beforeEach, describe, expect, it } from '@jest/globals'
 import { postgresqlManifest } from '../../lib/datastores/postgresql/manifest.ts'
 import { allDatastores, chooseVersion, engineOfVersion, manifestOf } from '../../lib/model/catalog.ts'
 import { datastores } from '../../lib/model/datastore.ts'
+import { DATASTORES } from '../../lib/wiring/common.ts'
 import { catalogApi, ENGINE_17, MANAGED } from '../catalog/api.ts'
 import { World } from '../sim/world.ts'
 
 let world: World
 let api: ReturnType<typeof catalogApi>
 beforeEach(() => {
-  world = new World()
+  world = new World(1, { datastores: DATASTORES })
   api = catalogApi(world.platform)
 })
 
@@ -66,10 +67,11 @@ describe('the catalog', () => {
   })
 
   it('knows only the managers and engines that the code has', () => {
-    expect(() => manifestOf('db2')).toThrow("Datastore manager 'db2' cannot be found.")
+    expect(() => manifestOf(DATASTORES, 'db2')).toThrow("Datastore manager 'db2' cannot be found.")
     const hasFastCollation = (engine?: string) =>
-      manifestOf('postgresql', engine).localeProblem(undefined, 'PG_UNICODE_FAST') === undefined
+      manifestOf(DATASTORES, 'postgresql', engine).can.databases?.localeProblem(undefined, 'PG_UNICODE_FAST') ===
+      undefined
     expect(['15', '17', '18.3', '18', undefined].map(hasFastCollation)).toEqual([false, false, true, true, true])
-    expect(engineOfVersion({ manager: 'db2', image: '18', imageTags: [] })).toBeUndefined()
+    expect(engineOfVersion(DATASTORES, { manager: 'db2', image: '18', imageTags: [] })).toBeUndefined()
   })
 })

@@ -6,7 +6,7 @@ import { INVALID_NAMES, VALID_NAMES } from './names.ts'
 
 const check = (...names: string[]) =>
   checkDatabases(
-    postgresqlManifest,
+    postgresqlManifest.can.databases,
     names.map(name => ({ name })),
   )
 

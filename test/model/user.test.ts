@@ -9,10 +9,10 @@ import { INVALID_NAMES, VALID_NAMES } from './names.ts'
 const password = 'pw1'
 const check = (...users: { name: string; host?: string; databases?: { name: string }[] }[]) =>
   checkUsers(
-    postgresqlManifest,
+    postgresqlManifest.can,
     users.map(user => ({ password, ...user })),
   )
-const parseId = (id: string) => userId(id, isEnforceableHost(postgresqlManifest))
+const parseId = (id: string) => userId(id, isEnforceableHost(postgresqlManifest.can.users))
 
 describe('userId with isHost', () => {
   it('takes the text after the last @ as the host', () => {
@@ -50,8 +50,8 @@ describe('checkUsers', () => {
 
   it('refuses a database that is not among those of the request', () => {
     const users = [{ name: 'a', password, databases: [{ name: 'x' }] }]
-    expect(() => checkUsers(postgresqlManifest, users, [{ name: 'y' }])).toThrow(/not among/)
-    expect(checkUsers(postgresqlManifest, users, [{ name: 'x' }])).toHaveLength(1)
+    expect(() => checkUsers(postgresqlManifest.can, users, [{ name: 'y' }])).toThrow(/not among/)
+    expect(checkUsers(postgresqlManifest.can, users, [{ name: 'x' }])).toHaveLength(1)
   })
 
   it('accepts a network as host, and refuses hosts that cannot be enforced', () => {

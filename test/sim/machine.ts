@@ -1,13 +1,12 @@
 import { Agent } from '../../guest-agent/agent.ts'
 import type { CommandEnd, Journal } from '../../guest-agent/journal.ts'
 import { HostMessage, type HostMethods, host } from '../../lib/contracts/host.ts'
-import type { Driver, ServerControl } from '../../lib/datastores/driver.ts'
 import type { Clock, Random } from '../../lib/kit/clock.ts'
 import { readEnvelope, type SealKeys, sealer } from '../../lib/kit/crypto/seal.ts'
 import { type Handlers, serve } from '../../lib/kit/rpc/contract.ts'
 import type { Message, Queue } from '../../lib/ports/queue.ts'
 import { silentLog } from '../kit/random.ts'
-import { memoryDriver } from './memory-driver.ts'
+import { memoryServer } from './memory-server.ts'
 import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST, type MachineState } from './names.ts'
 
 /** The names of a volume or a server in a message. */
@@ -24,7 +23,7 @@ interface Guest {
   agent: Agent
   topic: string
   journal: Journal
-  driver: Driver & ServerControl & { executed: string[] }
+  driver: ReturnType<typeof memoryServer>
 }
 
 /** Commands after which the database's status may differ: an agent reports it immediately. */
@@ -79,7 +78,7 @@ export class SimMachine {
 
   /** Starts the agent of a server that another compute created, with its journal and the data on its volume. */
   async bootServer(name: string, instance: string, generation: number, volume: string): Promise<void> {
-    const { driver } = this.volumes.get(volume) ?? { driver: memoryDriver() }
+    const { driver } = this.volumes.get(volume) ?? { driver: memoryServer() }
     this.volumes.set(volume, { sizeGb: 0, driver })
     const journal = this.#haltedServers.get(name)?.journal ?? this.#createJournal()
     const guest = this.#createGuest(instance, generation, journal, driver)
@@ -106,7 +105,7 @@ export class SimMachine {
   readonly #handlers: Handlers<HostMethods, undefined> = {
     create_volume: async input => {
       if (this.#deletedNames.has(input.name)) return this.#report('update_volume', input, { status: 'GONE' })
-      const volume = this.volumes.get(input.name) ?? { sizeGb: input.sizeGb, driver: memoryDriver() }
+      const volume = this.volumes.get(input.name) ?? { sizeGb: input.sizeGb, driver: memoryServer() }
       this.volumes.set(input.name, volume)
       await this.#report('update_volume', input, {
         status: 'ACTIVE',

@@ -1,5 +1,8 @@
 import { receiveMessage } from '../../lib/conductor/reports.ts'
 import { TASKMANAGER_TOPIC, Task } from '../../lib/contracts/taskmanager.ts'
+import type { Datastores } from '../../lib/datastores/manifest.ts'
+import { MANIFESTS } from '../../lib/datastores/manifests.ts'
+import { memoryManifest } from '../../lib/datastores/memory/manifest.ts'
 import { sagas } from '../../lib/instances/index.ts'
 import { inProcessSignals } from '../../lib/kit/async/signals.ts'
 import type { Clock } from '../../lib/kit/clock.ts'
@@ -39,7 +42,12 @@ export interface CrashPoint {
 
 type WorldStore = Store & { sweepExpired(now: number, limit: number): number }
 
+/** A simulated machine runs every datastore in memory. The first is the default. */
+export const SIM_DATASTORES: Datastores = { manifests: { memory: memoryManifest, ...MANIFESTS } }
+
 export interface WorldOptions {
+  /** Other datastores than `SIM_DATASTORES`. */
+  datastores?: Datastores
   delaysDoorbells?: boolean
   /** Whether `periodic` runs; false is as between two of its runs on AWS. */
   periodic?: boolean
@@ -101,7 +109,7 @@ export class World {
 
   async open(): Promise<this> {
     for (const topic of [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, hostTopic(HOST_ID)]) await this.queue.declare(topic)
-    await allDatastores({ store: this.store })
+    await allDatastores({ store: this.store, datastores: this.platform.datastores })
     return this
   }
 
@@ -240,6 +248,7 @@ export class World {
       authority: authority({ keys: this.#keys, store, clock, random }),
       throttle: noThrottle,
       metrics: noMetrics,
+      datastores: this.#options.datastores ?? SIM_DATASTORES,
       delaysDoorbells: this.#options.delaysDoorbells ?? false,
     }
   }

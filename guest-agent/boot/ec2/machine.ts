@@ -1,7 +1,7 @@
 import { chmod, chown, mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { initCluster } from '../../../lib/datastores/postgresql/cluster/cluster.ts'
+import type { MachineSide } from '../../../lib/datastores/machine.ts'
 import type { Clock } from '../../../lib/kit/clock.ts'
 import { exists, removeAll, writeAtomically } from '../../../lib/kit/os/files.ts'
 import { AgentConfig, type AgentSite } from '../../config.ts'
@@ -26,9 +26,10 @@ export interface System {
   clock: Clock
   /** The folder of all files: `/var/lib/coffer`. */
   home: string
-  /** The folders of disks by their ids, and of engines by their versions. */
+  /** The folder of disks by their ids. */
   disks: string
-  engines: string
+  /** What datastores do on a machine, by manager. */
+  machines: Readonly<Record<string, MachineSide>>
   /** The user that agent and database run as. */
   owner: { uid: number; gid: number }
   hardware: { ramMb: number; vcpus: number }
@@ -42,15 +43,23 @@ const BLKID_NOTHING = 2
 const BLANK_BYTES = 4 * 2 ** 20
 
 const volumeDir = ({ home }: System) => join(home, 'volume')
-const clusterDir = (system: System) => join(volumeDir(system), 'cluster')
+// The name is on volumes that are in use.
+const dataDir = (system: System) => join(volumeDir(system), 'cluster')
 
-/** Mounts the machine's volume, makes its cluster, and writes its agent's files. May be repeated. */
+/** Mounts the machine's volume, makes its data, and writes its agent's files. May be repeated. */
 export async function prepareMachine(machine: MachineConfig, system: System): Promise<void> {
   await mountVolume(await waitForDisk(machine, system), system)
   const version = (await system.metadata('tags/instance/coffer-engine')) ?? machine.datastore.version
-  const engine = join(system.engines, version)
-  await ensureCluster(engine, system)
+  const side = sideOf(machine, system)
+  const engine = join(side.imageFolder, version)
+  await ensureData(side, engine, system)
   await writeAgentFiles(machine, { ...machine.datastore, version }, engine, system)
+}
+
+function sideOf({ datastore: { manager } }: MachineConfig, { machines }: System): MachineSide {
+  const side = Object.hasOwn(machines, manager) ? machines[manager] : undefined
+  if (!side) throw new Error(`this image knows no datastore ${manager}`)
+  return side
 }
 
 /** Grows the file system to the size of its volume. */
@@ -101,15 +110,15 @@ async function runOrThrow(system: System, program: string, args: string[]): Prom
   if (status !== 0) throw new Error(`${program} failed: ${output.trim()}`)
 }
 
-/** Makes the cluster of a new volume; a draft that a crash left is made anew. */
-async function ensureCluster(engine: string, system: System): Promise<void> {
-  if (!(await exists(join(engine, 'bin', 'initdb')))) throw new Error(`the image has no engine in ${engine}`)
-  const cluster = clusterDir(system)
-  if (await exists(cluster)) return
+/** Makes the data of a new volume; a draft that a crash left is made anew. */
+async function ensureData(side: MachineSide, engine: string, system: System): Promise<void> {
+  if (!(await exists(engine))) throw new Error(`the image has no engine in ${engine}`)
+  const data = dataDir(system)
+  if (await exists(data)) return
   const draft = join(volumeDir(system), 'draft')
   await removeAll(draft)
-  await initCluster({ engine, dir: draft, ...system.owner })
-  await rename(draft, cluster)
+  await side.initVolume({ engine, dir: draft, ...system.owner })
+  await rename(draft, data)
 }
 
 async function writeAgentFiles(
@@ -128,7 +137,7 @@ async function writeAgentFiles(
   await chown(join(dir, 'config.json'), owner.uid, owner.gid)
   await chown(dir, owner.uid, owner.gid)
   // Beside the folder, where the agent's user can read it and not change it.
-  const site: AgentSite = { volume: clusterDir(system), engine, address, port, flavor: hardware }
+  const site: AgentSite = { volume: dataDir(system), engine, address, port, flavor: hardware }
   await writeAtomically(`${dir}.site.json`, JSON.stringify(site))
   await chmod(`${dir}.site.json`, 0o644)
 }

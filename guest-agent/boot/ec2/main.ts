@@ -1,6 +1,7 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
+import { MACHINES } from '../../../lib/datastores/machines.ts'
 import { messageOf } from '../../../lib/kit/errors.ts'
 import { systemClock, systemLog } from '../../../lib/wiring/system.ts'
 import { growVolume, MachineConfig, prepareMachine, type System } from './machine.ts'
@@ -27,7 +28,7 @@ const system: System = {
   clock: systemClock,
   home: '/var/lib/coffer',
   disks: '/dev/disk/by-id',
-  engines: '/usr/lib/postgresql',
+  machines: MACHINES,
   owner: { uid: idOf('-u'), gid: idOf('-g') },
   hardware: { ramMb: Math.floor(totalmem() / 2 ** 20), vcpus: cpus().length },
 }

@@ -17,8 +17,9 @@ export async function changeVersion({ deps, body, params }: Call<VersionChange, 
   return changeCatalog(deps, catalog => {
     const { item, version } = findVersion(catalog, params['id'] ?? '')
     const changed = applyChange(version, body)
-    assertEngineExists(changed)
-    assertUnique({ versions: item.body.versions.filter(({ id }) => id !== version.id) }, changed)
+    assertEngineExists(deps.datastores, changed)
+    const others = item.body.versions.filter(({ id }) => id !== version.id)
+    assertUnique(deps.datastores, { versions: others }, changed)
     const versions = item.body.versions.map(each => (each.id === version.id ? changed : each))
     const datastore = withDefault({ ...item.body, versions }, version.id, body.default)
     return saveChanges(catalog, item, withPreferred(datastore, body.default_datastore))

@@ -11,12 +11,12 @@ import type { NewVersion } from '../version-body.ts'
 export async function createVersion({ deps, body }: Call<{ version: NewVersion }, Platform>): Promise<Mutation> {
   const spec = body.version
   const version = newVersion(deps, spec)
-  assertEngineExists(version)
+  assertEngineExists(deps.datastores, version)
   return changeCatalog(deps, catalog => {
     const ref = spec.datastore_name
     const item = catalog.find(({ body: { id, name, deleted } }) => name === ref || (id === ref && !deleted))
     const datastore = item && !item.body.deleted ? item.body : newDatastore(deps, ref, item)
-    assertUnique(datastore, version)
+    assertUnique(deps.datastores, datastore, version)
     if (!item && catalog.length >= MAX_DATASTORES) {
       throw badRequest(`There are ${MAX_DATASTORES} datastores already.`)
     }

@@ -8,7 +8,7 @@ import { adminVersionView } from '../view.ts'
 export async function listAllVersions({ deps }: Call<unknown, Platform>): Promise<Reply> {
   const datastores = (await allDatastores(deps)).map(({ body }) => body).filter(({ deleted }) => !deleted)
   const versions = datastores.flatMap(datastore =>
-    datastore.versions.map(version => adminVersionView(datastore, version)),
+    datastore.versions.map(version => adminVersionView(deps.datastores, datastore, version)),
   )
   return { status: 200, body: { versions } }
 }
@@ -16,5 +16,5 @@ export async function listAllVersions({ deps }: Call<unknown, Platform>): Promis
 /** `GET /mgmt/datastore-versions/{id}`. */
 export async function showAnyVersion({ deps, params }: Call<unknown, Platform>): Promise<Reply> {
   const { item, version } = findVersion(await allDatastores(deps), params['id'] ?? '')
-  return { status: 200, body: { version: adminVersionView(item.body, version) } }
+  return { status: 200, body: { version: adminVersionView(deps.datastores, item.body, version) } }
 }

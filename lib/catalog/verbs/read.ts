@@ -61,7 +61,11 @@ async function datastoreInPath({ deps, params }: ApiCall): Promise<Datastore> {
 function versionInPath(call: ApiCall, datastores: Datastore[]): { datastore: Datastore; version: Version } {
   const ref = call.params['version'] ?? ''
   for (const datastore of datastores) {
-    const [version] = versionsNamed({ ...datastore, versions: visibleVersions(datastore, call) }, ref)
+    const [version] = versionsNamed(
+      call.deps.datastores,
+      { ...datastore, versions: visibleVersions(datastore, call) },
+      ref,
+    )
     if (version) return { datastore, version }
   }
   throw badRequest(`Datastore version '${truncate(ref)}' cannot be found.`)

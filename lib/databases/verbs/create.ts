@@ -14,8 +14,8 @@ export const CreateBody = z
 /** `POST …/databases`. */
 export async function createDatabases(call: Call<z.infer<typeof CreateBody>, Platform>): Promise<Mutation> {
   assertFitsRecord(call.body)
-  const { agent, manifest, pending } = await openForChange(call)
-  const databases = checkDatabases(manifest, call.body)
+  const { agent, manifest, pending } = await openForChange(call, 'databases', 'create_database')
+  const databases = checkDatabases(manifest.can.databases, call.body)
   for (const { name } of databases) {
     if (await pending.hasDatabase(name)) throw badRequest(`Database '${name}' already exists.`)
   }

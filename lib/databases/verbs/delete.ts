@@ -6,9 +6,9 @@ import type { Platform } from '../../platform/platform.ts'
 
 /** `DELETE …/databases/{name}`. */
 export async function deleteDatabase(call: Call<unknown, Platform>): Promise<Mutation> {
-  const { agent, manifest, pending } = await openForChange(call)
+  const { agent, manifest, pending } = await openForChange(call, 'databases', 'delete_database')
   const name = call.params['name'] ?? ''
-  assertDatabaseName(manifest, name)
+  assertDatabaseName(manifest.can.databases, name)
   if (!(await pending.hasDatabase(name))) throw notFound(`Database ${name} cannot be found on the instance.`)
   return { reply: { status: 202 }, ...(await agent.delete_database({ name })) }
 }

@@ -5,7 +5,7 @@ import type { Platform } from '../../platform/platform.ts'
 
 /** `GET …/databases`, in the order of their names. */
 export async function listDatabases(call: Call<unknown, Platform>): Promise<Reply> {
-  const { agent, instance } = await openInstance(call)
+  const { agent, instance } = await openInstance(call, 'databases', 'list_databases')
   const { limit, marker } = parsePageQuery(call.query)
   const { items, next } = await agent.list_databases({ limit, ...(marker !== undefined && { marker }) })
   const url = `${call.baseUrl}/v1.0/${call.project}/instances/${instance.id}/databases`

@@ -1,43 +1,41 @@
 import { messageOf } from '../../kit/errors.ts'
-import type { Owner } from '../../kit/os/files.ts'
-import type { Driver, DriverContext } from '../driver.ts'
+import { type AccessVerbs, defineDriver } from '../driver.ts'
 import { readMajor } from './cluster/cluster.ts'
 import { bytesUnder } from './cluster/files.ts'
+import { postgresqlManifest } from './manifest.ts'
 import { checkDatabase, checkUser } from './rules/checks.ts'
 import { readDiagnostics } from './server/diagnostics.ts'
 import { HbaWriter } from './server/hba-writer.ts'
 import { PostgresqlServer } from './server/server.ts'
 import { SALT_BYTES, scramVerifier } from './sql/scram.ts'
 import { isConnectionLost, PostgresqlSessions } from './sql/sessions.ts'
-import { accessVerbs } from './verbs/access.ts'
+import { grantVerbs } from './verbs/access.ts'
 import { databaseVerbs } from './verbs/databases.ts'
 import { createServiceRoles } from './verbs/roles.ts'
 import { rootVerbs } from './verbs/root.ts'
 import { tlsVerbs } from './verbs/tls.ts'
 import { createUsers, grantUsers, userVerbs } from './verbs/users.ts'
 
-/**
- * PostgreSQL on a volume that initCluster made. `owner` runs the server and owns its files, for tests that run as root;
- * an agent has the instance's own uid and leaves it out.
- */
-export function postgresqlDriver(context: DriverContext, owner?: Owner): Driver {
-  const { volume, random, log } = context
-  const server = new PostgresqlServer(context, owner)
+/** PostgreSQL on a volume that initCluster made. */
+export const postgresqlDriver = defineDriver(postgresqlManifest, context => {
+  const { volume, random, log, owner } = context
+  const server = new PostgresqlServer(context)
   const sessions = new PostgresqlSessions(context)
   const hba = new HbaWriter({ volume, sessions, server, owner })
   const verifier = (password: string) => scramVerifier(password, random.bytes(SALT_BYTES))
   const verbContext = { sessions, hba, verifier }
+  const access: AccessVerbs = { update_access: ({ allowed_cidrs }) => hba.setNetworks(allowed_cidrs) }
   const databases = databaseVerbs(sessions, () => readMajor(volume))
 
   return {
     ...databases,
     ...userVerbs(verbContext),
-    ...accessVerbs(sessions),
+    ...grantVerbs(sessions),
+    ...access,
     ...tlsVerbs({ volume, server, sessions, owner }),
     ...rootVerbs(verbContext),
     start: () => server.start(),
     exited: signal => server.exited(signal),
-    update_access: networks => hba.setNetworks(networks),
     diagnostics: () => readDiagnostics(volume, server),
     isConnectionLost,
 
@@ -46,16 +44,16 @@ export function postgresqlDriver(context: DriverContext, owner?: Owner): Driver 
       return bytesUnder(volume)
     },
 
-    async prepare({ databases: databaseSpecs, users, networks }) {
+    async prepare({ databases: databaseSpecs, users, allowed_cidrs: networks = [] }) {
       const major = await readMajor(volume)
       for (const database of databaseSpecs) checkDatabase(database, major)
       for (const user of users) checkUser(user)
       await server.start()
       await createServiceRoles({ sessions, volume, random, owner })
       // Before there is a user who could connect from elsewhere.
-      if (networks?.length) await hba.setNetworks(networks)
+      if (networks.length > 0) await hba.setNetworks(networks)
       // Each waits for the disk; together they wait once.
-      await Promise.all([databases.create_database(databaseSpecs), createUsers(verbContext, users)])
+      await Promise.all([databases.create_database({ databases: databaseSpecs }), createUsers(verbContext, users)])
       await grantUsers(verbContext, users)
     },
 
@@ -64,4 +62,4 @@ export function postgresqlDriver(context: DriverContext, owner?: Owner): Driver 
       await server.stop()
     },
   }
-}
+})

@@ -7,7 +7,7 @@ import { publicSettings } from './rules/settings.ts'
 import { upgradeProblem } from './rules/upgrades.ts'
 
 /** PostgreSQL for the control plane. */
-export const postgresqlManifest: Manifest = {
+export const postgresqlManifest = {
   id: '6f1c0a52-9c1e-4d3b-8a57-2f0b7d5e1a10',
   name: 'postgresql',
   manager: 'postgresql',
@@ -21,17 +21,23 @@ export const postgresqlManifest: Manifest = {
     { id: 'c2a4b9de-4a57-4f0e-9b61-7d3e5c8f1b18', name: '18', version: '18.4', active: true },
   ],
   port: 5432,
-  reserved: {
-    databases: ['postgres', 'template0', 'template1', 'os_admin'],
-    users: ['postgres', 'os_admin', 'os_maint', 'os_former'],
-    userPrefixes: ['pg_'],
-  },
-  databaseNameProblem: nameProblem,
-  userNameProblem: roleNameProblem,
-  localeProblem: (characterSet, collate, version) =>
-    localeProblem(characterSet, collate, version === undefined ? NEWEST_MAJOR : majorOf(version)),
   upgradeProblem,
-  hostProblem,
-  rootUser: 'postgres',
   defaultConfiguration: publicSettings,
-}
+  can: {
+    databases: {
+      reserved: ['postgres', 'template0', 'template1', 'os_admin'],
+      nameProblem,
+      localeProblem: (characterSet: string | undefined, collate: string | undefined, version?: string) =>
+        localeProblem(characterSet, collate, version === undefined ? NEWEST_MAJOR : majorOf(version)),
+    },
+    users: {
+      reserved: ['postgres', 'os_admin', 'os_maint', 'os_former'],
+      reservedPrefixes: ['pg_'],
+      nameProblem: roleNameProblem,
+      hostProblem,
+    },
+    root: { user: 'postgres' },
+    tls: { modes: ['basic', 'enforced'] },
+    access: {},
+  },
+} satisfies Manifest

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Call, Mutation } from '../../kit/http/route.ts'
 import { type SagaRun, saga } from '../../kit/saga/saga.ts'
+import { manifestOf, requireCapability } from '../../model/catalog.ts'
 import { assertHasServer, isBeingDeleted, reloadInstance, serverOf } from '../../model/instance.ts'
 import { Access, type InstanceAccess } from '../../model/instance-fields.ts'
 import type { Platform } from '../../platform/platform.ts'
@@ -19,6 +20,7 @@ export const requestAccess = (
   call: Call<{ access: InstanceAccess; name?: string | undefined }, Platform>,
 ): Promise<Mutation> =>
   startOperation(call, 'update_access', instance => {
+    requireCapability(manifestOf(call.deps.datastores, instance.datastore.manager), 'access', 'update_access')
     assertHasServer(instance)
     const { name, access } = call.body
     const from = instance.access ?? {}

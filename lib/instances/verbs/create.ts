@@ -2,12 +2,13 @@ import { z } from 'zod'
 import { agentRecords, guestClient, newAgentRecord } from '../../agents/agent.ts'
 import { DatabaseSpec } from '../../contracts/guest/databases.ts'
 import { UserSpec } from '../../contracts/guest/users.ts'
+import type { Manifest } from '../../datastores/manifest.ts'
 import { badRequest, notFound, notImplemented, overLimit, TerminalError } from '../../kit/errors.ts'
 import { assertFitsRecord, parseAs } from '../../kit/http/parse.ts'
 import type { Call, Mutation } from '../../kit/http/route.ts'
 import { PositiveInt, Reference, Uuid } from '../../kit/http/schemas.ts'
 import { type SagaRun, saga, sagaRecord, secretOwner } from '../../kit/saga/saga.ts'
-import { chooseVersion, engineOfInstance } from '../../model/catalog.ts'
+import { chooseVersion, engineOfInstance, manifestOf, requireCapability } from '../../model/catalog.ts'
 import { checkDatabases, NewDatabases } from '../../model/database.ts'
 import { type Flavor, findFlavor, ramQuota } from '../../model/flavor.ts'
 import {
@@ -87,9 +88,20 @@ async function check(call: Call<z.infer<typeof CreateBody>, Platform>) {
   for (const { subnet_id, ip_address } of spec.nics ?? []) {
     if (ip_address !== undefined && subnet_id === undefined) throw badRequest('An ip_address needs its subnet_id.')
   }
-  const databases = checkDatabases(manifest, spec.databases ?? [])
-  const users = checkUsers(manifest, spec.users ?? [], databases)
-  return { spec, flavor, manifest, version, sizeGb, databases, users }
+  return { spec, flavor, manifest, version, sizeGb, ...checkContents(manifest, spec) }
+}
+
+/** What the database starts with. Throws 501 for what its datastore does not have. */
+function checkContents(manifest: Manifest, spec: InstanceSpec): CreateRequest {
+  const { databases, users, access } = spec
+  if (access?.allowed_cidrs?.length) requireCapability(manifest, 'access', 'update_access')
+  const databaseSpecs = databases?.length
+    ? checkDatabases(requireCapability(manifest, 'databases', 'create_database').can.databases, databases)
+    : []
+  const userSpecs = users?.length
+    ? checkUsers(requireCapability(manifest, 'users', 'create_user').can, users, databaseSpecs)
+    : []
+  return { databases: databaseSpecs, users: userSpecs }
 }
 
 /** What a replica inherits from its source, so that it must not be specified. */
@@ -104,8 +116,9 @@ async function rejectReplica(call: Call<unknown, Platform>, spec: InstanceSpec):
   }
   const specified = INHERITED_FROM_SOURCE.find(key => spec[key] !== undefined && spec[key] !== null)
   if (specified) throw badRequest(`'${specified}' cannot be specified when creating a replica.`)
-  await findInstance(call.deps, call, source)
-  throw notImplemented('Replicas are not supported by this datastore version.')
+  const { datastore } = (await findInstance(call.deps, call, source)).body
+  const { replication } = manifestOf(call.deps.datastores, datastore.manager).can
+  if (!replication) throw notImplemented('Replicas are not supported by this datastore version.')
 }
 
 /** Rejects backups, configurations and modules: none exist that an instance could be made with. */

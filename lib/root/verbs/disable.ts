@@ -7,7 +7,7 @@ import type { Platform } from '../../platform/platform.ts'
 
 /** `DELETE …/root`: disables root's login. Throws 404 if it was never enabled. */
 export async function disableRoot(call: Call<unknown, Platform>): Promise<Mutation> {
-  const { agent, instance } = await openInstance(call)
+  const { agent, instance } = await openInstance(call, 'root', 'disable_root')
   const history = await rootHistories.get(call.deps.store, instance.project, instance.id)
   if (!history) throw notFound(`Root has never been enabled on instance ${instance.id}.`)
   return awaitedCommand(call.deps, await agent.disable_root({}), { status: 204 })

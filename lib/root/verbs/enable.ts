@@ -15,11 +15,11 @@ const PASSWORD_BYTES = 27
 
 /** `POST …/root`: enables root's login, and returns its password. */
 export async function enableRoot(call: Call<EnableBody | undefined, Platform>): Promise<Mutation> {
-  const { agent, instance, manifest } = await openInstance(call)
+  const { agent, instance, manifest } = await openInstance(call, 'root', 'enable_root_with_password')
   const { deps } = call
   const password = call.body?.password ?? Buffer.from(deps.random.bytes(PASSWORD_BYTES)).toString('base64url')
   const history = await recordRootEnabled(deps, instance.project, instance.id, call.user)
   const command = await agent.enable_root_with_password({ root_password: password })
   const planned = { ...command, changes: [...history, ...command.changes] }
-  return awaitedCommand(deps, planned, { status: 200, body: { user: { name: manifest.rootUser, password } } })
+  return awaitedCommand(deps, planned, { status: 200, body: { user: { name: manifest.can.root.user, password } } })
 }

@@ -4,6 +4,6 @@ import type { Platform } from '../../platform/platform.ts'
 
 /** `GET …/root`: whether root is enabled. */
 export async function showRoot(call: Call<unknown, Platform>): Promise<Reply> {
-  const { agent } = await openInstance(call)
+  const { agent } = await openInstance(call, 'root', 'is_root_enabled')
   return { status: 200, body: { rootEnabled: await agent.is_root_enabled({}) } }
 }

@@ -30,8 +30,10 @@ export async function changeTls(call: Call<ChangeBody, Platform>): Promise<Mutat
   }
   if (requested !== undefined && !enable) throw badRequest('A mode is for enable only.')
   rejectOtherCertificates(call.body)
-  const { agent } = await openAvailableInstance(call)
+  const { agent, manifest } = await openAvailableInstance(call, 'tls', rollback ? 'ssl_rollback' : 'ssl_action')
   const mode = requested === 'enforced' ? requested : 'basic'
+  if (enable && !manifest.can.tls.modes.includes(mode))
+    throw notImplemented(`This datastore has no SSL mode '${mode}'.`)
   const command = rollback
     ? await agent.ssl_rollback({})
     : await agent.ssl_action(enable ? { enable, mode } : { enable })

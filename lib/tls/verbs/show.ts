@@ -6,7 +6,7 @@ import type { Platform } from '../../platform/platform.ts'
 
 /** `GET …/ssl`; with `include_certificate`, the certificate itself too. */
 export async function showTls(call: Call<unknown, Platform>): Promise<Reply> {
-  const { agent } = await openAvailableInstance(call)
+  const { agent } = await openAvailableInstance(call, 'tls', 'ssl_show')
   const { status, mode, certificate: pem, ca } = await agent.ssl_show({})
   const include = call.query['include_certificate']
   const includePem = include !== undefined && !/^(false|0|no)$/i.test(include)

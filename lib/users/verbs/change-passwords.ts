@@ -12,12 +12,12 @@ export const PasswordsBody = z.object({ users: NewPasswords }).transform(({ user
 /** `PUT …/users`. */
 export async function changePasswords(call: Call<z.infer<typeof PasswordsBody>, Platform>): Promise<Mutation> {
   assertFitsRecord(call.body)
-  const { agent, manifest, pending } = await openForChange(call)
+  const { agent, manifest, pending } = await openForChange(call, 'users', 'change_passwords')
   const users = []
   // A user that the body names many times is looked up once: each lookup takes its time.
   const cache = new Map<string, UserView>()
   for (const { name, host, password } of call.body) {
-    assertUserName(manifest, name, '%')
+    assertUserName(manifest.can.users, name, '%')
     const id = { name, ...(host && host !== '%' && { host }) }
     const key = `${id.host ?? ''} ${name}`
     const user = cache.get(key) ?? requireUser(id, await pending.user(id))

@@ -16,8 +16,8 @@ type CreateBody = z.infer<typeof CreateBody>
 /** `POST …/users`. */
 export async function createUsers(call: Call<CreateBody, Platform>): Promise<Mutation> {
   assertFitsRecord(call.body)
-  const { agent, manifest, pending } = await openForChange(call)
-  const users = checkUsers(manifest, call.body)
+  const { agent, manifest, pending } = await openForChange(call, 'users', 'create_user')
+  const users = checkUsers(manifest.can, call.body)
   for (const { name } of users) {
     if (await pending.user({ name })) throw badRequest(`User '${name}' already exists.`)
   }

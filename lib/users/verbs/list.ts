@@ -7,11 +7,11 @@ import type { Platform } from '../../platform/platform.ts'
 
 /** `GET …/users`, in the order of their names. */
 export async function listUsers(call: Call<unknown, Platform>): Promise<Reply> {
-  const { agent, instance, manifest } = await openInstance(call)
+  const { agent, instance, manifest } = await openInstance(call, 'users', 'list_users')
   const { limit, marker } = parsePageQuery(call.query)
   const { items, next } = await agent.list_users({
     limit,
-    ...(marker !== undefined && { marker: userId(marker, isEnforceableHost(manifest)).name }),
+    ...(marker !== undefined && { marker: userId(marker, isEnforceableHost(manifest.can.users)).name }),
   })
   const url = `${call.baseUrl}/v1.0/${call.project}/instances/${instance.id}/users`
   const last = next === undefined ? undefined : items.at(-1)

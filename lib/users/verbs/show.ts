@@ -4,6 +4,6 @@ import { loadUser } from '../user-of-path.ts'
 
 /** `GET …/users/{user}`. */
 export async function showUser(call: Call<unknown, Platform>): Promise<Reply> {
-  const { user } = await loadUser(call)
+  const { user } = await loadUser(call, 'get_user')
   return { status: 200, body: { user } }
 }

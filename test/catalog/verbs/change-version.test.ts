@@ -1,12 +1,13 @@
 import { beforeEach, describe, expect, it } from '@jest/globals'
 import { chooseVersion } from '../../../lib/model/catalog.ts'
+import { DATASTORES } from '../../../lib/wiring/common.ts'
 import { World } from '../../sim/world.ts'
 import { catalogApi, MANAGED, NO_SUCH_ID, newVersion } from '../api.ts'
 
 let world: World
 let api: ReturnType<typeof catalogApi>
 beforeEach(() => {
-  world = new World()
+  world = new World(1, { datastores: DATASTORES })
   api = catalogApi(world.platform)
 })
 

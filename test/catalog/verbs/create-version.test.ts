@@ -1,12 +1,13 @@
 import { beforeEach, describe, expect, it } from '@jest/globals'
 import { chooseVersion } from '../../../lib/model/catalog.ts'
+import { DATASTORES } from '../../../lib/wiring/common.ts'
 import { World } from '../../sim/world.ts'
 import { catalogApi, ENGINE_17, MANAGED, NO_SUCH_ID, newVersion } from '../api.ts'
 
 let world: World
 let api: ReturnType<typeof catalogApi>
 beforeEach(() => {
-  world = new World()
+  world = new World(1, { datastores: DATASTORES })
   api = catalogApi(world.platform)
 })
 
@@ -21,7 +22,7 @@ describe('createVersion', () => {
       { id: await api.versionId('own'), name: 'own', active: true, version: '17.10', engine: '17' },
     ])
     // The rules are those of the engine.
-    expect(manifest.localeProblem(undefined, 'PG_UNICODE_FAST')).toContain('PG_UNICODE_FAST')
+    expect(manifest.can.databases?.localeProblem(undefined, 'PG_UNICODE_FAST')).toContain('PG_UNICODE_FAST')
     expect((await chooseVersion(world.platform, undefined)).version).toMatchObject({ name: '18', engine: '18' })
   })
 

@@ -2,13 +2,14 @@ import { beforeEach, describe, expect, it } from '@jest/globals'
 import { postgresqlManifest } from '../../../lib/datastores/postgresql/manifest.ts'
 import { allDatastores, chooseVersion } from '../../../lib/model/catalog.ts'
 import { instances } from '../../../lib/model/instance.ts'
+import { DATASTORES } from '../../../lib/wiring/common.ts'
 import { World } from '../../sim/world.ts'
 import { catalogApi, ENGINE_17, MANAGED, NO_SUCH_ID, newVersion } from '../api.ts'
 
 let world: World
 let api: ReturnType<typeof catalogApi>
 beforeEach(() => {
-  world = new World()
+  world = new World(1, { datastores: DATASTORES })
   api = catalogApi(world.platform)
 })
 

@@ -21,19 +21,22 @@ import type { Driver, DriverContext } from '../../../lib/datastores/driver.ts'
 import { initCluster } from '../../../lib/datastores/postgresql/cluster/cluster.ts'
 import { findServer } from '../../../lib/datastores/postgresql/cluster/process.ts'
 import { postgresqlDriver } from '../../../lib/datastores/postgresql/driver.ts'
+import type { postgresqlManifest } from '../../../lib/datastores/postgresql/manifest.ts'
 import type { Clock, Log } from '../../../lib/kit/clock.ts'
 
 /** A server as seen from outside: never configured, serving its agent, stopped cleanly, or ended otherwise. */
 export type ServerStatus = 'new' | 'healthy' | 'shutdown' | 'crashed'
 
+type PostgresqlDriver = Driver<(typeof postgresqlManifest)['can']>
+
 /** A real cluster on a loopback address of its own. */
 export interface Cluster {
   context: DriverContext
-  driver: Driver
+  driver: PostgresqlDriver
   /** Another driver of the same volume, as a restarted agent has it. */
-  restartAgent(changes?: Partial<DriverContext>): Driver
+  restartAgent(changes?: Partial<DriverContext>): PostgresqlDriver
   /** The state of the server, which this driver has to reach if it runs. */
-  status(driver?: Driver): Promise<ServerStatus>
+  status(driver?: PostgresqlDriver): Promise<ServerStatus>
   /** A session of a tenant; ended by `remove` at the latest. */
   connect(user: string, password: string, database: string, config?: ClientConfig): Promise<Client>
   /** A session of the engine's superuser. */
@@ -105,6 +108,7 @@ async function newContext(base: string, version: string): Promise<DriverContext>
     clock,
     random: { uuid: randomUUID, bytes: randomBytes },
     log,
+    owner,
   }
 }
 
@@ -160,7 +164,7 @@ async function clusterIn(base: string, version: string): Promise<Cluster> {
   await makeVolume(context, version)
   // These tests survive a killed server, not a lost machine; a busy disk would only slow them down.
   appendFileSync(join(volume, 'data', 'postgresql.conf'), 'fsync = off\n')
-  const driver = postgresqlDriver(context, owner)
+  const driver = postgresqlDriver(context)
   const open = new Set<Client>()
   const pid = () => Number(readFileSync(join(volume, 'data', 'postmaster.pid'), 'utf8').split('\n')[0])
 
@@ -175,7 +179,7 @@ async function clusterIn(base: string, version: string): Promise<Cluster> {
   return {
     context,
     driver,
-    restartAgent: changes => postgresqlDriver({ ...context, ...changes }, owner),
+    restartAgent: changes => postgresqlDriver({ ...context, ...changes }),
     async status(agent = driver) {
       if (!existsSync(join(volume, 'data', 'coffer.conf'))) return 'new'
       if (!existsSync(join(volume, 'data', 'postmaster.pid'))) return 'shutdown'

@@ -32,9 +32,9 @@ describe('a server', () => {
       databases: [{ name: 'app' }],
       users: [{ name: 'alice', password: CANARY, databases: [{ name: 'app' }] }],
     }
-    await cluster.driver.prepare(input)
+    await cluster.driver.prepare({ datastore_version: '18', ...input })
     const pid = cluster.pid()
-    await cluster.driver.prepare(input)
+    await cluster.driver.prepare({ datastore_version: '18', ...input })
     expect(cluster.pid()).toBe(pid)
     expect(await cluster.status()).toBe('healthy')
     const alice = await cluster.connect('alice', CANARY, 'app')

@@ -47,10 +47,11 @@ describe.each(['15', '18'])("a tenant's traps in PostgreSQL %s", version => {
     cluster = await newCluster(version)
     const { driver } = cluster
     await driver.prepare({
+      datastore_version: '18',
       databases: [{ name: 'app' }],
       users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'app' }] }],
     })
-    await driver.enable_root_with_password('root-1')
+    await driver.enable_root_with_password({ root_password: 'root-1' })
     // Before 17, PostgreSQL has no way to keep triggers back that fire always, but to be without them.
     const traps = Number(version) < 17 ? TRAPS.replaceAll(/ALTER EVENT TRIGGER . ENABLE ALWAYS;/g, '') : TRAPS
     for (const database of ['postgres', 'app']) {
@@ -75,29 +76,29 @@ describe.each(['15', '18'])("a tenant's traps in PostgreSQL %s", version => {
   it("never run as the agent's superuser, whatever verb is called", async () => {
     const { driver } = cluster
     const eve = { name: 'eve', password: 'pw2', databases: [{ name: 'app' }, { name: 'mine' }] }
-    await driver.create_user([eve])
-    await driver.create_database([{ name: 'later' }])
-    await driver.revoke_access('eve', undefined, 'mine')
-    await driver.grant_access('eve', undefined, ['mine', 'later'])
-    await driver.list_access('eve', undefined)
-    await driver.update_attributes('eve', undefined, { name: 'eva', password: 'pw3', host: '127.0.0.1' })
-    await driver.change_passwords([{ name: 'ann', password: 'pw4' }])
+    await driver.create_user({ users: [eve] })
+    await driver.create_database({ databases: [{ name: 'later' }] })
+    await driver.revoke_access({ name: 'eve', database: 'mine' })
+    await driver.grant_access({ name: 'eve', databases: ['mine', 'later'] })
+    await driver.list_access({ name: 'eve' })
+    await driver.update_attributes({ name: 'eve', attributes: { name: 'eva', password: 'pw3', host: '127.0.0.1' } })
+    await driver.change_passwords({ users: [{ name: 'ann', password: 'pw4' }] })
     const eva = await cluster.connect('eva', 'pw3', 'app')
     await eva.query('CREATE TABLE public.hers (n int)')
     await eva.end()
-    await driver.delete_user('eva', undefined)
-    await driver.delete_database('later')
+    await driver.delete_user({ name: 'eva' })
+    await driver.delete_database({ name: 'later' })
     await driver.list_databases({ limit: 9 })
     await driver.list_users({ limit: 9 })
-    await driver.ssl_action(undefined)
-    await driver.enable_root_with_password('root-2')
-    await driver.is_root_enabled()
+    await driver.ssl_action({ enable: false })
+    await driver.enable_root_with_password({ root_password: 'root-2' })
+    await driver.is_root_enabled({})
     expect(await cluster.status()).toBe('healthy')
     // A restarted agent sets the server up again.
     await driver.stop()
     const agent = cluster.restartAgent()
     await agent.start()
-    await agent.disable_root()
+    await agent.disable_root({})
     for (const database of ['postgres', 'app']) {
       const superuser = await cluster.superuser(database)
       const sprung = "SELECT who, super FROM public.sprung WHERE who NOT IN ('postgres', 'ann', 'eva', 'eve')"

@@ -27,6 +27,7 @@ describe.each([
   beforeAll(async () => {
     cluster = await newCluster(version)
     await cluster.driver.prepare({
+      datastore_version: '18',
       databases: [...named('app'), { name: 'swedish', collate: 'sv_SE.UTF-8' }],
       users: [user('alice', ['app']), user('pinned', ['app'], '10.0.0.1')],
     })
@@ -59,32 +60,34 @@ describe.each([
   })
 
   it('offers the collations of its major version', async () => {
-    await cluster.driver.create_database([
-      { name: 'plain', collate: 'C' },
-      { name: 'points', collate: 'C.UTF-8' },
-    ])
+    await cluster.driver.create_database({
+      databases: [
+        { name: 'plain', collate: 'C' },
+        { name: 'points', collate: 'C.UTF-8' },
+      ],
+    })
     const swedish = await cluster.superuser('swedish')
     expect((await swedish.query("SELECT 'z' < 'ö' AND 'a' < 'B' AS so")).rows).toEqual([{ so: true }])
     const plain = await cluster.superuser('plain')
     expect((await plain.query("SELECT 'B' < 'a' AS so")).rows).toEqual([{ so: true }])
-    const fast = cluster.driver.create_database([{ name: 'fast', collate: 'PG_UNICODE_FAST' }])
+    const fast = cluster.driver.create_database({ databases: [{ name: 'fast', collate: 'PG_UNICODE_FAST' }] })
     if (major < 18) await expect(fast).rejects.toMatchObject({ name: 'RejectedByDatastore', code: 400 })
     else await fast
-    for (const name of ['plain', 'points']) await cluster.driver.delete_database(name)
+    for (const name of ['plain', 'points']) await cluster.driver.delete_database({ name })
   })
 
   it('renames, pins, grants, revokes and drops users, and reassigns the objects of a dropped user', async () => {
     const { driver } = cluster
-    await driver.create_user([user('bob', ['app'])])
-    await driver.grant_access('bob', undefined, ['swedish'])
-    expect(await driver.list_access('bob', '%')).toEqual(named('app', 'swedish'))
-    await driver.revoke_access('bob', undefined, 'swedish')
-    await driver.update_attributes('bob', undefined, { name: 'robert', password: 'pw-new' })
+    await driver.create_user({ users: [user('bob', ['app'])] })
+    await driver.grant_access({ name: 'bob', databases: ['swedish'] })
+    expect(await driver.list_access({ name: 'bob', host: '%' })).toEqual(named('app', 'swedish'))
+    await driver.revoke_access({ name: 'bob', database: 'swedish' })
+    await driver.update_attributes({ name: 'bob', attributes: { name: 'robert', password: 'pw-new' } })
     const robert = await cluster.connect('robert', 'pw-new', 'app')
     await robert.query('CREATE TABLE his (n int); CREATE SCHEMA mine')
-    await driver.change_passwords([{ name: 'robert', password: 'pw-newer' }])
+    await driver.change_passwords({ users: [{ name: 'robert', password: 'pw-newer' }] })
     await expect(cluster.connect('robert', 'pw-new', 'app')).rejects.toThrow('password authentication failed')
-    await driver.delete_user('robert', undefined)
+    await driver.delete_user({ name: 'robert' })
     await expect(robert.query('SELECT')).rejects.toThrow()
     const owner = "SELECT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relname = 'his'"
     expect((await (await cluster.superuser('app')).query(owner)).rows).toEqual([{ owner: 'os_former' }])
@@ -103,7 +106,7 @@ describe.each([
       else room = false
     }
     expect(sessions.length).toBeGreaterThan(20)
-    await cluster.driver.create_database(named('late'))
+    await cluster.driver.create_database({ databases: named('late') })
     expect((await cluster.restartAgent().list_databases({ limit: 9, marker: 'k' })).items[0]).toEqual({ name: 'late' })
     const ownerQuery = "SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = 'late'"
     expect((await maint.query(ownerQuery)).rows).toEqual([{ owner: 'os_admin' }])
@@ -116,8 +119,8 @@ describe.each([
       CREATE FUNCTION trap() RETURNS event_trigger LANGUAGE plpgsql AS
         $$ BEGIN IF current_user = 'os_maint' THEN RAISE 'sprung'; END IF; END $$;
       CREATE EVENT TRIGGER trap ON ddl_command_start EXECUTE FUNCTION trap()`)
-    await cluster.driver.create_user([user('eve', ['app'])])
-    await cluster.driver.delete_user('eve', undefined)
+    await cluster.driver.create_user({ users: [user('eve', ['app'])] })
+    await cluster.driver.delete_user({ name: 'eve' })
     await expect(app.query('CREATE TABLE x ()')).rejects.toThrow('sprung')
     await app.query('DROP EVENT TRIGGER trap')
   })

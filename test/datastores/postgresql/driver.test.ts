@@ -67,20 +67,20 @@ const userNames = async () => (await cluster.driver.list_users({ limit: 100 })).
 
 beforeAll(async () => {
   cluster = await newCluster()
-  await cluster.driver.prepare({ databases: named(['app']), users: [user('alice', ['app'])] })
+  await cluster.driver.prepare({ datastore_version: '18', databases: named(['app']), users: [user('alice', ['app'])] })
 })
 afterAll(() => cluster.remove())
 
 describe('databases', () => {
   afterAll(async () => {
-    for (const name of await databaseNames()) if (name !== 'app') await cluster.driver.delete_database(name)
+    for (const name of await databaseNames()) if (name !== 'app') await cluster.driver.delete_database({ name })
   })
 
   it('are created once, however often requested, and admit only their users', async () => {
     const { driver } = cluster
-    await driver.create_database(named(['one', 'one']))
-    await driver.create_database([])
-    await driver.create_database(named(['one', 'two']))
+    await driver.create_database({ databases: named(['one', 'one']) })
+    await driver.create_database({ databases: [] })
+    await driver.create_database({ databases: named(['one', 'two']) })
     expect(await databaseNames()).toEqual(['app', 'one', 'two'])
     expect(await admits('alice', 'app')).toBe(true)
     expect(await admits('alice', 'one')).toBe(false)
@@ -92,16 +92,18 @@ describe('databases', () => {
     const maint = await cluster.superuser()
     await maint.query('CREATE DATABASE halfway OWNER os_admin')
     expect(await admits('alice', 'halfway')).toBe(true)
-    await cluster.driver.create_database(named(['halfway']))
+    await cluster.driver.create_database({ databases: named(['halfway']) })
     expect(await admits('alice', 'halfway')).toBe(false)
   })
 
   it('have the requested locale', async () => {
-    await cluster.driver.create_database([
-      { name: 'plain', character_set: 'utf8' },
-      { name: 'fast', collate: 'PG_UNICODE_FAST' },
-      { name: 'swedish', character_set: 'utf8mb4', collate: 'sv_SE.UTF-8' },
-    ])
+    await cluster.driver.create_database({
+      databases: [
+        { name: 'plain', character_set: 'utf8' },
+        { name: 'fast', collate: 'PG_UNICODE_FAST' },
+        { name: 'swedish', character_set: 'utf8mb4', collate: 'sv_SE.UTF-8' },
+      ],
+    })
     const maint = await cluster.superuser()
     const text = `SELECT datname, datlocale, pg_encoding_to_char(encoding) AS encoding FROM pg_database
       WHERE datname IN ('plain', 'fast', 'swedish') ORDER BY 1`
@@ -112,43 +114,45 @@ describe('databases', () => {
     ])
     const swedish = await cluster.superuser('swedish')
     expect((await swedish.query("SELECT 'z' < 'ö' AS last")).rows).toEqual([{ last: true }])
-    await expect(cluster.driver.create_database([{ name: 'x', collate: 'utf8_bin' }])).rejects.toEqual(refused(400))
+    await expect(cluster.driver.create_database({ databases: [{ name: 'x', collate: 'utf8_bin' }] })).rejects.toEqual(
+      refused(400),
+    )
   })
 
   it('are dropped with their sessions', async () => {
     const { driver } = cluster
-    await driver.create_database(named(['busy']))
-    await driver.grant_access('alice', undefined, ['busy'])
+    await driver.create_database({ databases: named(['busy']) })
+    await driver.grant_access({ name: 'alice', databases: ['busy'] })
     const session = await cluster.connect('alice', `${CANARY}-alice`, 'busy')
-    await driver.delete_database('busy')
+    await driver.delete_database({ name: 'busy' })
     await expect(session.query('SELECT')).rejects.toThrow()
-    await expect(driver.delete_database('busy')).rejects.toEqual(refused(404))
-    expect(await driver.list_access('alice', undefined)).toEqual(named(['app']))
+    await expect(driver.delete_database({ name: 'busy' })).rejects.toEqual(refused(404))
+    expect(await driver.list_access({ name: 'alice' })).toEqual(named(['app']))
   })
 
   it("of the tenant's superuser obey the same verbs", async () => {
     const { driver } = cluster
     const maint = await cluster.superuser()
     await maint.query('CREATE DATABASE theirs')
-    await driver.grant_access('alice', undefined, ['theirs'])
+    await driver.grant_access({ name: 'alice', databases: ['theirs'] })
     const alice = await cluster.connect('alice', `${CANARY}-alice`, 'theirs')
     await alice.query('CREATE TABLE t ()')
     await alice.end()
-    await driver.revoke_access('alice', undefined, 'theirs')
-    expect(await driver.list_access('alice', undefined)).toEqual(named(['app']))
-    await driver.delete_database('theirs')
+    await driver.revoke_access({ name: 'alice', database: 'theirs' })
+    expect(await driver.list_access({ name: 'alice' })).toEqual(named(['app']))
+    await driver.delete_database({ name: 'theirs' })
   })
 
   it.each(['postgres', 'template0', 'template1', 'os_admin'])('called %s are reserved', async name => {
-    await expect(cluster.driver.create_database(named([name]))).rejects.toEqual(refused(400))
-    await expect(cluster.driver.delete_database(name)).rejects.toEqual(refused(404))
+    await expect(cluster.driver.create_database({ databases: named([name]) })).rejects.toEqual(refused(400))
+    await expect(cluster.driver.delete_database({ name })).rejects.toEqual(refused(404))
     expect(await databaseNames()).not.toContain(name)
   })
 
   it('are listed page by page in byte order', async () => {
     const { driver } = cluster
     const names = ['B', 'ä', '😀', '\uFFFD']
-    await driver.create_database(named(names))
+    await driver.create_database({ databases: named(names) })
     const all = await databaseNames()
     expect(all).toEqual(sorted(all))
     expect(all).toEqual(expect.arrayContaining(names))
@@ -169,14 +173,14 @@ describe('databases', () => {
 describe('names', () => {
   it('of users are stored exactly, whatever they contain', async () => {
     const { driver } = cluster
-    await driver.create_user(HOSTILE.map(name => user(name)))
+    await driver.create_user({ users: HOSTILE.map(name => user(name)) })
     expect(await userNames()).toEqual(sorted([...HOSTILE, 'alice']))
     for (const name of HOSTILE) {
       expect(await admits(name, 'app')).toBe(false)
-      await driver.grant_access(name, undefined, ['app'])
+      await driver.grant_access({ name, databases: ['app'] })
       expect(await admits(name, 'app')).toBe(true)
-      expect(await driver.get_user(name, '%')).toEqual({ name, host: '%', databases: named(['app']) })
-      await driver.delete_user(name, undefined)
+      expect(await driver.get_user({ name, host: '%' })).toEqual({ name, host: '%', databases: named(['app']) })
+      await driver.delete_user({ name })
     }
     expect(await userNames()).toEqual(['alice'])
   })
@@ -185,45 +189,47 @@ describe('names', () => {
     const { driver } = cluster
     // Only some of them: a database costs more than a user.
     const names = HOSTILE.filter((_, index) => index % 3 === 0 || HOSTILE.length - 1 === index)
-    await driver.create_database(named(names))
+    await driver.create_database({ databases: named(names) })
     expect(await databaseNames()).toEqual(sorted([...names, 'app']))
-    await driver.grant_access('alice', undefined, names)
-    expect(await driver.list_access('alice', undefined)).toEqual(named(sorted([...names, 'app'])))
+    await driver.grant_access({ name: 'alice', databases: names })
+    expect(await driver.list_access({ name: 'alice' })).toEqual(named(sorted([...names, 'app'])))
     for (const name of names) {
       const alice = await cluster.connect('alice', `${CANARY}-alice`, name)
       await alice.query('CREATE TABLE mine ()')
       await alice.end()
-      await driver.revoke_access('alice', undefined, name)
-      await driver.delete_database(name)
+      await driver.revoke_access({ name: 'alice', database: name })
+      await driver.delete_database({ name })
     }
     expect(await databaseNames()).toEqual(['app'])
   })
 
   it.each(['', 'a\0b', '\uD83D', '😀'.repeat(16)])('that PostgreSQL cannot store are rejected: %j', async name => {
     const { driver } = cluster
-    await expect(driver.create_database(named([name]))).rejects.toEqual(refused(400))
-    await expect(driver.create_user([user(name)])).rejects.toEqual(refused(400))
-    await expect(driver.update_attributes('alice', undefined, { name })).rejects.toEqual(refused(400))
-    await expect(driver.delete_user(name, undefined)).rejects.toEqual(refused(404))
-    expect(await driver.get_user(name, undefined)).toBeUndefined()
+    await expect(driver.create_database({ databases: named([name]) })).rejects.toEqual(refused(400))
+    await expect(driver.create_user({ users: [user(name)] })).rejects.toEqual(refused(400))
+    await expect(driver.update_attributes({ name: 'alice', attributes: { name } })).rejects.toEqual(refused(400))
+    await expect(driver.delete_user({ name })).rejects.toEqual(refused(404))
+    expect(await driver.get_user({ name })).toBeNull()
   })
 })
 
 describe('users', () => {
   it('have the attributes that they were created with, also when created again', async () => {
     const { driver } = cluster
-    await driver.create_user([user('bob', ['app'], { host: '127.%' }), user('carol')])
-    expect(await driver.get_user('bob', undefined)).toEqual({ name: 'bob', host: '127.%', databases: named(['app']) })
-    expect(await driver.get_user('bob', '%')).toBeUndefined()
-    expect(await driver.get_user('carol', '%')).toEqual({ name: 'carol', host: '%', databases: [] })
-    expect(await driver.list_access('carol', '%')).toEqual([])
-    await driver.create_user([{ name: 'carol', password: 'changed', host: '127.0.0.0/8', databases: named(['app']) }])
-    expect(await driver.get_user('carol', undefined)).toMatchObject({ host: '127.0.0.0/8', databases: named(['app']) })
+    await driver.create_user({ users: [user('bob', ['app'], { host: '127.%' }), user('carol')] })
+    expect(await driver.get_user({ name: 'bob' })).toEqual({ name: 'bob', host: '127.%', databases: named(['app']) })
+    expect(await driver.get_user({ name: 'bob', host: '%' })).toBeNull()
+    expect(await driver.get_user({ name: 'carol', host: '%' })).toEqual({ name: 'carol', host: '%', databases: [] })
+    expect(await driver.list_access({ name: 'carol', host: '%' })).toEqual([])
+    await driver.create_user({
+      users: [{ name: 'carol', password: 'changed', host: '127.0.0.0/8', databases: named(['app']) }],
+    })
+    expect(await driver.get_user({ name: 'carol' })).toMatchObject({ host: '127.0.0.0/8', databases: named(['app']) })
     expect(await admits('carol', 'app', undefined, 'changed')).toBe(true)
     const page = await driver.list_users({ limit: 1, marker: 'alice' })
     expect(page).toEqual({ items: [{ name: 'bob', host: '127.%', databases: named(['app']) }], next: 'bob' })
-    await driver.delete_user('bob', '127.%')
-    await driver.delete_user('carol', undefined)
+    await driver.delete_user({ name: 'bob', host: '127.%' })
+    await driver.delete_user({ name: 'carol' })
     expect(await userNames()).toEqual(['alice'])
   })
 
@@ -237,38 +243,40 @@ describe('users', () => {
       user('p', [], { password: '' }),
     ]
     for (const spec of rejectedUsers)
-      await expect(driver.create_user([user('dave'), spec])).rejects.toEqual(refused(400))
-    await expect(driver.create_user([user('dave', [], { host: 'localhost' })])).rejects.toEqual(refused(400))
-    await expect(driver.create_user([user('dave', ['missing'])])).rejects.toEqual(refused(404))
-    await expect(driver.grant_access('alice', undefined, ['missing'])).rejects.toEqual(refused(404))
-    await expect(driver.grant_access('alice', undefined, ['postgres'])).rejects.toEqual(refused(404))
-    await expect(driver.grant_access('os_admin', undefined, ['app'])).rejects.toEqual(refused(404))
-    await expect(driver.revoke_access('alice', undefined, 'missing')).rejects.toEqual(refused(404))
-    await expect(driver.delete_user('os_admin', undefined)).rejects.toEqual(refused(404))
-    await expect(driver.change_passwords([{ name: 'os_maint', password: 'x' }])).rejects.toEqual(refused(404))
+      await expect(driver.create_user({ users: [user('dave'), spec] })).rejects.toEqual(refused(400))
+    await expect(driver.create_user({ users: [user('dave', [], { host: 'localhost' })] })).rejects.toEqual(refused(400))
+    await expect(driver.create_user({ users: [user('dave', ['missing'])] })).rejects.toEqual(refused(404))
+    await expect(driver.grant_access({ name: 'alice', databases: ['missing'] })).rejects.toEqual(refused(404))
+    await expect(driver.grant_access({ name: 'alice', databases: ['postgres'] })).rejects.toEqual(refused(404))
+    await expect(driver.grant_access({ name: 'os_admin', databases: ['app'] })).rejects.toEqual(refused(404))
+    await expect(driver.revoke_access({ name: 'alice', database: 'missing' })).rejects.toEqual(refused(404))
+    await expect(driver.delete_user({ name: 'os_admin' })).rejects.toEqual(refused(404))
+    await expect(driver.change_passwords({ users: [{ name: 'os_maint', password: 'x' }] })).rejects.toEqual(
+      refused(404),
+    )
     expect(await userNames()).toEqual(['alice'])
   })
 
   it('create tables in a shared database, until their grant is revoked', async () => {
     const { driver } = cluster
-    await driver.create_user([user('bob', ['app']), user('carol', ['app'])])
+    await driver.create_user({ users: [user('bob', ['app']), user('carol', ['app'])] })
     for (const name of ['bob', 'carol']) {
       const client = await cluster.connect(name, `${CANARY}-${name}`, 'app')
       await client.query(`CREATE TABLE of_${name} (n int); CREATE SCHEMA ${name}; CREATE TABLE ${name}.t ()`)
     }
     const open = await cluster.connect('bob', `${CANARY}-bob`, 'app')
-    await driver.revoke_access('bob', undefined, 'app')
+    await driver.revoke_access({ name: 'bob', database: 'app' })
     await expect(open.query('SELECT')).rejects.toThrow()
     expect(await admits('bob', 'app')).toBe(false)
-    await expect(driver.revoke_access('bob', undefined, 'app')).rejects.toEqual(refused(404))
-    await driver.delete_user('bob', undefined)
-    await driver.delete_user('carol', undefined)
+    await expect(driver.revoke_access({ name: 'bob', database: 'app' })).rejects.toEqual(refused(404))
+    await driver.delete_user({ name: 'bob' })
+    await driver.delete_user({ name: 'carol' })
   })
 
   it('leave their objects behind when they are dropped', async () => {
     const { driver } = cluster
-    await driver.create_database(named(['second']))
-    await driver.create_user([user('bob', ['app', 'second']), user('carol', ['app'])])
+    await driver.create_database({ databases: named(['second']) })
+    await driver.create_user({ users: [user('bob', ['app', 'second']), user('carol', ['app'])] })
     const bob = await cluster.connect('bob', `${CANARY}-bob`, 'app')
     await bob.query(`CREATE TABLE kept (id serial, e text); INSERT INTO kept (e) VALUES ('data'); CREATE SCHEMA s;
       CREATE TYPE s.mood AS ENUM ('ok'); CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
@@ -277,9 +285,9 @@ describe('users', () => {
     const second = await cluster.connect('bob', `${CANARY}-bob`, 'second')
     await second.query('CREATE TABLE far (n int)')
     const carol = await cluster.connect('carol', `${CANARY}-carol`, 'app')
-    await driver.delete_user('bob', undefined)
+    await driver.delete_user({ name: 'bob' })
     await expect(bob.query('SELECT')).rejects.toThrow()
-    await expect(driver.delete_user('bob', undefined)).rejects.toEqual(refused(404))
+    await expect(driver.delete_user({ name: 'bob' })).rejects.toEqual(refused(404))
     expect((await carol.query('SELECT e FROM kept')).rows).toEqual([{ e: 'data' }])
     const owners =
       "SELECT DISTINCT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relname IN ('kept', 'of_bob', 'far')"
@@ -289,55 +297,55 @@ describe('users', () => {
       await maint.end()
     }
     await carol.end()
-    await driver.delete_user('carol', undefined)
-    await driver.delete_database('second')
+    await driver.delete_user({ name: 'carol' })
+    await driver.delete_database({ name: 'second' })
   })
 
   it('give nobody more rights by being dropped: their views and functions have none left', async () => {
     const { driver } = cluster
-    await driver.create_user([user('bob', ['app']), user('carol', ['app'])])
+    await driver.create_user({ users: [user('bob', ['app']), user('carol', ['app'])] })
     const carol = await cluster.connect('carol', `${CANARY}-carol`, 'app')
     await carol.query('CREATE TABLE secrets (n int)')
     const bob = await cluster.connect('bob', `${CANARY}-bob`, 'app')
     await bob.query(`CREATE VIEW peek AS SELECT * FROM secrets; GRANT SELECT ON peek TO alice;
       CREATE FUNCTION climb() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'ALTER ROLE alice CREATEROLE'`)
-    await driver.delete_user('bob', undefined)
+    await driver.delete_user({ name: 'bob' })
     const alice = await cluster.connect('alice', `${CANARY}-alice`, 'app')
     await expect(alice.query('SELECT * FROM peek')).rejects.toThrow('permission denied for table secrets')
     await expect(alice.query('SELECT climb()')).rejects.toThrow('permission denied')
     await Promise.all([alice.end(), carol.end()])
-    await driver.delete_user('carol', undefined)
+    await driver.delete_user({ name: 'carol' })
   })
 
   it('whose delete was interrupted can be deleted again, and get no session meanwhile', async () => {
     const { driver } = cluster
-    await driver.create_user([user('bob', ['app'])])
+    await driver.create_user({ users: [user('bob', ['app'])] })
     const maint = await cluster.superuser()
     await maint.query('ALTER ROLE bob CONNECTION LIMIT 0')
     expect(await admits('bob', 'app')).toBe(false)
     expect(await userNames()).toContain('bob')
-    await driver.create_user([user('bob', ['app'])])
+    await driver.create_user({ users: [user('bob', ['app'])] })
     expect(await admits('bob', 'app')).toBe(true)
-    await driver.delete_user('bob', undefined)
+    await driver.delete_user({ name: 'bob' })
   })
 
   it('change name, password and host, each alone and all together', async () => {
     const { driver } = cluster
-    await driver.create_user([user('bob', ['app'])])
-    await driver.update_attributes('bob', '%', { name: 'b"ob' })
+    await driver.create_user({ users: [user('bob', ['app'])] })
+    await driver.update_attributes({ name: 'bob', host: '%', attributes: { name: 'b"ob' } })
     expect(await admits('b"ob', 'app', undefined, `${CANARY}-bob`)).toBe(true)
-    await driver.update_attributes('b"ob', undefined, { password: 'new' })
+    await driver.update_attributes({ name: 'b"ob', attributes: { password: 'new' } })
     expect(await admits('b"ob', 'app', undefined, 'new')).toBe(true)
-    await driver.update_attributes('b"ob', undefined, { name: 'rob', password: 'newer', host: '127.0.0.%' })
-    expect(await driver.get_user('rob', undefined)).toEqual({
+    await driver.update_attributes({ name: 'b"ob', attributes: { name: 'rob', password: 'newer', host: '127.0.0.%' } })
+    expect(await driver.get_user({ name: 'rob' })).toEqual({
       name: 'rob',
       host: '127.0.0.%',
       databases: named(['app']),
     })
     expect(await admits('rob', 'app', undefined, 'newer')).toBe(true)
     // A command is executed again if the agent dies before it has recorded its end.
-    await driver.update_attributes('b"ob', undefined, { name: 'rob', password: 'newer', host: '127.0.0.%' })
-    await driver.change_passwords([{ name: 'rob', host: '127.0.0.%', password: 'newest' }])
+    await driver.update_attributes({ name: 'b"ob', attributes: { name: 'rob', password: 'newer', host: '127.0.0.%' } })
+    await driver.change_passwords({ users: [{ name: 'rob', host: '127.0.0.%', password: 'newest' }] })
     expect(await admits('rob', 'app', undefined, 'newest')).toBe(true)
     expect(await userNames()).toEqual(['alice', 'rob'])
   })
@@ -345,13 +353,17 @@ describe('users', () => {
   it('cannot be renamed to an existing, reserved or invalid name', async () => {
     const { driver } = cluster
     for (const name of ['alice', 'os_admin', 'postgres', 'pg_monitor', '/slash']) {
-      await expect(driver.update_attributes('rob', undefined, { name })).rejects.toEqual(refused(400))
+      await expect(driver.update_attributes({ name: 'rob', attributes: { name } })).rejects.toEqual(refused(400))
     }
-    await expect(driver.update_attributes('nobody', undefined, { name: 'x' })).rejects.toEqual(refused(404))
-    await expect(driver.update_attributes('nobody', undefined, { name: 'alice' })).rejects.toEqual(refused(404))
-    await expect(driver.change_passwords([{ name: 'rob', host: '%', password: 'x' }])).rejects.toEqual(refused(404))
+    await expect(driver.update_attributes({ name: 'nobody', attributes: { name: 'x' } })).rejects.toEqual(refused(404))
+    await expect(driver.update_attributes({ name: 'nobody', attributes: { name: 'alice' } })).rejects.toEqual(
+      refused(404),
+    )
+    await expect(driver.change_passwords({ users: [{ name: 'rob', host: '%', password: 'x' }] })).rejects.toEqual(
+      refused(404),
+    )
     expect(await admits('rob', 'app', undefined, 'newest')).toBe(true)
-    await driver.delete_user('rob', undefined)
+    await driver.delete_user({ name: 'rob' })
   })
 
   it('that the tenant created with SQL are listed and obey the verbs; its superusers and groups are not', async () => {
@@ -359,15 +371,15 @@ describe('users', () => {
     const maint = await cluster.superuser()
     await maint.query('CREATE ROLE boss SUPERUSER LOGIN; CREATE ROLE team; CREATE ROLE made LOGIN; GRANT team TO made')
     expect(await userNames()).toEqual(['alice', 'made'])
-    await driver.grant_access('made', undefined, ['app'])
-    await driver.change_passwords([{ name: 'made', password: `${CANARY}-made` }])
+    await driver.grant_access({ name: 'made', databases: ['app'] })
+    await driver.change_passwords({ users: [{ name: 'made', password: `${CANARY}-made` }] })
     const session = await cluster.connect('made', `${CANARY}-made`, 'app')
     await session.query('CREATE TABLE of_made ()')
-    await driver.update_attributes('made', undefined, { name: 'remade', host: '127.%' })
-    await driver.delete_user('remade', undefined)
-    await expect(driver.create_user([user('boss')])).rejects.toEqual(refused(400))
-    await expect(driver.create_user([user('team')])).rejects.toEqual(refused(400))
-    await expect(driver.delete_user('boss', undefined)).rejects.toEqual(refused(404))
+    await driver.update_attributes({ name: 'made', attributes: { name: 'remade', host: '127.%' } })
+    await driver.delete_user({ name: 'remade' })
+    await expect(driver.create_user({ users: [user('boss')] })).rejects.toEqual(refused(400))
+    await expect(driver.create_user({ users: [user('team')] })).rejects.toEqual(refused(400))
+    await expect(driver.delete_user({ name: 'boss' })).rejects.toEqual(refused(404))
     await maint.query('DROP ROLE boss; DROP ROLE team')
   })
 
@@ -377,7 +389,7 @@ describe('users', () => {
     const maint = await cluster.superuser()
     for (const note of ['not json', '"text"', 'null', '{"host":"10.0.0.1 trust\\n"}', '{"host":7}']) {
       await maint.query(`COMMENT ON ROLE alice IS '${note}'`)
-      expect(await cluster.driver.get_user('alice', '%')).toMatchObject({ host: '%' })
+      expect(await cluster.driver.get_user({ name: 'alice', host: '%' })).toMatchObject({ host: '%' })
     }
   })
 })
@@ -385,14 +397,14 @@ describe('users', () => {
 describe('access', () => {
   it('is granted again after the tenant dropped the schema public', async () => {
     const { driver } = cluster
-    await driver.create_database(named(['bare']))
+    await driver.create_database({ databases: named(['bare']) })
     const bare = await cluster.superuser('bare')
     await bare.query('DROP SCHEMA public')
-    await driver.grant_access('alice', undefined, ['bare'])
+    await driver.grant_access({ name: 'alice', databases: ['bare'] })
     expect(await admits('alice', 'bare')).toBe(true)
-    await driver.revoke_access('alice', undefined, 'bare')
+    await driver.revoke_access({ name: 'alice', database: 'bare' })
     expect(await admits('alice', 'bare')).toBe(false)
-    await driver.delete_database('bare')
+    await driver.delete_database({ name: 'bare' })
   })
 
   it("to the agent's roles and files is never granted to a user", async () => {
@@ -410,11 +422,11 @@ describe('access', () => {
       Array.from({ length: 70 }, () => connect().then(client => sessions.push(client), String)),
     )
     expect(outcomes.filter(outcome => typeof outcome === 'string').length).toBeGreaterThan(0)
-    await cluster.driver.create_user([user('late', ['app'])])
+    await cluster.driver.create_user({ users: [user('late', ['app'])] })
     expect(await cluster.status()).toBe('healthy')
-    await cluster.driver.delete_user('late', undefined)
-    await cluster.driver.revoke_access('alice', undefined, 'app')
-    await cluster.driver.grant_access('alice', undefined, ['app'])
+    await cluster.driver.delete_user({ name: 'late' })
+    await cluster.driver.revoke_access({ name: 'alice', database: 'app' })
+    await cluster.driver.grant_access({ name: 'alice', databases: ['app'] })
   })
 })
 
@@ -424,7 +436,9 @@ const describeOnLinux = process.platform === 'linux' ? describe : describe.skip
 describeOnLinux('hosts', () => {
   it('are enforced from the first moment, over renames, changes and restarts', async () => {
     const { driver } = cluster
-    await driver.create_user([user('near', ['app'], { host: '127.1.%' }), user('"', ['app'], { host: '127.1.2.3' })])
+    await driver.create_user({
+      users: [user('near', ['app'], { host: '127.1.%' }), user('"', ['app'], { host: '127.1.2.3' })],
+    })
     expect(await admits('near', 'app', '127.1.9.9')).toBe(true)
     expect(await admits('near', 'app', '127.2.9.9')).toBe(false)
     expect(await admits('"', 'app', '127.1.2.3')).toBe(true)
@@ -432,10 +446,13 @@ describeOnLinux('hosts', () => {
     expect(await admits('alice', 'app', '127.2.9.9')).toBe(true)
 
     const open = await cluster.connect('near', `${CANARY}-near`, 'app', { stream: () => socketFrom('127.1.1.1') })
-    await driver.update_attributes('near', undefined, {
-      name: 'nigh',
-      host: '127.3.0.0/16',
-      password: `${CANARY}-nigh`,
+    await driver.update_attributes({
+      name: 'near',
+      attributes: {
+        name: 'nigh',
+        host: '127.3.0.0/16',
+        password: `${CANARY}-nigh`,
+      },
     })
     await expect(open.query('SELECT')).rejects.toThrow()
     expect(await admits('nigh', 'app', '127.3.9.9')).toBe(true)
@@ -443,10 +460,10 @@ describeOnLinux('hosts', () => {
     await driver.stop()
     await driver.start()
     expect(await admits('nigh', 'app', '127.1.9.9')).toBe(false)
-    await driver.update_attributes('nigh', '127.3.0.0/16', { host: '%' })
+    await driver.update_attributes({ name: 'nigh', host: '127.3.0.0/16', attributes: { host: '%' } })
     expect(await admits('nigh', 'app', '127.1.9.9')).toBe(true)
-    await driver.delete_user('nigh', undefined)
-    await driver.delete_user('"', undefined)
+    await driver.delete_user({ name: 'nigh' })
+    await driver.delete_user({ name: '"' })
     const rules = readFileSync(join(cluster.context.volume, 'data', 'pg_hba.conf'), 'utf8')
     expect(rules).not.toContain('127.1.')
   })
@@ -454,12 +471,14 @@ describeOnLinux('hosts', () => {
   it('that cannot be written into pg_hba.conf are rejected', async () => {
     for (const name of ['/a', 'a\nhost all all all trust']) {
       const specs = [user(name, [], { host: '127.0.0.1' })]
-      await expect(cluster.driver.create_user(specs)).rejects.toEqual(refused(400))
+      await expect(cluster.driver.create_user({ users: specs })).rejects.toEqual(refused(400))
     }
     const hidden = user('a\nb')
-    await cluster.driver.create_user([hidden])
-    await expect(cluster.driver.update_attributes('a\nb', undefined, { host: '10.%' })).rejects.toEqual(refused(400))
-    await cluster.driver.delete_user('a\nb', undefined)
+    await cluster.driver.create_user({ users: [hidden] })
+    await expect(cluster.driver.update_attributes({ name: 'a\nb', attributes: { host: '10.%' } })).rejects.toEqual(
+      refused(400),
+    )
+    await cluster.driver.delete_user({ name: 'a\nb' })
   })
 })
 
@@ -480,7 +499,7 @@ describe('passwords', () => {
     'x'.repeat(5000),
   ])('admit their user: %j', async password => {
     const { driver } = cluster
-    await driver.change_passwords([{ name: 'alice', password }])
+    await driver.change_passwords({ users: [{ name: 'alice', password }] })
     expect(await admits('alice', 'app', undefined, password)).toBe(true)
     expect(await admits('alice', 'app', undefined, `${password}.`)).toBe(false)
   })
@@ -518,10 +537,10 @@ describe('passwords', () => {
 
   it('are in no file and no log, not even when statements fail', async () => {
     const { driver } = cluster
-    await expect(driver.create_user([user('os_admin')])).rejects.toBeInstanceOf(RejectedByDatastore)
+    await expect(driver.create_user({ users: [user('os_admin')] })).rejects.toBeInstanceOf(RejectedByDatastore)
     const maint = await cluster.superuser()
     await maint.query('CREATE ROLE team')
-    await expect(driver.create_user([user('team')])).rejects.toEqual(refused(400))
+    await expect(driver.create_user({ users: [user('team')] })).rejects.toEqual(refused(400))
     const alice = await cluster.connect('alice', 'x'.repeat(5000), 'app')
     const failing = `SELECT * FROM nowhere WHERE x = '${CANARY}'`
     await expect(alice.query(failing)).rejects.toThrow()

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { codeOf } from '../../../kit/errors.ts'
 import type { Owner } from '../../../kit/os/files.ts'
+import type { VolumeOptions } from '../../machine.ts'
 import { majorOf } from '../rules/major.ts'
 import { readText } from './files.ts'
 
@@ -37,21 +38,6 @@ export async function readMajor(volume: string): Promise<number> {
 async function engineMajor(engine: string): Promise<number> {
   const { stdout } = await promisify(execFile)(join(engine, 'bin', 'initdb'), ['--version'], { env: ENVIRONMENT })
   return majorOf(stdout)
-}
-
-/** Where a new cluster is made, with which programs, and as whom. */
-interface ClusterOptions {
-  /** Where the programs are: `<engine>/bin/initdb`. */
-  engine: string
-  /** The volume: a new or empty directory, in one that exists. */
-  dir: string
-  /** Owner of the cluster, for a caller that is root: initdb refuses root, and uids without a passwd entry. */
-  uid?: number
-  gid?: number
-  /** Ends initdb; the files that it has made stay. */
-  signal?: AbortSignal
-  /** Runs initdb at the lowest priority. */
-  idle?: boolean
 }
 
 function initdbEnd(child: ChildProcess): Promise<void> {
@@ -93,9 +79,10 @@ async function makeDirectory(path: string): Promise<void> {
 
 /**
  * Makes a cluster in `<dir>/data`, never started, and stores its superuser's random password in `<dir>/os_maint.pw`.
- * Randomness is the system's own: no simulated run makes real clusters.
+ * Randomness is the system's own: no simulated run makes real clusters. A caller that is root names an owner, for initdb
+ * refuses root, and uids without a passwd entry.
  */
-export async function initCluster({ engine, dir, uid, gid, signal, idle }: ClusterOptions): Promise<void> {
+export async function initCluster({ engine, dir, uid, gid, signal, idle }: VolumeOptions): Promise<void> {
   const file = clusterPaths(dir).password('os_maint')
   await makeDirectory(dir)
   // 'wx' follows no link that someone may have left there.

@@ -3,7 +3,7 @@ import { postgresqlManifest } from '../manifest.ts'
 import { ANY_HOST } from './host-patterns.ts'
 import { localeProblem } from './locales.ts'
 
-const { reserved } = postgresqlManifest
+const { databases: databaseRules, users: userRules } = postgresqlManifest.can
 
 function rejectIf(reason: string | undefined): void {
   if (reason !== undefined) throw new RejectedByDatastore(400, reason)
@@ -11,8 +11,8 @@ function rejectIf(reason: string | undefined): void {
 
 /** Rejects a database's name that the engine would refuse, or that is reserved. */
 function checkDatabaseName(name: string): void {
-  rejectIf(postgresqlManifest.databaseNameProblem(name))
-  rejectIf(reserved.databases.includes(name) ? `Database ${JSON.stringify(name)} is reserved.` : undefined)
+  rejectIf(databaseRules.nameProblem(name))
+  rejectIf(databaseRules.reserved.includes(name) ? `Database ${JSON.stringify(name)} is reserved.` : undefined)
 }
 
 /** As checkDatabaseName, and rejects a locale that the server's major version does not have. */
@@ -23,14 +23,15 @@ export function checkDatabase({ name, character_set, collate }: DatabaseSpec, ma
 
 /** Rejects a user's name that the engine would refuse, or that is reserved. */
 export function checkUserName(name: string): void {
-  rejectIf(postgresqlManifest.userNameProblem(name))
-  const isReserved = reserved.users.includes(name) || reserved.userPrefixes.some(prefix => name.startsWith(prefix))
+  rejectIf(userRules.nameProblem(name))
+  const { reserved, reservedPrefixes } = userRules
+  const isReserved = reserved.includes(name) || reservedPrefixes.some(prefix => name.startsWith(prefix))
   rejectIf(isReserved ? `User ${JSON.stringify(name)} is reserved.` : undefined)
 }
 
 /** Rejects a host that cannot be enforced for that user. */
 export function checkHost(user: string, host: string): void {
-  rejectIf(postgresqlManifest.hostProblem(user, host))
+  rejectIf(userRules.hostProblem(user, host))
 }
 
 /** Rejects a password that no client could send. */

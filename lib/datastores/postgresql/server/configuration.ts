@@ -14,8 +14,8 @@ const INCLUDE = "include 'coffer.conf'"
 const isOurs = (rules: string | undefined) => rules?.startsWith('# Written by Coffer')
 
 /** Writes the server's configuration files for the flavor, the engine and the state of TLS. One call at a time. */
-export async function writeConfiguration(context: DriverContext, owner?: Owner): Promise<void> {
-  const { volume } = context
+export async function writeConfiguration(context: DriverContext): Promise<void> {
+  const { volume, owner } = context
   const { data } = clusterPaths(volume)
   const major = await readMajor(volume)
   const settings = { ...settingsFor(context, major), ...(await tlsSettings(volume)) }

@@ -2,7 +2,6 @@ import { copyFile, realpath, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
 import { SerialQueue } from '../../../kit/async/serial.ts'
-import type { Owner } from '../../../kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../../../kit/os/process.ts'
 import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, spawnServer } from '../cluster/cluster.ts'
@@ -38,7 +37,6 @@ async function sendSignal(process: ProcessRef, name: Signal): Promise<void> {
 /** The server process of a volume: starts it, finds it again, stops it. It knows nothing of SQL. */
 export class PostgresqlServer {
   readonly #context: DriverContext
-  readonly #owner: Owner | undefined
   readonly #data: string
   readonly #log: string
   readonly #pidFile: string
@@ -47,10 +45,9 @@ export class PostgresqlServer {
   readonly #configurations = new SerialQueue()
   #starting: Promise<void> = Promise.resolve()
 
-  constructor(context: DriverContext, owner?: Owner) {
+  constructor(context: DriverContext) {
     const { data, log } = clusterPaths(context.volume)
     this.#context = context
-    this.#owner = owner
     this.#data = data
     this.#log = log
     this.#pidFile = join(data, 'postmaster.pid')
@@ -95,7 +92,7 @@ export class PostgresqlServer {
 
   async #launch(): Promise<void> {
     const logSize = (await unlessMissing(stat(this.#log)))?.size ?? 0
-    const running = await processRef(await spawnServer(this.#context.engine, this.#context.volume, this.#owner))
+    const running = await processRef(await spawnServer(this.#context.engine, this.#context.volume, this.#context.owner))
     this.#lastProcess = running ?? this.#lastProcess
     const hasEnded = async () => !running || !(await isAlive(running))
     const isReady = async () =>
@@ -129,7 +126,7 @@ export class PostgresqlServer {
 
   /** Writes the server's configuration files for the current state. */
   configure(): Promise<void> {
-    return this.#configurations.run(() => writeConfiguration(this.#context, this.#owner))
+    return this.#configurations.run(() => writeConfiguration(this.#context))
   }
 
   /** Makes the server read its files again. While it starts, it may have read them already: then once it is ready. */

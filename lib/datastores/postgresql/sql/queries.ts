@@ -29,7 +29,9 @@ interface RawUser {
   databases: string[]
 }
 
-const { reserved } = postgresqlManifest
+const { databases: databaseRules, users: userRules } = postgresqlManifest.can
+const reservedDatabases = databaseRules.reserved
+const reservedUsers = [userRules.reserved, userRules.reservedPrefixes]
 
 // $1 holds the reserved names. Superusers are not listed: no user verb may touch them.
 const USERS = `r.rolcanlogin AND NOT r.rolsuper AND r.rolname::text <> ALL ($1::text[])
@@ -72,13 +74,13 @@ const toUser = ({ note, ...row }: RawUser): UserRow => ({ ...row, ...decodeComme
 /** Users in the byte order of their names. */
 export async function listUsers(sessions: PostgresqlSessions, page: PageRequest): Promise<UserRow[]> {
   const { limit, marker = null, include_marker = false } = page
-  const values = [reserved.users, reserved.userPrefixes, marker, include_marker, limit, reserved.databases]
+  const values = [...reservedUsers, marker, include_marker, limit, reservedDatabases]
   return (await sessions.query<RawUser>(USER_PAGE, values)).map(toUser)
 }
 
 /** The user of that name, if there is one that user verbs may touch. */
 export async function findUser(sessions: PostgresqlSessions, name: string): Promise<UserRow | undefined> {
-  if (postgresqlManifest.userNameProblem(name)) return undefined
+  if (userRules.nameProblem(name)) return undefined
   const [row] = await listUsers(sessions, { limit: 1, marker: name, include_marker: true })
   return row?.name === name ? row : undefined
 }
@@ -87,7 +89,7 @@ export async function findUser(sessions: PostgresqlSessions, name: string): Prom
 export async function listPinnedUsers(sessions: PostgresqlSessions): Promise<{ name: string; host: string }[]> {
   const text = `SELECT r.rolname::text AS name, c.description AS note FROM pg_shdescription c JOIN pg_roles r
     ON r.oid = c.objoid AND c.classoid = 'pg_authid'::regclass WHERE ${USERS}`
-  const rows = await sessions.query<{ name: string; note: string }>(text, [reserved.users, reserved.userPrefixes])
+  const rows = await sessions.query<{ name: string; note: string }>(text, reservedUsers)
   return rows
     .map(({ name, note }) => ({ name, host: decodeComment(name, note).host }))
     .filter(({ host }) => host !== ANY_HOST)
@@ -107,14 +109,14 @@ export function listDatabases(sessions: PostgresqlSessions, page: PageRequest): 
   const { limit, marker = null, include_marker = false } = page
   const text = `SELECT ${DATABASE_COLUMNS} FROM pg_database d WHERE ${DATABASES}
     AND ($2::text IS NULL OR d.datname::text COLLATE "C" > $2 OR $3 AND d.datname::text = $2) ORDER BY 1 LIMIT $4`
-  return sessions.query<DatabaseRow>(text, [reserved.databases, marker, include_marker, limit])
+  return sessions.query<DatabaseRow>(text, [reservedDatabases, marker, include_marker, limit])
 }
 
 /** The existing databases of these names, by name. */
 export async function findDatabases(sessions: PostgresqlSessions, names: string[]): Promise<Map<string, DatabaseRow>> {
   if (names.length === 0) return new Map()
   const text = `SELECT ${DATABASE_COLUMNS} FROM pg_database d WHERE ${DATABASES} AND d.datname::text = ANY ($2::text[])`
-  const rows = await sessions.query<DatabaseRow>(text, [reserved.databases, names])
+  const rows = await sessions.query<DatabaseRow>(text, [reservedDatabases, names])
   return new Map(rows.map(row => [row.name, row]))
 }
 

@@ -1,11 +1,11 @@
-import { type Driver, RejectedByDatastore } from '../../driver.ts'
+import { RejectedByDatastore, type UserVerbs } from '../../driver.ts'
 import { type DatabaseRow, findDatabases, findUser, type UserRow } from '../sql/queries.ts'
 import { endSessions, identifier, identifiers } from '../sql/quote.ts'
 import { type PostgresqlSessions, sqlState } from '../sql/sessions.ts'
 
 const NO_SUCH_SCHEMA = '3F000'
 
-type Verbs = Pick<Driver, 'list_access' | 'grant_access' | 'revoke_access'>
+type Verbs = Pick<UserVerbs, 'list_access' | 'grant_access' | 'revoke_access'>
 
 /** The user of that name and host. Rejected with 404 if there is none. */
 export async function requireUser(
@@ -56,19 +56,19 @@ async function revoke(sessions: PostgresqlSessions, database: DatabaseRow, user:
 }
 
 /** The verbs of users' access to databases. */
-export function accessVerbs(sessions: PostgresqlSessions): Verbs {
+export function grantVerbs(sessions: PostgresqlSessions): Verbs {
   return {
-    async list_access(name, host) {
+    async list_access({ name, host }) {
       const user = await requireUser(sessions, name, host)
       return user.databases.map(database => ({ name: database }))
     },
 
-    async grant_access(name, host, databases) {
+    async grant_access({ name, host, databases }) {
       await requireUser(sessions, name, host)
       for (const database of await requireDatabases(sessions, databases)) await grant(sessions, database, [name])
     },
 
-    async revoke_access(name, host, database) {
+    async revoke_access({ name, host, database }) {
       const user = await requireUser(sessions, name, host)
       const row = (await findDatabases(sessions, [database])).get(database)
       if (!row || !user.databases.includes(database)) {

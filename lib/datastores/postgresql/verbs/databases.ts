@@ -1,12 +1,10 @@
-import { type DatabaseSpec, type Driver, RejectedByDatastore } from '../../driver.ts'
+import { type DatabaseSpec, type DatabaseVerbs, RejectedByDatastore } from '../../driver.ts'
 import { checkDatabase } from '../rules/checks.ts'
 import { findLocale } from '../rules/locales.ts'
 import { findDatabases, listDatabases } from '../sql/queries.ts'
 import { identifier, literal } from '../sql/quote.ts'
 import type { PostgresqlSessions } from '../sql/sessions.ts'
 import { pageOfRows } from './pages.ts'
-
-type Verbs = Pick<Driver, 'create_database' | 'delete_database' | 'list_databases'>
 
 /** Only template0 is sure to hold nothing that depends on another locale. */
 function localeClause(collate: string, major: number): string {
@@ -24,9 +22,9 @@ const createStatement = ({ name, collate }: DatabaseSpec, major: number) =>
 const closeStatement = ({ name }: DatabaseSpec) => `REVOKE ALL ON DATABASE ${identifier(name)} FROM PUBLIC`
 
 /** The verbs of databases, on a server of the major version that `readMajor` returns. */
-export function databaseVerbs(sessions: PostgresqlSessions, readMajor: () => Promise<number>): Verbs {
+export function databaseVerbs(sessions: PostgresqlSessions, readMajor: () => Promise<number>): DatabaseVerbs {
   return {
-    async create_database(databases) {
+    async create_database({ databases }) {
       const major = await readMajor()
       for (const database of databases) checkDatabase(database, major)
       const specs = [...new Map(databases.map(database => [database.name, database])).values()]
@@ -43,7 +41,7 @@ export function databaseVerbs(sessions: PostgresqlSessions, readMajor: () => Pro
       if (statements.length > 0) await sessions.execute('postgres', statements)
     },
 
-    async delete_database(name) {
+    async delete_database({ name }) {
       if (!(await findDatabases(sessions, [name])).has(name)) {
         throw new RejectedByDatastore(404, `Database ${name} cannot be found on the instance.`)
       }

@@ -1,20 +1,18 @@
-import type { Driver } from '../../driver.ts'
+import type { RootVerbs } from '../../driver.ts'
 import { postgresqlManifest } from '../manifest.ts'
 import { checkPassword } from '../rules/checks.ts'
 import { existingRoles } from '../sql/queries.ts'
 import { endSessions, identifier, literal } from '../sql/quote.ts'
 import type { VerbContext } from './users.ts'
 
-type Verbs = Pick<Driver, 'enable_root_with_password' | 'disable_root' | 'is_root_enabled'>
-
-const ROOT = postgresqlManifest.rootUser
+const ROOT = postgresqlManifest.can.root.user
 const role = identifier(ROOT)
 
 /** The verbs of the tenant's superuser. The agent's superuser is another role, so disabling this one harms nothing. */
-export function rootVerbs({ sessions, verifier }: VerbContext): Verbs {
+export function rootVerbs({ sessions, verifier }: VerbContext): RootVerbs {
   const exists = async () => (await existingRoles(sessions, [ROOT])).has(ROOT)
   return {
-    async enable_root_with_password(password) {
+    async enable_root_with_password({ root_password: password }) {
       checkPassword(password)
       const secret = literal(await verifier(password))
       // Also resets what the tenant may have changed: a connection limit, an end of validity.

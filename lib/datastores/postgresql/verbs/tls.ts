@@ -1,14 +1,12 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { type Owner, replaceFile } from '../../../kit/os/files.ts'
 import { isAlive } from '../../../kit/os/process.ts'
-import { type Driver, RejectedByDatastore, type SslState } from '../../driver.ts'
+import { RejectedByDatastore, type SslState, type TlsVerbs } from '../../driver.ts'
 import { clusterPaths } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
 import type { PostgresqlServer } from '../server/server.ts'
 import { readTlsState, type StoredTlsState } from '../server/tls-state.ts'
 import type { PostgresqlSessions } from '../sql/sessions.ts'
-
-type Verbs = Pick<Driver, 'tls_key' | 'use_certificate' | 'ssl_show' | 'ssl_action' | 'ssl_rollback'>
 
 interface TlsContext {
   volume: string
@@ -22,12 +20,12 @@ const END_PLAIN_SESSIONS = `SELECT pg_terminate_backend(pid) FROM pg_stat_ssl JO
   WHERE NOT ssl AND backend_type = 'client backend' AND usename <> ALL ('{os_admin,os_maint}'::name[])`
 
 /** The verbs of TLS: the server's key and certificate, and whether clients have to use them. */
-export function tlsVerbs(context: TlsContext): Verbs {
+export function tlsVerbs(context: TlsContext): TlsVerbs {
   return {
     tls_key: () => readOrCreateKey(context),
     use_certificate: ({ certificate, ca }) => useCertificate(context, certificate, ca),
     ssl_show: () => showTls(context),
-    ssl_action: mode => setMode(context, mode),
+    ssl_action: ({ enable, mode = 'basic' }) => setMode(context, enable ? mode : undefined),
     ssl_rollback: () => rollBack(context),
   }
 }

@@ -1,4 +1,4 @@
-import { type Driver, RejectedByDatastore, type UserSpec, type UserView } from '../../driver.ts'
+import { RejectedByDatastore, type UserSpec, type UserVerbs, type UserView } from '../../driver.ts'
 import { checkHost, checkPassword, checkUser, checkUserName } from '../rules/checks.ts'
 import { ANY_HOST } from '../rules/host-patterns.ts'
 import type { HbaWriter } from '../server/hba-writer.ts'
@@ -9,12 +9,9 @@ import { grant, requireDatabases, requireUser } from './access.ts'
 import { pageOfRows } from './pages.ts'
 import { FORMER_OWNER_ROLE } from './roles.ts'
 
-type Verbs = Pick<
-  Driver,
-  'create_user' | 'delete_user' | 'get_user' | 'list_users' | 'change_passwords' | 'update_attributes'
->
+type Verbs = Omit<UserVerbs, 'list_access' | 'grant_access' | 'revoke_access'>
 
-type Attributes = Parameters<Driver['update_attributes']>[2]
+type Update = Parameters<UserVerbs['update_attributes']>[0]
 
 /** What the verbs of users work with. `verifier` gives the hash of a password that the server stores. */
 export interface VerbContext {
@@ -102,12 +99,7 @@ async function userToUpdate(sessions: PostgresqlSessions, name: string, host: st
   return requireUser(sessions, name, host)
 }
 
-async function updateUser(
-  context: VerbContext,
-  name: string,
-  host: string | undefined,
-  change: Attributes,
-): Promise<void> {
+async function updateUser(context: VerbContext, { name, host, attributes: change }: Update): Promise<void> {
   const { sessions, hba } = context
   const newName = change.name ?? name
   checkUserName(newName)
@@ -131,7 +123,10 @@ async function updateUser(
   await hba.write()
 }
 
-async function changePasswords(context: VerbContext, users: Parameters<Driver['change_passwords']>[0]): Promise<void> {
+async function changePasswords(
+  context: VerbContext,
+  { users }: Parameters<UserVerbs['change_passwords']>[0],
+): Promise<void> {
   for (const { password } of users) checkPassword(password)
   for (const { name, host } of users) await requireUser(context.sessions, name, host)
   const statements = users.map(
@@ -144,14 +139,14 @@ async function changePasswords(context: VerbContext, users: Parameters<Driver['c
 export function userVerbs(context: VerbContext): Verbs {
   const { sessions } = context
   return {
-    create_user: users => createUsersWithGrants(context, users),
-    delete_user: async (name, host) => deleteUser(context, await requireUser(sessions, name, host)),
-    change_passwords: users => changePasswords(context, users),
-    update_attributes: (name, host, attributes) => updateUser(context, name, host, attributes),
+    create_user: ({ users }) => createUsersWithGrants(context, users),
+    delete_user: async ({ name, host }) => deleteUser(context, await requireUser(sessions, name, host)),
+    change_passwords: input => changePasswords(context, input),
+    update_attributes: update => updateUser(context, update),
 
-    async get_user(name, host) {
+    async get_user({ name, host }) {
       const user = await findUser(sessions, name)
-      return user && (host === undefined || host === user.host) ? viewOf(user) : undefined
+      return user && (host === undefined || host === user.host) ? viewOf(user) : null
     },
 
     async list_users(page) {

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { postgresqlManifest } from '../../../../lib/datastores/postgresql/manifest.ts'
 import { narrowerNetwork, networkOf } from '../../../../lib/datastores/postgresql/rules/host-patterns.ts'
 
-const { hostProblem } = postgresqlManifest
+const { hostProblem } = postgresqlManifest.can.users
 
 const octet = fc.integer({ min: 0, max: 255 })
 const address = fc.tuple(octet, octet, octet, octet).map(parts => parts.join('.'))

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { postgresqlManifest } from '../../../../lib/datastores/postgresql/manifest.ts'
 import { findLocale } from '../../../../lib/datastores/postgresql/rules/locales.ts'
 
-const { localeProblem } = postgresqlManifest
+const { localeProblem } = postgresqlManifest.can.databases
 
 describe('locales', () => {
   it.each([

@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { postgresqlManifest } from '../../../../lib/datastores/postgresql/manifest.ts'
 
-const { databaseNameProblem, userNameProblem } = postgresqlManifest
+const { nameProblem: databaseNameProblem } = postgresqlManifest.can.databases
+const { nameProblem: userNameProblem } = postgresqlManifest.can.users
 
 const anyCharacter = fc.constantFrom('a', '-', '"', '\\', '\n', 'ß', '€', '😀', '\0')
 

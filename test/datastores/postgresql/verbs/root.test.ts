@@ -13,21 +13,21 @@ const LOGIN_REFUSED = /password authentication failed|not permitted to log in/
 
 beforeAll(async () => {
   cluster = await newCluster()
-  await cluster.driver.prepare({ databases: [{ name: 'app' }], users: [] })
+  await cluster.driver.prepare({ datastore_version: '18', databases: [{ name: 'app' }], users: [] })
 })
 afterAll(() => cluster.remove())
 
 describe('root', () => {
   it('does not exist at first, and disabling it then changes nothing', async () => {
-    expect(await cluster.driver.is_root_enabled()).toBe(false)
-    await cluster.driver.disable_root()
+    expect(await cluster.driver.is_root_enabled({})).toBe(false)
+    await cluster.driver.disable_root({})
     await expect(login('x')).rejects.toThrow(LOGIN_REFUSED)
   })
 
   it('is a superuser in every database', async () => {
     const { driver } = cluster
-    await driver.enable_root_with_password(`${CANARY}-1`)
-    expect(await driver.is_root_enabled()).toBe(true)
+    await driver.enable_root_with_password({ root_password: `${CANARY}-1` })
+    expect(await driver.is_root_enabled({})).toBe(true)
     const root = await login(`${CANARY}-1`, 'app')
     expect((await root.query('SHOW is_superuser')).rows).toEqual([{ is_superuser: 'on' }])
     await root.query('CREATE TABLE mine (id int); INSERT INTO mine VALUES (1)')
@@ -38,11 +38,11 @@ describe('root', () => {
     const { driver } = cluster
     const root = await login(`${CANARY}-1`)
     await root.query("ALTER ROLE postgres CONNECTION LIMIT 0 VALID UNTIL '2001-01-01'")
-    for (const _ of ['once', 'again']) await driver.enable_root_with_password(`${CANARY}-2`)
+    for (const _ of ['once', 'again']) await driver.enable_root_with_password({ root_password: `${CANARY}-2` })
     await expect(login(`${CANARY}-1`)).rejects.toThrow(LOGIN_REFUSED)
     await login(`${CANARY}-2`)
     for (const bad of ['', 'a\0b', '\ud83d']) {
-      await expect(driver.enable_root_with_password(bad)).rejects.toMatchObject({
+      await expect(driver.enable_root_with_password({ root_password: bad })).rejects.toMatchObject({
         name: 'RejectedByDatastore',
         code: 400,
       })
@@ -52,8 +52,8 @@ describe('root', () => {
   it('is not listed among the users, and no user verb affects it', async () => {
     const { driver } = cluster
     expect(await driver.list_users({ limit: 10 })).toEqual({ items: [] })
-    expect(await driver.get_user('postgres', undefined)).toBeUndefined()
-    await expect(driver.delete_user('postgres', undefined)).rejects.toMatchObject({ code: 404 })
+    expect(await driver.get_user({ name: 'postgres' })).toBeNull()
+    await expect(driver.delete_user({ name: 'postgres' })).rejects.toMatchObject({ code: 404 })
   })
 
   it('cannot log in once disabled, has no session left, and keeps its objects', async () => {
@@ -63,9 +63,9 @@ describe('root', () => {
     await root.query(`CREATE FUNCTION mighty() RETURNS text LANGUAGE sql SECURITY DEFINER
       RETURN (SELECT rolsuper::text FROM pg_roles WHERE rolname = current_user)`)
     const ended = new Promise(resolve => root.once('end', resolve))
-    for (const _ of ['once', 'again']) await driver.disable_root()
+    for (const _ of ['once', 'again']) await driver.disable_root({})
     await ended
-    expect(await driver.is_root_enabled()).toBe(false)
+    expect(await driver.is_root_enabled({})).toBe(false)
     await expect(login(`${CANARY}-2`, 'app')).rejects.toThrow(LOGIN_REFUSED)
     const superuser = await cluster.superuser('app')
     const rows = async (text: string) => (await superuser.query(text)).rows
@@ -79,10 +79,10 @@ describe('root', () => {
 
   it("can be enabled again with its objects, and the agent's roles work meanwhile", async () => {
     const { driver } = cluster
-    await driver.create_database([{ name: 'later' }])
-    await driver.create_user([{ name: 'ann', password: 'pw1', databases: [{ name: 'later' }] }])
+    await driver.create_database({ databases: [{ name: 'later' }] })
+    await driver.create_user({ users: [{ name: 'ann', password: 'pw1', databases: [{ name: 'later' }] }] })
     expect(await cluster.status()).toBe('healthy')
-    await driver.enable_root_with_password(`${CANARY}-3`)
+    await driver.enable_root_with_password({ root_password: `${CANARY}-3` })
     const root = await login(`${CANARY}-3`, 'app')
     expect((await root.query('SELECT * FROM mine')).rows).toEqual([{ id: 1 }])
   })

