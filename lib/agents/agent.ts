@@ -99,11 +99,24 @@ interface CommandContext {
  * A client of the instance's agent. A query resolves to the agent's answer, or throws a Fault (504 if there is none). A command
  * resolves to its record as soon as that is stored, or throws a Fault 422 while too many are pending.
  */
-export function guestClient(platform: Platform, context: CommandContext): Client<GuestMethods, CommandRecord> {
+export const guestClient = (platform: Platform, context: CommandContext): Client<GuestMethods, CommandRecord> =>
+  agentClient(platform, context, (method, input) => issueCommand(platform, context, method, input))
+
+/**
+ * The same for the handlers of requests: a command is only planned, and its handler returns its changes and its message.
+ */
+export const planningClient = (platform: Platform, context: CommandContext): Client<GuestMethods, PlannedCommand> =>
+  agentClient(platform, context, (method, input) => planCommand(platform, context, method, input))
+
+function agentClient<Issued>(
+  platform: Platform,
+  context: CommandContext,
+  command: (method: CommandRecord['method'], input: unknown) => Promise<Issued>,
+): Client<GuestMethods, Issued> {
   return client(guest, {
     cast: () => Promise.reject(new Error('agents take queries and commands only')),
     query: (method, input) => sendQuery(platform, context, method, input),
-    command: (method, input) => issueCommand(platform, context, method as CommandRecord['method'], input),
+    command: (method, input) => command(method as CommandRecord['method'], input),
   })
 }
 
@@ -148,18 +161,6 @@ export async function heartbeatRequest(platform: Platform, context: CommandConte
 /** A command that is not issued before its transaction is committed. */
 export interface PlannedCommand extends Transaction {
   command: CommandRecord
-}
-
-/**
- * A client for the handlers of requests: a query is sent, and resolves to the agent's answer, as with `guestClient`. A
- * command is only planned: its handler returns its changes and its message.
- */
-export function planningClient(platform: Platform, context: CommandContext): Client<GuestMethods, PlannedCommand> {
-  return client(guest, {
-    cast: () => Promise.reject(new Error('agents take queries and commands only')),
-    query: (method, input) => sendQuery(platform, context, method, input),
-    command: (method, input) => planCommand(platform, context, method as CommandRecord['method'], input),
-  })
 }
 
 /** Issues a command now: stores it under the next number, and sends it to the agent. */
