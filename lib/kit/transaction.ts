@@ -12,8 +12,11 @@ export interface TopicMessage extends Outgoing {
 export interface Transaction {
   changes: Change[]
   messages: TopicMessage[]
-  /** The error in place of a Conflict when the change at this index exceeds its bound. */
-  onBound?(index: number): Promise<Error>
+  /**
+   * The error in place of a Conflict when the change at this index exceeds its bound; undefined if that makes the
+   * transaction stale, because it was made for what others have changed since.
+   */
+  onBound?(index: number): Promise<Error | undefined>
 }
 
 /** Nothing to change and nothing to send. */
@@ -42,7 +45,9 @@ export async function tryCommit(
     if (!(error instanceof Conflict)) throw error
     if (error.index >= changes.length) return 'refused'
     if (error.reason === 'version') return 'stale'
-    throw (await onBound?.(error.index)) ?? error
+    const refusal = onBound ? await onBound(error.index) : error
+    if (!refusal) return 'stale'
+    throw refusal
   }
 }
 
