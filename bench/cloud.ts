@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { hostTopic } from '../lib/contracts/conductor.ts'
 import { derivedSealKeys } from '../lib/kit/crypto/seal.ts'
+import { allHosts } from '../lib/model/placement.ts'
 import type { Message } from '../lib/ports/queue.ts'
 import { setPlatform } from '../lib/wiring/current.ts'
 import { type EmbeddedCloud, embeddedCloud, HOST_ID } from '../lib/wiring/embedded.ts'
@@ -11,6 +12,7 @@ import { consume } from '../local/consumers.ts'
 import { prepareDataDir } from '../local/data-dir.ts'
 import { gateway } from '../local/gateway/gateway.ts'
 import { gatewayLimits } from '../local/gateway/limits.ts'
+import { addHost } from '../test/sim/hosts.ts'
 import { SimMachine } from '../test/sim/machine.ts'
 
 /**
@@ -33,6 +35,7 @@ const cloud = await embeddedCloud({
   metrics: limits.registry,
 })
 setPlatform(cloud.platform)
+await registerMachine(cloud)
 const edge = { ...limits, metrics: metricsOf(cloud.platform) }
 const { server } = await gateway({ host: '127.0.0.1', port: 0, log, edge })
 base = httpUrl('127.0.0.1', listeningPort(server, 0))
@@ -44,6 +47,11 @@ await once(process, 'message')
 const stopping = new AbortController()
 void runMachine(cloud, stopping.signal)
 await consume(cloud.platform, stopping.signal)
+
+/** The machine has room for whatever is measured. A data directory that is used again has its record. */
+async function registerMachine({ platform }: EmbeddedCloud): Promise<void> {
+  if ((await allHosts(platform.store)).length === 0) await addHost(platform, HOST_ID)
+}
 
 /** The machine: it receives its host's messages, and runs its guests, each with a topic of its own. */
 async function runMachine({ platform }: EmbeddedCloud, signal: AbortSignal): Promise<void> {

@@ -29,6 +29,8 @@ export const HostConfig = HostAccess.extend({
   firstUid: z.int().optional(),
   /** The first two bytes of the addresses that instances get: `127.80`. */
   network: z.string(),
+  /** How much memory its instances may have together; files of earlier versions do not say it. */
+  ramMb: z.int().optional(),
   logLevel: z.string(),
 })
 export type HostConfig = z.infer<typeof HostConfig>

@@ -41,7 +41,7 @@ const daemon = new Daemon({
   clock,
   random,
   log,
-  report: (method, part, state) => reports.send(method, part, state),
+  report: (method, part, state) => reports.send(method, { ...part, state }),
   ownership: () => ownershipOf(config.dataDir, process.pid),
   onEnd: how => void finish(how),
 })
@@ -60,6 +60,7 @@ async function run(): Promise<void> {
   await takeDataDir(config.dataDir, self)
   await daemon.start()
   log.info({ pid: process.pid }, 'host ready')
+  void reports.announce(stopping.signal)
   await receiveRequests({ config, queue, sealer: seals, handlers: daemon.handlers, clock, log }, stopping.signal)
 }
 

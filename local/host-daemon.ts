@@ -4,10 +4,13 @@ import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AgentRuntime } from '../agent-bundle/runtime.ts'
 import type { HostConfig } from '../host/config.ts'
+import { hostReport } from '../host/reports.ts'
+import { registerHost } from '../lib/conductor/hosts.ts'
 import type { HostAccess } from '../lib/contracts/host-access.ts'
 import { DEFAULT_MANIFEST } from '../lib/datastores/manifests.ts'
 import type { Log } from '../lib/kit/clock.ts'
 import { isAlive, processRef } from '../lib/kit/os/process.ts'
+import type { Platform } from '../lib/platform/platform.ts'
 import { systemClock } from '../lib/wiring/system.ts'
 import { parseProcessRef, readTextIfExists } from './data-dir.ts'
 
@@ -21,6 +24,10 @@ interface HostDaemonOptions {
   dataDir: string
   /** The daemon's id, topic, keys and queue credentials. */
   hostAccess(): Promise<HostAccess>
+  /** Where the host is recorded before it starts. */
+  platform: Pick<Platform, 'store' | 'clock' | 'compute'>
+  /** How much memory its instances may have together. */
+  ramMb: number
   runtime: AgentRuntime
   /** How many initialised volumes of the default version it keeps for the next instances. */
   spares: number
@@ -33,6 +40,8 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
   const { dataDir, log } = options
   await endPrevious(pidFileIn(dataDir), log)
   const config: HostConfig = { ...hostConfig(options), ...(await options.hostAccess()) }
+  const report = hostReport(config)
+  if (report) await registerHost(options.platform, config.hostId, report, true)
   writeFileSync(configFileIn(dataDir), JSON.stringify(config), { mode: 0o600 })
   return new HostDaemon(dataDir, await launch(dataDir), log)
 }
@@ -83,7 +92,7 @@ export class HostDaemon {
 const configFileIn = (dataDir: string) => join(dataDir, 'host.json')
 const pidFileIn = (dataDir: string) => join(dataDir, 'host.pid')
 
-function hostConfig({ dataDir, runtime, spares, root }: HostDaemonOptions) {
+function hostConfig({ dataDir, runtime, spares, root, ramMb }: HostDaemonOptions) {
   const hash = createHash('sha256').update(dataDir).digest().readUInt32BE(0)
   return {
     dataDir,
@@ -93,6 +102,7 @@ function hostConfig({ dataDir, runtime, spares, root }: HostDaemonOptions) {
     // Several clouds on one machine: their uids and addresses hardly ever overlap.
     ...(root && { firstUid: 200_000 + (hash % 20_000) * 50_000 }),
     network: `127.${16 + (hash % 200)}`,
+    ramMb,
     logLevel: 'info',
   }
 }

@@ -13,7 +13,7 @@ import { startConsumers } from './consumers.ts'
 import { lock, prepareDataDir, writePublic } from './data-dir.ts'
 import { type Gateway, gateway } from './gateway/gateway.ts'
 import { gatewayLimits } from './gateway/limits.ts'
-import { startHostDaemon } from './host-daemon.ts'
+import { type HostDaemon, startHostDaemon } from './host-daemon.ts'
 import { type Options, readOptions } from './options.ts'
 import { exitIfRemoved, runMain } from './run-main.ts'
 import type { Shutdown } from './shutdown.ts'
@@ -22,22 +22,21 @@ import type { Shutdown } from './shutdown.ts'
 const root = process.getuid?.() === 0
 
 async function start(options: Options, shutdown: Shutdown): Promise<void> {
-  const { dataDir, host, quiet, spares } = options
+  const { dataDir, host, quiet } = options
   const log = systemLog('control', quiet ? 'warn' : 'info', quiet ? 2 : 1)
-  const runtime = await openDataDir(dataDir)
+  const hosts: LocalHost[] = []
+  for (const place of hostPlaces(options)) hosts.push({ ...place, runtime: await openDataDir(place.dataDir) })
   const { cloud, server, port } = await startGateway(options, log)
   const { platform, socket: path, admit } = cloud
-  writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
   const socket = await serveQueue(platform.queue, { path, admit, clock: systemClock, log })
   await writeClientFiles(dataDir, cloud, localUrl(host, port))
-  const hostAccess = () => cloud.hostAccess()
-  const daemon = await startHostDaemon({ dataDir, hostAccess, runtime, spares, root, log })
+  const daemons = await Promise.all(hosts.map(place => startHost(place, options, cloud, log)))
   const stopConsumers = startConsumers(platform)
   await wakeAll(platform)
   shutdown.ready(async () => {
     log.info({}, 'stopping')
     await server.close()
-    await daemon.stop()
+    await Promise.all(daemons.map(daemon => daemon.stop()))
     await stopConsumers()
     await socket.close()
     await platform.queue.close()
@@ -45,6 +44,30 @@ async function start(options: Options, shutdown: Shutdown): Promise<void> {
   })
   void exitIfRemoved(dataDir, shutdown)
   announce(options, cloud, httpUrl(host, port))
+}
+
+/** A host of this machine. */
+interface LocalHost {
+  id: string
+  dataDir: string
+  runtime: AgentRuntime
+}
+
+/** The first host has the cloud's data directory, each other one a directory of its own below it. */
+function hostPlaces({ hostId, hosts, dataDir }: Options): Omit<LocalHost, 'runtime'>[] {
+  const ids = Array.from({ length: hosts - 1 }, (_, index) => `${hostId}-${index + 2}`)
+  return [{ id: hostId, dataDir }, ...ids.map(id => ({ id, dataDir: join(dataDir, 'hosts', id) }))]
+}
+
+function startHost(
+  { id, dataDir, runtime }: LocalHost,
+  { spares, ramMb }: Options,
+  { platform, hostAccess }: EmbeddedCloud,
+  log: Log,
+): Promise<HostDaemon> {
+  writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
+  const parts = { dataDir, hostAccess: () => hostAccess(id), platform, ramMb }
+  return startHostDaemon({ ...parts, runtime, spares, root, log })
 }
 
 /** Locks the data directory until this process ends, and puts there what instances run on. */
@@ -60,7 +83,7 @@ async function openDataDir(dataDir: string): Promise<AgentRuntime> {
 
 /** Wires the cloud and serves its API. The cloud asks for the gateway's port only after it listens. */
 async function startGateway(
-  { dataDir, host, port: requested, rate }: Options,
+  { dataDir, host, port: requested, rate, hostId }: Options,
   log: Log,
 ): Promise<{ cloud: EmbeddedCloud; server: Gateway; port: number }> {
   let server: Gateway | undefined
@@ -73,6 +96,7 @@ async function startGateway(
     publicUrl: process.env['PUBLIC_URL'],
     rate,
     metrics: limits.registry,
+    hostId,
   })
   setPlatform(cloud.platform)
   const edge = { ...limits, metrics: metricsOf(cloud.platform) }

@@ -12,6 +12,8 @@ const HELP: Record<string, string> = {
   coffer_messages_dropped_total: 'Messages dropped, by topic and reason.',
   coffer_messages_failed_total: 'Deliveries that failed and are repeated, by topic.',
   coffer_queue_messages: "Messages on the components' topics: ready, or received and not yet acknowledged.",
+  coffer_hosts: 'Hosts by state.',
+  coffer_host_memory_mb: 'Memory of each host, and how much of it its instances have.',
   coffer_operations: 'Operations under way by name and status.',
   coffer_operation_oldest_seconds: 'Age of the oldest operation under way by name and status.',
   coffer_operations_ended_total: 'Operations that ended, by name and status.',

@@ -12,13 +12,20 @@ export interface ServeOptions extends Options {
 /** Reads the command line; without `--only` (one part, or several with commas) all parts run. Throws StartupError. */
 export function readServeOptions(args: string[], root: boolean, cwd: string): ServeOptions {
   const index = args.findIndex(arg => arg === '--only' || arg.startsWith('--only='))
-  if (index < 0) return { ...readOptions(args, root, cwd), only: [...PARTS] }
+  if (index < 0) return { ...readOneHost(args, root, cwd), only: [...PARTS] }
   const inline = args[index]?.startsWith('--only=')
   const text = (inline ? args[index]?.slice('--only='.length) : args[index + 1]) ?? ''
   const only = text.split(',').map(partOf)
   const rest = args.toSpliced(index, inline ? 1 : 2)
   // Only a machine with instances needs a boundary between them.
-  return { ...readOptions(only.includes('host') ? rest : [...rest, '--insecure'], root, cwd), only }
+  return { ...readOneHost(only.includes('host') ? rest : [...rest, '--insecure'], root, cwd), only }
+}
+
+/** Each further host is a process of its own. */
+function readOneHost(args: string[], root: boolean, cwd: string): Options {
+  const options = readOptions(args, root, cwd)
+  if (options.hosts > 1) throw new StartupError('--hosts is for npm start; start a host with --only host --host-id')
+  return options
 }
 
 function partOf(text: string): Part {

@@ -71,11 +71,16 @@ function startComponents({ only }: ServeOptions, { platform, processes }: SelfHo
   return startConsumers(platform, components)
 }
 
-async function startHost({ dataDir, spares }: ServeOptions, cloud: SelfHosted, log: Log): Promise<HostDaemon> {
+async function startHost(
+  { dataDir, spares, hostId, ramMb }: ServeOptions,
+  cloud: SelfHosted,
+  log: Log,
+): Promise<HostDaemon> {
   writePublic(join(dataDir, 'endpoint'), cloud.platform.enrolUrl())
   const runtime = await prepareRuntime(dataDir, root)
-  const hostAccess = () => cloud.hostAccess()
-  const daemon = await startHostDaemon({ dataDir, hostAccess, runtime, spares, root, log })
+  const hostAccess = () => cloud.hostAccess(hostId)
+  const { platform } = cloud
+  const daemon = await startHostDaemon({ dataDir, hostAccess, platform, ramMb, runtime, spares, root, log })
   // For an upgrade: only this process ends; the next one takes over the daemon and its instances.
   process.on('SIGUSR2', () => process.exit(0))
   return daemon

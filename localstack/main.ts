@@ -106,7 +106,7 @@ const exportLines = (variables: Record<string, string>) =>
 /** Writes accounts and files, and starts the host daemon that runs the instances; call the result to stop it. */
 async function startInstances(
   settings: AwsSettings,
-  { dataDir, spares }: Options,
+  { dataDir, spares, hostId, ramMb }: Options,
   runtime: AgentRuntime,
   log: Log,
 ): Promise<() => Promise<void>> {
@@ -114,8 +114,8 @@ async function startInstances(
   if (platform.identityService) await writeAccounts(dataDir, platform.identityService, settings.COFFER_URL)
   writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
   writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
-  const hostAccess = () => awsHostAccess(platform, settings, OPERATOR)
-  const daemon = await startHostDaemon({ dataDir, hostAccess, runtime, spares, root, log })
+  const hostAccess = () => awsHostAccess(platform, settings, OPERATOR, hostId)
+  const daemon = await startHostDaemon({ dataDir, hostAccess, platform, ramMb, runtime, spares, root, log })
   return async () => {
     await daemon.stop()
     await platform.queue.close()

@@ -23,8 +23,6 @@ import { BadSeal, type Envelope, readEnvelope } from '../kit/crypto/seal.ts'
 import { withOptimisticRetry } from '../kit/records.ts'
 import { BadMessage, type Handlers, serve } from '../kit/rpc/contract.ts'
 import {
-  type Instance,
-  instanceSubject,
   instances,
   isBusyOrBroken,
   projectIndex,
@@ -35,13 +33,15 @@ import {
 import { recordState } from '../platform/machine-state.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { MachineState } from '../ports/compute.ts'
-import { wakeOperation } from '../taskmanager/runner.ts'
+import { wakeOperationsOf } from '../taskmanager/runner.ts'
+import { registerHost } from './hosts.ts'
 
-/** The sender of a report: an agent (with its record) or a host daemon (without). */
+/** The sender of a report: an agent (with its record) or a host daemon (with its id). */
 interface Reporter {
   platform: Platform
   sequence: number
   agent?: AgentRecord
+  host?: string
 }
 
 /** How long an answer that nobody fetches is kept. */
@@ -79,7 +79,8 @@ export async function receiveMessage(platform: Platform, body: string): Promise<
   if (isAnswer) return storeAnswer(platform, envelope, body)
   const report = ReportSchema.safeParse(payload)
   if (!report.success) throw new BadMessage('not a report')
-  await dispatchReport(platform, agent, report.data)
+  const sender = agent ? { agent } : kind === 'host' ? { host: String(id) } : {}
+  await dispatchReport(platform, sender, report.data)
 }
 
 async function currentAgent({ store }: Platform, id: string, { generation }: Envelope): Promise<AgentRecord> {
@@ -106,10 +107,14 @@ async function storeAnswer(
   signals.notify(answerSignal(subject, id))
 }
 
-async function dispatchReport(platform: Platform, agent: AgentRecord | undefined, report: Report): Promise<void> {
-  const fromMachine = report.method.startsWith('update_')
-  if (fromMachine === (agent !== undefined)) throw new BadMessage(`${report.method} is not allowed for this sender`)
-  await dispatch(report.method, report.input, { platform, sequence: report.sequence, ...(agent && { agent }) })
+async function dispatchReport(
+  platform: Platform,
+  sender: Pick<Reporter, 'agent' | 'host'>,
+  { method, input, sequence }: Report,
+): Promise<void> {
+  const isAllowed = method.startsWith('update_') ? sender.host !== undefined : sender.agent !== undefined
+  if (!isAllowed) throw new BadMessage(`${method} is not allowed for this sender`)
+  await dispatch(method, input, { platform, sequence, ...sender })
 }
 
 const handlers: Handlers<ConductorMethods, Reporter> = {
@@ -123,7 +128,7 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
     const updated = await updateInstance(platform, agent.project, agent.instance, instance =>
       reportAgent(instance, report),
     )
-    if (updated) await wakeOperations(platform, updated)
+    if (updated) await wakeOperationsOf(platform, updated)
     if (agent.lastIssued > agent.lastDone && now - agent.lastIssuedAt > RESEND_AFTER_MS)
       await resendCommands(platform, agent)
   },
@@ -136,11 +141,33 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
     if (agent) await completeCommand(platform, agent, number, { status: 'failed', error: { code, message } })
   },
 
-  update_server: (input, { platform, sequence }) => handleMachineState(platform, { ...input, sequence }),
-  update_volume: (input, { platform, sequence }) => handleMachineState(platform, { ...input, sequence }),
+  async update_server(input, reporter) {
+    await assertOnHost(reporter, input)
+    await handleMachineState(reporter.platform, { ...input, sequence: reporter.sequence })
+  },
+
+  async update_volume(input, reporter) {
+    await assertOnHost(reporter, input)
+    await handleMachineState(reporter.platform, { ...input, sequence: reporter.sequence })
+  },
+
+  async update_host(report, { platform, host }) {
+    if (host !== undefined) await registerHost(platform, host, report)
+  },
 }
 
 const dispatch = serve(conductor, handlers)
+
+/** Throws BadMessage if the instance is on another host. One that is gone is on none. */
+async function assertOnHost(
+  { platform: { store, compute }, host }: Reporter,
+  { project, instance: id }: { project: string; instance: string },
+): Promise<void> {
+  const instance = await instances.get(store, project, id)
+  if (!instance) return
+  const { host: expected = compute.defaultHost } = instance.body
+  if (expected !== undefined && expected !== host) throw new BadMessage(`the instance is not on host ${host}`)
+}
 
 /** After the first report of a generation, its agent cannot enrol by secret any more. */
 async function endSecretEnrolment(
@@ -185,7 +212,7 @@ async function completeCommand(
   if (!ended) return
   platform.signals.notify(commandSignal(instance, number))
   const item = await instances.get(store, project, instance)
-  if (item) await wakeOperations(platform, item.body)
+  if (item) await wakeOperationsOf(platform, item.body)
 }
 
 /** The highest number up to which all commands have ended, now that `number` has: reports may overtake each other. */
@@ -219,15 +246,5 @@ export async function handleMachineState(
   )
   const instance = updated ?? (await instances.get(platform.store, project, id))?.body
   // No operation waits for a part that is still being built.
-  if (instance && state.status !== 'BUILD') await wakeOperations(platform, instance)
-}
-
-/** Wakes the instance's operation and the one that it aborted: both may wait for what was reported. */
-async function wakeOperations(
-  platform: Platform,
-  { project, id, operation, abortedOperation }: Instance,
-): Promise<void> {
-  for (const ref of [operation, abortedOperation]) {
-    if (ref) await wakeOperation(platform, { ...ref, project, subject: instanceSubject(id), requestId: ref.id })
-  }
+  if (instance && state.status !== 'BUILD') await wakeOperationsOf(platform, instance)
 }

@@ -24,6 +24,18 @@ export const MachineState = z.object({
 })
 export type MachineState = z.infer<typeof MachineState>
 
+/** What a host has. `engines`: the names of versions by datastore manager. */
+const HostReport = z.object({
+  ram_mb: z.int().min(1),
+  engines: z.record(z.string(), z.array(z.string())),
+  /** The first two bytes of the addresses of its instances. */
+  network: z.string(),
+  version: z.string(),
+  /** Milliseconds within which the next report follows. */
+  lease_ms: z.int().min(1_000).max(900_000),
+})
+export type HostReport = z.infer<typeof HostReport>
+
 const MachineStateReport = z.object({
   name: z.string(),
   project: z.string(),
@@ -58,6 +70,8 @@ export const conductor = contract('conductor', {
   update_server: cast(MachineStateReport),
   /** The state of a volume changed. Sent by hosts. */
   update_volume: cast(MachineStateReport),
+  /** The host is alive, and has this. Sent by hosts. */
+  update_host: cast(HostReport),
 })
 export type ConductorMethods = (typeof conductor)['methods']
 

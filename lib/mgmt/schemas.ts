@@ -8,7 +8,7 @@ const Server = z.strictObject({
   name: z.string(),
   status: z.enum(['ACTIVE', 'BUILD', 'ERROR', 'SHUTDOWN', 'GONE']),
   tenant_id: z.string(),
-  host: z.null(),
+  host: z.string().nullable(),
 })
 const managed = {
   ...detailFields,
@@ -60,3 +60,36 @@ export const AnyInstanceListQuery = PageQuery.extend({
 })
 export const HardwareAnswer = z.strictObject({ hwinfo: z.strictObject(HardwareInfo.shape) })
 export const DiagnosticsAnswer = z.strictObject({ diagnostics: z.strictObject(Diagnostics.shape) })
+
+const hostFields = {
+  name: z.string(),
+  totalRAM: z.int().describe('MB'),
+  usedRAM: z.int().describe('MB'),
+  percentUsed: z.int(),
+  state: z.enum(['active', 'draining']).describe('draining: it gets no more instances.'),
+  engines: z.array(z.strictObject({ manager: z.string(), versions: z.array(z.string()) })),
+  network: z.string().describe('The first two bytes of the addresses of its instances.'),
+  version: z.string(),
+  last_report: Timestamp,
+  silent_since: Timestamp.nullable().describe('Its last report, if the next one has not come in time.'),
+}
+const HostInstance = z.strictObject({
+  id: Id,
+  name: z.string(),
+  status: z.string(),
+  server_id: z.string(),
+  tenant_id: z.string(),
+})
+export const HostList = z.strictObject({
+  hosts: z.array(z.strictObject({ ...hostFields, instanceCount: z.int() }).meta({ id: 'Host' })),
+})
+export const HostAnswer = z.strictObject({
+  host: z.strictObject({ ...hostFields, instances: z.array(HostInstance) }).meta({ id: 'HostDetail' }),
+})
+export const HostAction = z.union([
+  z.strictObject({ drain: z.strictObject({}) }),
+  z.strictObject({ resume: z.strictObject({}) }),
+])
+export const HostDeleteQuery = z.object({
+  force: FlagQuery.optional().describe('true: also if it is silent and has instances, which are lost.'),
+})

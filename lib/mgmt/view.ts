@@ -36,12 +36,12 @@ export function adminDetail(row: AnyInstance, memberView: object, root: RootHist
   }
 }
 
-/** `host` is null: only the compute backend knows on which host a server runs. */
+/** `host` is null where compute does not say on which host a server runs. */
 function serverView(row: AnyInstance) {
-  const { project, server, deleted } = row
+  const { project, server, deleted, host = null } = row
   if (!server || deleted !== undefined) return null
   const name = serverOf(row)
-  return { id: name, name, status: server.status, tenant_id: project, host: null }
+  return { id: name, name, status: server.status, tenant_id: project, host }
 }
 
 function volumeView(row: AnyInstance) {

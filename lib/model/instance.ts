@@ -5,7 +5,7 @@ import { recordType, renameFields, type Stored, upgradeField, withOptimisticRetr
 import type { SagaOutcome } from '../kit/saga/saga.ts'
 import { UUID } from '../kit/uuid.ts'
 import type { Platform } from '../platform/platform.ts'
-import type { MachineState } from '../ports/compute.ts'
+import type { MachineState, PartRef } from '../ports/compute.ts'
 import type { Change, Store, Subject } from '../ports/store.ts'
 import { FAILURES, type Failure, NO_TASK, OPERATIONS, type OperationInfo, UPDATING } from '../trove/operations.ts'
 import type { InstanceAccess, Nic } from './instance-fields.ts'
@@ -24,6 +24,8 @@ export interface Instance {
   created: number
   updated: number
   generation: number
+  /** The host that it is on, which its record has as its subject. */
+  host?: string
   flavor: string
   /** `generation`: the instance's when the volume was created. A rebuild replaces the server and keeps the volume. */
   volume: { sizeGb: number; type?: string; used?: number; generation?: number }
@@ -76,6 +78,12 @@ export const volumeName = (id: string, generation: number) => `volume-${id}-${ge
 
 export const volumeOf = ({ id, volume }: Pick<Instance, 'id' | 'volume'>) => volumeName(id, volume.generation ?? 1)
 export const serverOf = ({ id, generation }: Pick<Instance, 'id' | 'generation'>) => serverName(id, generation)
+
+/** A machine part of the instance, as requests to compute name it. */
+export const partOf = ({ id: instance, project, generation, host }: Instance, name: string): PartRef => ({
+  ...{ name, instance, project, generation },
+  ...(host !== undefined && { host }),
+})
 
 /** An instance of the caller's project; for an admin, of any project. Throws 404. */
 export async function findInstance(

@@ -1,5 +1,6 @@
 import { overLimit } from '../kit/errors.ts'
 import { recordType, type Stored } from '../kit/records.ts'
+import type { Transaction } from '../kit/transaction.ts'
 import type { Change, Store } from '../ports/store.ts'
 
 /** The limits of a project that has none of its own; -1 = no limit. `ram` in MB, `volumes` in GB. */
@@ -66,16 +67,18 @@ async function exceededResources(store: Store, project: string, amounts: Resourc
 
 /**
  * The changes that reserve resources of a project, and what to throw if that exceeds a limit: 413 with the names of the
- * exceeded resources. They come first in their transaction.
+ * exceeded resources. They come first in their transaction; the bound of any other change makes it stale.
  */
 export async function reserveQuota(
   store: Store,
   project: string,
   amounts: ResourceAmounts,
-): Promise<{ changes: Change[]; onBound(index: number): Promise<Error> }> {
+): Promise<Required<Pick<Transaction, 'changes' | 'onBound'>>> {
+  const changes = reservationChanges(project, amounts, await loadLimits(store, project))
   return {
-    changes: reservationChanges(project, amounts, await loadLimits(store, project)),
+    changes,
     async onBound(index) {
+      if (index >= changes.length) return undefined
       const exceeded = await exceededResources(store, project, amounts)
       // Another request may have released the missing amount since: then name the resource that conflicted.
       const names = exceeded.length > 0 ? exceeded : changedResources(amounts).slice(index, index + 1)

@@ -43,6 +43,16 @@ export async function recordState(
   })
 }
 
+/** Records that a part is gone with its machine: no report of it will follow. */
+export async function recordGone(
+  store: Store,
+  now: number,
+  { project, instance, name }: { project: string; instance: string; name: string },
+): Promise<void> {
+  const state = { status: 'GONE' } as const
+  await recordState(store, now, { project, instance, name, state, sequence: Number.MAX_SAFE_INTEGER })
+}
+
 /** Whether the machine part is there and works. Throws TerminalError if it never will be. */
 export function isActive(state: MachineState | undefined): boolean {
   if (state?.status === 'ERROR') throw new TerminalError(state.fault ?? 'The machine could not be made.')

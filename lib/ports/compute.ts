@@ -1,5 +1,10 @@
+/** On which host a part is, where compute runs on hosts that Coffer chooses. Missing: on the backend's default one. */
+interface OnHost {
+  host?: string
+}
+
 /** The server to create. All sizes are upper bounds for the database engine or the machine. */
-export interface ServerSpec {
+export interface ServerSpec extends OnHost {
   /** Derived from the instance and its generation, and never reused. */
   name: string
   /** The name of the volume to attach. */
@@ -25,7 +30,7 @@ export interface ServerAccess {
 }
 
 /** The volume to create. */
-export interface VolumeSpec {
+export interface VolumeSpec extends OnHost {
   name: string
   instance: string
   project: string
@@ -44,12 +49,16 @@ export interface MachineState {
   changeId?: string | undefined
 }
 
-/** A change of a server or a volume. Requests with the same `changeId` are carried out once. */
-export interface ChangeRequest {
+/** A server or a volume that exists. */
+export interface PartRef extends OnHost {
   name: string
   instance: string
   project: string
   generation: number
+}
+
+/** A change of a server or a volume. Requests with the same `changeId` are carried out once. */
+export interface ChangeRequest extends PartRef {
   changeId: string
 }
 
@@ -59,12 +68,17 @@ export interface ChangeRequest {
  * wakes the instance's saga. A name that was deleted is never created again.
  */
 export interface Compute {
+  /**
+   * Instances are placed on hosts that register themselves; an instance whose record names none is on this one. Missing
+   * if the backend has no such hosts.
+   */
+  defaultHost?: string
   createVolume(spec: VolumeSpec): Promise<void>
-  deleteVolume(spec: { name: string; instance: string; project: string; generation: number }): Promise<void>
+  deleteVolume(spec: PartRef): Promise<void>
   /** The state of a volume; undefined if the backend does not know it. */
   volume(project: string, name: string): Promise<MachineState | undefined>
   createServer(spec: ServerSpec): Promise<void>
-  deleteServer(spec: { name: string; instance: string; project: string; generation: number }): Promise<void>
+  deleteServer(spec: PartRef): Promise<void>
   /** The state of a server; undefined if the backend does not know it. */
   server(project: string, name: string): Promise<MachineState | undefined>
   /** This and the following are changes: they are done when the reported state has their `changeId`. */

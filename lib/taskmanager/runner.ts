@@ -5,7 +5,7 @@ import { sameHandlerForAll, serve } from '../kit/rpc/contract.ts'
 import { SagaRunner } from '../kit/saga/runner.ts'
 import { heldSubjects, type Saga, type SagaRecord } from '../kit/saga/saga.ts'
 import type { TopicMessage } from '../kit/transaction.ts'
-import { INSTANCE, instances } from '../model/instance.ts'
+import { INSTANCE, type Instance, instanceSubject, instances } from '../model/instance.ts'
 import { type OperationRef, operationRef } from '../model/operation.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Subject } from '../ports/store.ts'
@@ -36,6 +36,16 @@ export function operationMessage(operation: StoredOperation, delayMs = 0): Topic
 export async function wakeOperation({ queue }: Platform, operation: StoredOperation, delayMs = 0): Promise<void> {
   const { topic, ...message } = operationMessage(operation, delayMs)
   await queue.send(topic, [message])
+}
+
+/** Wakes the instance's operation and the one that it aborted: both may wait for what has changed. */
+export async function wakeOperationsOf(
+  platform: Platform,
+  { project, id, operation, abortedOperation }: Instance,
+): Promise<void> {
+  for (const ref of [operation, abortedOperation]) {
+    if (ref) await wakeOperation(platform, { ...ref, project, subject: instanceSubject(id), requestId: ref.id })
+  }
 }
 
 /** Runs the platform's operations. */

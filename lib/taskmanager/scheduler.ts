@@ -2,9 +2,11 @@ import { redeliverDue } from '../agents/redeliver.ts'
 import { messageOf } from '../kit/errors.ts'
 import type { Stored } from '../kit/records.ts'
 import { type SagaRecord, sagas } from '../kit/saga/saga.ts'
+import { hosts } from '../model/host.ts'
 import { operationRef } from '../model/operation.ts'
 import type { Platform } from '../platform/platform.ts'
 import { Conflict, type Item } from '../ports/store.ts'
+import { processHost } from './hosts.ts'
 import { wakeOperation } from './runner.ts'
 
 /** How many due records are read at once, and how often in one run: the rest is due at the next. */
@@ -20,6 +22,7 @@ const BY_TYPE: Record<string, (platform: Platform, item: Item) => Promise<void>>
     if (!(await postpone(platform, saga))) return
     await wakeOperation(platform, operationRef(saga.body, saga.body.requestId))
   },
+  host: (platform, item) => processHost(platform, hosts.read(item)),
   guest: (platform, { key }) => redeliverDue(platform, key.project, key.id.slice('guest#'.length)),
 }
 

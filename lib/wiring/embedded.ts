@@ -12,6 +12,7 @@ import type { Log } from '../kit/clock.ts'
 import { derivedKeys, type Keys } from '../kit/crypto/keys.ts'
 import type { Metrics } from '../kit/metrics.ts'
 import { allDatastores } from '../model/catalog.ts'
+import { allHosts } from '../model/placement.ts'
 import type { Platform } from '../platform/platform.ts'
 import { type EmbeddedQueue, embeddedQueue } from '../platform/queue/embedded/queue.ts'
 import { keyfileSecrets } from '../platform/secrets/keyfile/secrets.ts'
@@ -29,6 +30,8 @@ interface EmbeddedOptions {
   /** Requests a minute for each project and verb; 0 = no limit. */
   rate: number
   metrics: Metrics
+  /** The host that has the instances of a time before there were several. Default: HOST_ID. */
+  hostId?: string
   /** Other datastores than those of the code, for tests. */
   datastores?: Datastores
 }
@@ -40,7 +43,7 @@ export interface EmbeddedCloud {
   socket: string
   /** What a token admits to on the queue; undefined if it is not valid. */
   admit(token: string): Promise<Grant | undefined>
-  /** What the daemon of this host (default: HOST_ID) needs to connect; its topic exists afterwards. */
+  /** What the daemon of this host (default: the first one) needs to connect; its topic exists afterwards. */
   hostAccess(hostId?: string): Promise<HostAccess>
 }
 
@@ -49,7 +52,7 @@ export const HOST_ID = 'local'
 const HOST_ACCESS_MS = 365 * 86_400_000
 
 export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedCloud> {
-  const { dataDir, log, enrolUrl, publicUrl, rate, metrics, datastores } = options
+  const { dataDir, log, enrolUrl, publicUrl, rate, metrics, datastores, hostId: firstHost = HOST_ID } = options
   const secrets = keyfileSecrets(join(dataDir, 'master.key'), random)
   const keys = derivedKeys(secrets)
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock })
@@ -62,7 +65,7 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
     token: await queueToken(keys, grant),
   })
   const platform = {
-    ...sharedParts({ store, queue, secrets, keys, hostId: HOST_ID, log, datastores }),
+    ...sharedParts({ store, queue, secrets, keys, hostId: firstHost, log, datastores }),
     processId,
     // A data directory has one control plane: any other holder of a lease is dead.
     isProcessAlive: (other: string) => other === processId,
@@ -73,13 +76,13 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
     throttle: memoryThrottle(clock, rate),
     metrics,
   }
-  await declareTopics(platform)
+  await declareTopics(platform, firstHost)
   await allDatastores(platform)
   return {
     platform,
     socket,
     admit: token => verifyQueueToken(keys, token),
-    async hostAccess(hostId = HOST_ID) {
+    async hostAccess(hostId = firstHost) {
       await queue.declare(hostTopic(hostId))
       const access = await grantAccess({ ...hostRights(hostId), expires: clock.now() + HOST_ACCESS_MS })
       return buildHostAccess(keys, hostId, access)
@@ -88,8 +91,10 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
 }
 
 /** Declares all topics: the queue is in memory and lost them, and its doorbells, when the process ended. */
-async function declareTopics({ store, queue }: Pick<Platform, 'store' | 'queue'>): Promise<void> {
-  for (const topic of [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, hostTopic(HOST_ID)]) await queue.declare(topic)
+async function declareTopics({ store, queue }: Pick<Platform, 'store' | 'queue'>, firstHost: string): Promise<void> {
+  const hostIds = (await allHosts(store)).map(({ body }) => body.id)
+  const hostTopics = [firstHost, ...hostIds].map(hostTopic)
+  for (const topic of [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, ...hostTopics]) await queue.declare(topic)
   let after: string | undefined
   do {
     const page = await agentRecords.all(store, { limit: 1_000, ...(after !== undefined && { after }) })

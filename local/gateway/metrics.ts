@@ -2,11 +2,12 @@ import { performance } from 'node:perf_hooks'
 import { CONDUCTOR_TOPIC, hostTopic } from '../../lib/contracts/conductor.ts'
 import { TASKMANAGER_TOPIC } from '../../lib/contracts/taskmanager.ts'
 import type { SagaRecord } from '../../lib/kit/saga/saga.ts'
+import type { Host } from '../../lib/model/host.ts'
 import { HEARTBEAT_EXPIRY_MS } from '../../lib/model/instance-status.ts'
+import { allHosts, memoryInUse } from '../../lib/model/placement.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import type { EmbeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import type { Queue } from '../../lib/ports/queue.ts'
-import { HOST_ID } from '../../lib/wiring/embedded.ts'
 import { family, type Registry } from '../metrics.ts'
 import type { FairQueue } from './fair-queue.ts'
 
@@ -27,27 +28,51 @@ const MAX_DUE = 5_000
 const GUEST_TOPIC = /^guest-(.+)-\d+$/
 
 /**
- * All metrics in Prometheus' text format. The cost grows with what is running: it reads counters, the depth of three
- * topics, the index of due records (operations under way), and the topics of live agents in memory.
+ * All metrics in Prometheus' text format. The cost grows with what is running: it reads counters, the hosts, the depth
+ * of the components' topics, the index of due records (operations under way), and the topics of live agents in memory.
  */
 export async function metricsText(sources: MetricsSources): Promise<string> {
   const { fairQueue, registry } = sources
   const { waiting, running } = fairQueue.depth()
+  const hosts = (await allHosts(sources.platform.store)).map(({ body }) => body)
   return [
     registry.text(),
     family('coffer_requests_waiting', 'gauge', [{ value: waiting }]),
     family('coffer_requests_running', 'gauge', [{ value: running }]),
-    queues(sources),
+    queues(sources, hosts),
+    await memory(sources, hosts),
     await operations(sources),
     guests(sources),
     processText(sources.started),
   ].join('')
 }
 
-function queues({ platform: { queue } }: MetricsSources): string {
+const HOST_STATES = ['active', 'draining', 'silent'] as const
+
+async function memory({ platform: { store } }: MetricsSources, hosts: Host[]): Promise<string> {
+  const states = hosts.map(({ state, silentSince }) => (silentSince === undefined ? state : 'silent'))
+  const inUse = await memoryInUse(store)
+  return [
+    family(
+      'coffer_hosts',
+      'gauge',
+      HOST_STATES.map(state => ({ labels: { state }, value: states.filter(other => other === state).length })),
+    ),
+    family(
+      'coffer_host_memory_mb',
+      'gauge',
+      hosts.flatMap(({ id: host, ramMb }) => [
+        { labels: { host, kind: 'capacity' }, value: ramMb },
+        { labels: { host, kind: 'allocated' }, value: inUse.get(host) ?? 0 },
+      ]),
+    ),
+  ].join('')
+}
+
+function queues({ platform: { queue } }: MetricsSources, hosts: Host[]): string {
   const { depth: depthOf } = queue
   if (!depthOf) return ''
-  const samples = [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, hostTopic(HOST_ID)].flatMap(topic => {
+  const samples = [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, ...hosts.map(({ id }) => hostTopic(id))].flatMap(topic => {
     const depth = depthOf(topic) ?? { ready: 0, inFlight: 0 }
     return [
       { labels: { topic, state: 'ready' }, value: depth.ready },

@@ -1,16 +1,18 @@
 import { beforeEach, describe, expect, it } from '@jest/globals'
 import { guestClient } from '../../lib/agents/agent.ts'
 import { handleMachineState, receiveMessage } from '../../lib/conductor/reports.ts'
-import { guestSubject } from '../../lib/contracts/conductor.ts'
+import { CONDUCTOR_TOPIC, guestSubject } from '../../lib/contracts/conductor.ts'
 import { detail } from '../../lib/instances/view.ts'
 import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
 import { BadSeal, derivedSealKeys, readEnvelope, type Sealer, sealer } from '../../lib/kit/crypto/seal.ts'
+import { BadMessage } from '../../lib/kit/rpc/contract.ts'
 import { adminDetail } from '../../lib/mgmt/view.ts'
 import { type Instance, instances, serverOf } from '../../lib/model/instance.ts'
 import type { MachineState } from '../../lib/ports/compute.ts'
 import { seededRandom } from '../kit/random.ts'
 import { PROJECT, scenarios, theInstance } from '../laws/scenarios.ts'
-import { World } from '../sim/world.ts'
+import { hostReport } from '../sim/hosts.ts'
+import { SIM_DATASTORES, World } from '../sim/world.ts'
 
 describe('receiveMessage', () => {
   let world: World
@@ -81,6 +83,48 @@ describe('receiveMessage', () => {
     await expect(receiveMessage(platform, JSON.stringify(forged))).rejects.toThrow(BadSeal)
     await world.until('answer', async () => outcome !== undefined, 60_000)
     expect(outcome).toMatchObject({ items: [{ name: 'ann' }] })
+  })
+})
+
+describe('a report of a machine', () => {
+  it('is refused from a host that the instance is not on', async () => {
+    const hosts = ['a', 'b'].map(id => ({ id, ramMb: 4_096 }))
+    const world = await new World(1, { hosts }).open()
+    await scenarios.restart.before(world)
+    const instance = (await theInstance(world))!
+    expect(instance.host).toBe('a')
+    const part = { name: serverOf(instance), project: PROJECT, instance: instance.id }
+    const report = async (host: string, method: string) => {
+      await world.machines.get(host)?.sendReport(method, { ...part, state: { status: 'ERROR', fault: `from ${host}` } })
+      const [message] = await world.queue.receive(CONDUCTOR_TOPIC, { max: 1, waitMs: 0 })
+      await receiveMessage(world.platform, message!.body)
+    }
+    await world.until('an empty queue', async () => world.queue.depth(CONDUCTOR_TOPIC)?.ready === 0)
+    for (const method of ['update_server', 'update_volume']) {
+      await expect(report('b', method)).rejects.toThrow(BadMessage)
+    }
+    expect((await theInstance(world))?.fault).toBeUndefined()
+    await world.clock.advance(1)
+    await report('a', 'update_server')
+    expect((await theInstance(world))?.fault?.message).toBe('from a')
+  })
+
+  it('about a host is refused from an agent', async () => {
+    const world = await new World().open()
+    await scenarios.restart.before(world)
+    const { id } = (await theInstance(world))!
+    const header = {
+      subject: guestSubject(id),
+      generation: 1,
+      direction: 'up',
+      kind: 'report',
+      id: 'report-1',
+    } as const
+    const body = await world.platform.sealer.seal(
+      { ...header, expires: world.clock.now() + 60_000 },
+      { method: 'update_host', input: hostReport(SIM_DATASTORES, 4_096), sequence: 1 },
+    )
+    await expect(receiveMessage(world.platform, body)).rejects.toThrow('update_host is not allowed for this sender')
   })
 })
 

@@ -130,6 +130,7 @@ export const BODIES: Record<string, unknown> = {
     version: { name: 'theirs', datastore_name: 'theirs', datastore_manager: 'postgresql', image: '18', active: false },
   },
   'PATCH /mgmt/datastore-versions/{id}': { name: 'theirs' },
+  'POST /mgmt/hosts/{host}/action': { drain: {} },
   'POST /instances/{id}/ssl': { ssl: { disable: true } },
 }
 export const bodyOf = ({ method, path }: { method: string; path: string }) => BODIES[`${method} ${path}`]

@@ -42,5 +42,6 @@ export function fillPath({ method, path }: Entry, things: PathValues): string {
     .replace('{name}', 'cart')
     .replace('{datastore}', datastore ?? 'postgresql')
     .replace('{version}', '18')
+    .replace('{host}', 'local')
     .replace('/mgmt/quotas/{project}', `/mgmt/quotas/${things.project}`)
 }

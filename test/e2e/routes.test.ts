@@ -25,6 +25,8 @@ const ANSWERS: Record<string, number> = {
   'GET /mgmt/instances/{id}/rpc_ping': 204,
   // A single database is shown to nobody.
   'GET /instances/{id}/databases/{name}': 501,
+  // The host has instances.
+  'DELETE /mgmt/hosts/{host}': 409,
   // The operation has ended.
   'POST /instances/{id}/operations/{operation_id}/action': 409,
 }

@@ -24,6 +24,7 @@ const PATCH = 'PATCH /instances/{id}'
 const USER = 'PUT /instances/{id}/users/{user}'
 const VERSION = 'PATCH /mgmt/datastore-versions/{id}'
 const QUOTAS = 'PUT /mgmt/quotas/{project}'
+const HOST = 'POST /mgmt/hosts/{host}/action'
 const SSL = 'POST /instances/{id}/ssl'
 const ID = '00000000-0000-4000-8000-000000000000'
 const NS = 'xmlns="http://docs.openstack.org/database/api/v1.0"'
@@ -158,6 +159,8 @@ export const VARIANTS: Variant[] = [
     status: 200,
     document: `<quotas ${NS} instances="1"/>`,
   },
+  ...variantsOf(HOST, 202, { drain: {} }, { resume: {} }),
+
   ...variantsOf(QUOTAS, 400, { quotas: { instances: -2 } }),
   ...variantsOf(QUOTAS, 404, { quotas: { cores: 1 } }),
 

@@ -8,6 +8,7 @@ import { World } from '../sim/world.ts'
 import {
   expectEmptyMachine,
   expectMachineMatches,
+  expectMemoryMatches,
   expectNoSecrets,
   expectNothingLeft,
   expectSecretsErased,
@@ -55,6 +56,7 @@ export async function isSettled(world: World): Promise<boolean> {
 /** What is true at the end of every operation, however it went: quota, machine and records agree, no secret is left. */
 export async function expectSettled(world: World): Promise<void> {
   await expectSecretsErased(world)
+  await expectMemoryMatches(world)
   const instance = await theInstance(world)
   if (!instance) return expectNothingLeft(world)
   expect(instance.operation).toBeUndefined()

@@ -17,9 +17,10 @@ import { ERASED } from '../../lib/kit/crypto/secret.ts'
 import type { Call, Mutation } from '../../lib/kit/http/route.ts'
 import { hasEnded, type SagaRecord } from '../../lib/kit/saga/saga.ts'
 import { engineOfInstance } from '../../lib/model/catalog.ts'
-import { flavorSize } from '../../lib/model/flavor.ts'
+import { flavorSize, ramQuota } from '../../lib/model/flavor.ts'
 import { type Instance, instances, isBusyOrBroken, serverOf, volumeOf } from '../../lib/model/instance.ts'
 import { statusOf } from '../../lib/model/instance-status.ts'
+import { memoryInUse } from '../../lib/model/placement.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import { silentLog } from '../kit/random.ts'
 import { perform } from '../sim/perform.ts'
@@ -243,6 +244,17 @@ export function expectMachineMatches(world: World, instance: Instance): void {
   }
   const topics = world.queue.topics().filter(topic => topic.startsWith('guest-'))
   expect(topics).toEqual(hasServer ? [guestTopic(instance.id, instance.generation)] : [])
+}
+
+/** Expects the memory in use of each host to be that of its instances. */
+export async function expectMemoryMatches({ store }: World): Promise<void> {
+  const inUse = await memoryInUse(store)
+  const expected = new Map<string, number>([...inUse.keys()].map(host => [host, 0]))
+  for (const { body } of (await instances.all(store, { limit: 1_000 })).items) {
+    if (body.quotaReleased || body.host === undefined) continue
+    expected.set(body.host, (expected.get(body.host) ?? 0) + ramQuota(body))
+  }
+  expect([...inUse].sort()).toEqual([...expected].sort())
 }
 
 /** Expects nothing to be left but records that expire by themselves. */

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os'
 import { describe, expect, it } from '@jest/globals'
 import { readOptions, StartupError } from '../../local/options.ts'
 
@@ -6,8 +7,9 @@ const read = (...args: string[]) => readOptions(args, false, '/home/ann')
 describe('the options of npm start', () => {
   it('have defaults that depend on the user', () => {
     const defaults = { port: 8779, host: '127.0.0.1', rate: 200, spares: 2, insecure: false, quiet: false }
-    expect(read()).toEqual({ ...defaults, dataDir: '/home/ann/.coffer' })
-    expect(readOptions([], true, '/root')).toEqual({ ...defaults, dataDir: '/var/lib/coffer' })
+    const host = { hostId: 'local', hosts: 1, ramMb: Math.floor((1.5 * totalmem()) / 2 ** 20) }
+    expect(read()).toEqual({ ...defaults, ...host, dataDir: '/home/ann/.coffer' })
+    expect(readOptions([], true, '/root')).toEqual({ ...defaults, ...host, dataDir: '/var/lib/coffer' })
   })
 
   it('set the number of spare clusters', () => {
@@ -19,6 +21,18 @@ describe('the options of npm start', () => {
     const readInvalid = () => read(`--spares=${count}`)
     expect(readInvalid).toThrow(StartupError)
     expect(readInvalid).toThrow(`--spares takes a whole number from 0 to 16, not '${count}'`)
+  })
+
+  it('name the host, and say how much memory its instances may have', () => {
+    expect(read('--host-id', 'rack-2', '--ram-mb', '4096')).toMatchObject({ hostId: 'rack-2', ramMb: 4_096 })
+    for (const id of ['', 'B', 'a_b', 'x'.repeat(41)]) expect(() => read(`--host-id=${id}`)).toThrow('--host-id takes')
+    expect(() => read('--ram-mb', '100')).toThrow('--ram-mb takes a whole number from 512')
+  })
+
+  it('share the machine’s memory between several hosts', () => {
+    const { hosts, ramMb } = read('--hosts', '3')
+    expect([hosts, ramMb]).toEqual([3, Math.floor((1.5 * totalmem()) / 2 ** 20 / 3)])
+    expect(() => read('--hosts', '17')).toThrow('--hosts takes a whole number from 1 to 16')
   })
 
   it('resolve the data directory against the folder that npm was started in', () => {

@@ -32,6 +32,11 @@ describe('the options of serve', () => {
       spares: 0,
     })
     expect(readServeOptions(['--only', 'host'], true, '/').spares).toBe(2)
+    expect(readServeOptions(['--only', 'host', '--host-id', 'b'], true, '/').hostId).toBe('b')
+  })
+
+  it('start one host only', () => {
+    expect(() => readServeOptions(['--only', 'host', '--hosts', '2'], true, '/')).toThrow('--only host --host-id')
   })
 })
 

@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
@@ -8,20 +7,16 @@ import {
   type Answer,
   createInstance,
   deleteInstance,
-  followProcess,
   type LaunchedProcess,
-  login,
   processesOf,
-  type Session,
-  until,
   waitUntilActive,
   wipe,
 } from '../e2e/coffer.ts'
 import { tempDir } from '../e2e/temp-dir.ts'
 import { newServer, type Server } from '../platform/store/postgresql/server.ts'
+import { sessionAt, startComponent } from './components.ts'
 import { type RabbitServer, startRabbit } from './rabbitmq-server.ts'
 
-const ROOT = join(import.meta.dirname, '..', '..')
 const WAIT_MS = 240_000
 const DATABASE = {
   databases: [{ name: 'cart' }],
@@ -34,37 +29,9 @@ let postgresql: Server
 const running: LaunchedProcess[] = []
 const gateways: string[] = []
 
-/** Starts one process of the control plane, and waits until it is ready. */
-async function startComponent(only: string, folder: string, publicUrl: string, port = 0): Promise<LaunchedProcess> {
-  const args = ['--only', only, '--data-dir', join(base, folder), '--port', String(port), '--rate', '0']
-  const child: ChildProcess = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', join(ROOT, 'local', 'serve.ts'), ...args],
-    {
-      cwd: ROOT,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        NODE_OPTIONS: '',
-        COFFER_POSTGRESQL_URL: postgresql.url,
-        COFFER_RABBITMQ_URL: rabbit.url,
-        COFFER_RABBITMQ_MANAGEMENT_URL: rabbit.management,
-        COFFER_KEY_FILE: join(base, 'master.key'),
-        PUBLIC_URL: publicUrl,
-      },
-    },
-  )
-  const launched = followProcess(child)
-  running.push(launched)
-  await until(
-    `ready line of ${only}`,
-    async () => {
-      if (child.exitCode !== null) throw new Error(`${only} ended:\n${launched.output()}`)
-      return launched.output().includes('\nready ') || launched.output().startsWith('ready ')
-    },
-    WAIT_MS,
-  )
-  return launched
+async function start(only: string, folder: string, args: string[] = []): Promise<void> {
+  const [publicUrl = ''] = gateways
+  running.push(await startComponent({ base, publicUrl, rabbit, postgresql }, only, folder, args))
 }
 
 beforeAll(async () => {
@@ -73,13 +40,12 @@ beforeAll(async () => {
   ;[rabbit, postgresql] = await Promise.all([startRabbit(), newServer()])
   const [firstPort = 0, secondPort = 0] = await Promise.all([freePort(), freePort()])
   gateways.push(`http://127.0.0.1:${firstPort}`, `http://127.0.0.1:${secondPort}`)
-  const url = gateways[0]!
   await Promise.all([
-    startComponent('gateway', 'gateway', url, firstPort),
-    startComponent('gateway', 'other', url, secondPort),
+    start('gateway', 'gateway', ['--port', String(firstPort)]),
+    start('gateway', 'other', ['--port', String(secondPort)]),
   ])
-  const work = ['taskmanager', 'taskmanager', 'conductor', 'periodic'].map(only => startComponent(only, 'work', url))
-  await Promise.all([...work, startComponent('host', 'host', url)])
+  const work = ['taskmanager', 'taskmanager', 'conductor', 'periodic'].map(only => start(only, 'work'))
+  await Promise.all([...work, start('host', 'host')])
 }, 300_000)
 
 afterAll(async () => {
@@ -93,18 +59,7 @@ afterAll(async () => {
   expect(remaining).toEqual([])
 }, 120_000)
 
-/** A session at one of the gateways; links in answers lead to the first one. */
-async function sessionAt(folder: string, gateway: string): Promise<Session> {
-  const session = await login(join(base, folder, 'openrc'))
-  return {
-    ...session,
-    call: (method, path, body, headers) =>
-      session.call(method, path.startsWith('http') ? path : `${gateway}/v1.0/${session.project}${path}`, body, {
-        'x-auth-token': session.token,
-        ...headers,
-      }),
-  }
-}
+const openSession = (folder: string, gateway: string) => sessionAt(join(base, folder, 'openrc'), gateway)
 
 async function useDatabase({ addresses: [{ address, port = 5432 }] }: Answer['body']): Promise<void> {
   const client = new pg.Client({ host: address, port, user: 'ann', password: 'pw1', database: 'cart' })
@@ -117,7 +72,10 @@ async function useDatabase({ addresses: [{ address, port = 5432 }] }: Answer['bo
 
 describe('separate processes around RabbitMQ and PostgreSQL', () => {
   it('create, use, query and delete an instance', async () => {
-    const [first, second] = await Promise.all([sessionAt('gateway', gateways[0]!), sessionAt('other', gateways[1]!)])
+    const [first, second] = await Promise.all([
+      openSession('gateway', gateways[0]!),
+      openSession('other', gateways[1]!),
+    ])
     const instance = await createInstance(first, DATABASE)
     await useDatabase(instance)
     // The second gateway queries the agent: the answer comes through the conductor's process.
@@ -132,7 +90,7 @@ describe('separate processes around RabbitMQ and PostgreSQL', () => {
   }, 300_000)
 
   it('finish a create although both servers are killed and started again meanwhile', async () => {
-    const session = await sessionAt('gateway', gateways[0]!)
+    const session = await openSession('gateway', gateways[0]!)
     const created = await session.call('POST', '/instances', {
       instance: { name: 'shop', flavorRef: 1, volume: { size: 1 }, ...DATABASE },
     })

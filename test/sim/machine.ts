@@ -1,5 +1,6 @@
 import { Agent } from '../../guest-agent/agent.ts'
 import type { CommandEnd, Journal } from '../../guest-agent/journal.ts'
+import type { HostReport } from '../../lib/contracts/conductor.ts'
 import { HostMessage, type HostMethods, host } from '../../lib/contracts/host.ts'
 import type { Clock, Random } from '../../lib/kit/clock.ts'
 import { readEnvelope, type SealKeys, sealer } from '../../lib/kit/crypto/seal.ts'
@@ -7,7 +8,7 @@ import { type Handlers, serve } from '../../lib/kit/rpc/contract.ts'
 import type { Message, Queue } from '../../lib/ports/queue.ts'
 import { silentLog } from '../kit/random.ts'
 import { memoryServer } from './memory-server.ts'
-import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST, type MachineState } from './names.ts'
+import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST_ID, hostSubject, type MachineState } from './names.ts'
 
 /** The names of a volume or a server in a message. */
 interface PartRef {
@@ -42,7 +43,10 @@ export class SimMachine {
   readonly #clock: Clock
   readonly #random: Random
 
-  constructor(queue: Queue, keys: SealKeys, clock: Clock, random: Random) {
+  readonly #hostId: string
+
+  constructor(queue: Queue, keys: SealKeys, clock: Clock, random: Random, hostId = HOST_ID) {
+    this.#hostId = hostId
     this.#queue = queue
     this.#keys = keys
     this.#clock = clock
@@ -100,6 +104,15 @@ export class SimMachine {
     if (this.#clock.now() < this.#lastHeartbeat + 60_000) return
     this.#lastHeartbeat = this.#clock.now()
     for (const { agent } of this.servers.values()) await agent.heartbeat()
+  }
+
+  #lastAnnouncement = 0
+
+  /** Says that the host is alive and has this, every 5 s at most. */
+  async announce(report: HostReport): Promise<void> {
+    if (this.#clock.now() < this.#lastAnnouncement + 5_000) return
+    this.#lastAnnouncement = this.#clock.now()
+    await this.sendReport('update_host', report)
   }
 
   readonly #handlers: Handlers<HostMethods, undefined> = {
@@ -199,11 +212,16 @@ export class SimMachine {
     return { agent, topic, journal, driver }
   }
 
-  async #report(method: string, part: PartRef, state: MachineState): Promise<void> {
+  #report(method: string, { name, instance, project }: PartRef, state: MachineState): Promise<void> {
+    return this.sendReport(method, { name, instance, project, state })
+  }
+
+  /** Sends a report as this host. */
+  async sendReport(method: string, input: object): Promise<void> {
     this.#sequence += 1
-    const { name, instance, project } = part
-    const header = { subject: HOST, generation: 0, direction: 'up', kind: 'report', id: this.#random.uuid() } as const
-    const report = { method, input: { name, instance, project, state }, sequence: this.#sequence }
+    const subject = hostSubject(this.#hostId)
+    const header = { subject, generation: 0, direction: 'up', kind: 'report', id: this.#random.uuid() } as const
+    const report = { method, input, sequence: this.#sequence }
     const body = await sealer(this.#keys).seal({ ...header, expires: this.#clock.now() + 600_000 }, report)
     await this.#queue.send(CONDUCTOR_TOPIC, [{ body }])
   }

@@ -28,6 +28,7 @@ import { processDue } from '../../lib/taskmanager/scheduler.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 import { type Faults, faultyBus, NO_FAULTS } from './bus.ts'
+import { hostReport, recordHosts } from './hosts.ts'
 import { SimMachine } from './machine.ts'
 import { CONDUCTOR_TOPIC, HOST_ID, hostTopic } from './names.ts'
 
@@ -56,6 +57,8 @@ export interface WorldOptions {
   /** Other backends than the usual ones, for example ones that count. */
   store?: (clock: Clock) => WorldStore
   queue?: (inner: EmbeddedQueue) => EmbeddedQueue
+  /** Hosts that say every 5 s that they are alive. By default there is one with plenty of memory, which is never silent. */
+  hosts?: { id: string; ramMb: number }[]
   /** Creates the machines; by default the simulated machine does. */
   compute?: (parts: Pick<Platform, 'store' | 'clock'>) => Compute
 }
@@ -65,7 +68,12 @@ export class World {
   readonly clock = virtualClock()
   readonly store: WorldStore
   readonly queue: EmbeddedQueue
+  /** The machine of the first host. */
   readonly machine: SimMachine
+  /** The machines by their hosts' ids. */
+  readonly machines: ReadonlyMap<string, SimMachine>
+  /** Hosts that do nothing now, nor do their agents, and of which nothing is heard. */
+  readonly silentHosts = new Set<string>()
   faults: Faults = NO_FAULTS
   /** Topics whose messages all get lost. */
   readonly droppedTopics = new Set<string>()
@@ -93,7 +101,11 @@ export class World {
     const master = { id: 'k1', bytes: seededRandom(7).bytes(32) }
     const secrets = { current: async () => master, byId: async () => master }
     this.#keys = derivedKeys(secrets)
-    this.machine = new SimMachine(this.#faultyBus(), derivedSealKeys(this.#keys), this.clock, this.#random)
+    const hostIds = options.hosts?.map(({ id }) => id) ?? [HOST_ID]
+    const newMachine = (id: string) =>
+      new SimMachine(this.#faultyBus(), derivedSealKeys(this.#keys), this.clock, this.#random, id)
+    this.machines = new Map(hostIds.map(id => [id, newMachine(id)]))
+    this.machine = [...this.machines.values()][0]!
     this.platform = this.#bootPlatform()
     this.#runner = operationRunner(this.platform, sagas)
   }
@@ -108,8 +120,11 @@ export class World {
   }
 
   async open(): Promise<this> {
-    for (const topic of [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, hostTopic(HOST_ID)]) await this.queue.declare(topic)
-    await allDatastores({ store: this.store, datastores: this.platform.datastores })
+    const hostTopics = [...this.machines.keys()].map(hostTopic)
+    for (const topic of [TASKMANAGER_TOPIC, CONDUCTOR_TOPIC, ...hostTopics]) await this.queue.declare(topic)
+    const platform = { ...this.platform, store: this.store }
+    await allDatastores(platform)
+    await recordHosts(platform, this.#options.hosts)
     return this
   }
 
@@ -141,9 +156,17 @@ export class World {
   async #work(): Promise<void> {
     if (await this.#deliverMessages()) return
     await this.clock.advance(250)
-    await this.machine.heartbeats()
+    for (const [id, machine] of this.#liveMachines()) {
+      await machine.heartbeats()
+      const { ramMb } = this.#options.hosts?.find(host => host.id === id) ?? {}
+      if (ramMb !== undefined) await machine.announce(hostReport(this.platform.datastores, ramMb))
+    }
     if (this.#options.periodic === false) return
     await processDue(this.platform, await this.platform.store.due(this.clock.now(), 100))
+  }
+
+  #liveMachines(): [string, SimMachine][] {
+    return [...this.machines].filter(([id]) => !this.silentHosts.has(id))
   }
 
   /** Handles the messages that are on the queues now; false if there were none. */
@@ -152,12 +175,11 @@ export class World {
     const topics: [string, (message: Message) => Promise<void>][] = [
       [TASKMANAGER_TOPIC, message => this.#handleTask(message)],
       [CONDUCTOR_TOPIC, message => this.#handleReport(message)],
-      [hostTopic(HOST_ID), message => this.machine.handleMessage(message)],
-      ...[...this.machine.servers.values()].map(({ topic, agent }): [string, (message: Message) => Promise<void>] => [
-        topic,
-        message => agent.take(message),
-      ]),
     ]
+    for (const [id, machine] of this.#liveMachines()) {
+      topics.push([hostTopic(id), message => machine.handleMessage(message)])
+      for (const { topic, agent } of machine.servers.values()) topics.push([topic, message => agent.take(message)])
+    }
     for (const [topic, handle] of topics) {
       if (!this.queue.topics().includes(topic)) continue
       for (const message of await this.queue.receive(topic, { max: 10, waitMs: 0 })) {

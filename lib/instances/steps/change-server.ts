@@ -1,6 +1,6 @@
 import { TerminalError } from '../../kit/errors.ts'
 import type { SagaRun, Step } from '../../kit/saga/saga.ts'
-import { reloadInstance, serverOf } from '../../model/instance.ts'
+import { partOf, reloadInstance, serverOf } from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
 import type { MachineState, ServerSpec } from '../../ports/compute.ts'
 import type { MachinePart } from './machine.ts'
@@ -16,9 +16,7 @@ export const revertId = (run: SagaRun<unknown, Platform>) => `${run.id}/undo`
 export function changeServerStep<R>(change: ChangeOf<R>, revert: ChangeOf<R>): Step<R, Platform> {
   const request = async (run: SagaRun<R, Platform>, id: string, spec: ServerChange) => {
     const instance = await reloadInstance(run)
-    const { project, generation } = instance
-    const part = { name: serverOf(instance), instance: instance.id, project, generation }
-    await run.deps.compute.changeServer({ ...part, changeId: id, ...spec })
+    await run.deps.compute.changeServer({ ...partOf(instance, serverOf(instance)), changeId: id, ...spec })
   }
   const serverName = async (run: SagaRun<R, Platform>) => serverOf(await reloadInstance(run))
   return {

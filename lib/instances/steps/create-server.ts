@@ -3,7 +3,7 @@ import { guestTopic } from '../../contracts/conductor.ts'
 import type { SagaRun, Step } from '../../kit/saga/saga.ts'
 import { engineOfInstance } from '../../model/catalog.ts'
 import { flavorSize } from '../../model/flavor.ts'
-import { reloadInstance, serverCreated, serverOf, updateInstance, volumeOf } from '../../model/instance.ts'
+import { partOf, reloadInstance, serverCreated, serverOf, updateInstance, volumeOf } from '../../model/instance.ts'
 import { isActive } from '../../platform/machine-state.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { isRemoved, requestRemoval } from './machine.ts'
@@ -11,16 +11,13 @@ import { isRemoved, requestRemoval } from './machine.ts'
 /** Makes the server of the instance's current generation, with its volume attached and its agent's queue declared. */
 export const createServerStep: Step<unknown, Platform> = {
   async do(run) {
-    const { deps, project } = run
+    const { deps } = run
     const instance = await reloadInstance(run)
     const { id, generation } = instance
     await deps.queue.declare(guestTopic(id, generation))
     await deps.compute.createServer({
-      name: serverOf(instance),
+      ...partOf(instance, serverOf(instance)),
       volume: volumeOf(instance),
-      instance: id,
-      project,
-      generation,
       flavor: flavorSize(instance.flavor),
       datastore: engineOfInstance(instance.datastore),
       userData: await userData(run, generation),

@@ -14,6 +14,7 @@ import {
   serverOf,
 } from '../../model/instance.ts'
 import type { OperationRef } from '../../model/operation.ts'
+import { growOnHost, memoryChanges } from '../../model/placement.ts'
 import { type ResourceAmounts, reservationChanges, reserveQuota } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
 import type { Change, Subject } from '../../ports/store.ts'
@@ -28,7 +29,7 @@ export type NoRequest = z.infer<typeof NoRequest>
 interface OperationPlan<R> {
   /** The request of its saga. */
   request: R
-  /** What it reserves of the project's quota until it ends. */
+  /** What it reserves of the project's quota until it ends; its `ram` of the host's memory, too. */
   reserves?: ResourceAmounts
   /** Fields of the instance to change immediately. */
   change?: Partial<Instance>
@@ -48,10 +49,11 @@ interface OperationStart<R> extends OperationPlan<R> {
  * of one project. Throws 422 while another operation runs on one of them.
  */
 export async function planOperation<R>(
-  { store, random, clock }: Platform,
+  platform: Platform,
   [main, ...others]: [Stored<Instance>, ...Stored<Instance>[]],
   { name, requestId, request, reserves = {}, change, parent }: OperationStart<R>,
 ): Promise<Transaction & { operation: OperationRef }> {
+  const { store, random, clock } = platform
   const { project, id } = main.body
   if (others.some(({ body }) => body.project !== project)) throw new Error('an operation is of one project')
   for (const { body } of [main, ...others]) assertIdle(body)
@@ -64,6 +66,7 @@ export async function planOperation<R>(
   return {
     changes: [
       ...changes,
+      ...(await growOnHost(platform, main.body, reserves.ram ?? 0)),
       instances.replace(main, { ...beginOperation(main.body, operation, now), ...change }),
       ...others.map(item => instances.replace(item, beginOperation(item.body, operation, now))),
       sagaRecord({ ...fields, ...(alsoHolds.length > 0 && { alsoHolds }) }, now),
@@ -90,8 +93,10 @@ export async function startOperation<R>(
 interface FinishOptions<R> {
   /** Fields of its subject to change on success. */
   done?(run: SagaRun<R, Platform>, instance: Instance): Partial<Instance>
-  /** What of the quota is returned (negative) or taken. */
+  /** What of the quota is returned (negative) or taken; its `ram` of the host's memory, too. */
   quota?(run: SagaRun<R, Platform>, outcome: SagaOutcome): ResourceAmounts
+  /** The host as the request has it, if the subject may be gone before what was reserved is returned. */
+  host?(run: SagaRun<R, Platform>): string | undefined
   /** How it leaves its subject broken if it does not succeed. Default: as it was before. */
   failure?: Failure
 }
@@ -104,10 +109,15 @@ export const finishOperation =
   <R>(options: FinishOptions<R>) =>
   async (run: SagaRun<R, Platform>, outcome: SagaOutcome): Promise<Change[]> => {
     // A delete that did not wait has returned what the instance had, but not what this operation reserved.
-    const quotaChanges = reservationChanges(run.project, options.quota?.(run, outcome) ?? {})
+    const amounts = options.quota?.(run, outcome) ?? {}
+    const host = amounts.ram ? await hostOfSubject(run, options) : undefined
     const released = await Promise.all(heldSubjects(run).map(held => release(run, outcome, held, options)))
-    return [...quotaChanges, ...released.flat()]
+    return [...reservationChanges(run.project, amounts), ...memoryChanges(host, amounts.ram ?? 0), ...released.flat()]
   }
+
+async function hostOfSubject<R>(run: SagaRun<R, Platform>, { host }: FinishOptions<R>): Promise<string | undefined> {
+  return host?.(run) ?? (await instances.get(run.deps.store, run.project, run.subject.id))?.body.host
+}
 
 /** The change that releases an instance; none if it is gone. */
 async function release<R>(

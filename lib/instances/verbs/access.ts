@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Call, Mutation } from '../../kit/http/route.ts'
 import { type SagaRun, saga } from '../../kit/saga/saga.ts'
 import { manifestOf, requireCapability } from '../../model/catalog.ts'
-import { assertHasServer, isBeingDeleted, reloadInstance, serverOf } from '../../model/instance.ts'
+import { assertHasServer, isBeingDeleted, partOf, reloadInstance, serverOf } from '../../model/instance.ts'
 import { Access, type InstanceAccess } from '../../model/instance-fields.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { agentCommandStep, agentCommandUndo } from '../steps/agent-command.ts'
@@ -50,9 +50,7 @@ const toAgentAccess = ({ allowed_cidrs }: InstanceAccess) => ({ allowed_cidrs: a
 /** Sets the rules of the cloud around the server, where compute has some. */
 async function applyCloudAccess(run: Run, access: InstanceAccess, id: string): Promise<void> {
   const instance = await reloadInstance(run)
-  const { project, generation } = instance
-  const server = { name: serverOf(instance), instance: instance.id, project, generation }
-  await run.deps.compute.changeAccess?.({ ...server, changeId: id, access })
+  await run.deps.compute.changeAccess?.({ ...partOf(instance, serverOf(instance)), changeId: id, access })
 }
 
 async function cloudAccessApplied(run: Run): Promise<boolean> {

@@ -19,11 +19,13 @@ import {
   type Instance,
   instanceSubject,
   instances,
+  partOf,
   projectIndex,
   reloadInstance,
   volumeOf,
 } from '../../model/instance.ts'
 import { Access, InstanceName, Nic } from '../../model/instance-fields.ts'
+import { chooseHost, memoryChanges } from '../../model/placement.ts'
 import { MAX_VOLUME_GB, reservationChanges, reserveQuota } from '../../model/quota.ts'
 import { checkUsers, NewUsers } from '../../model/user.ts'
 import { isActive } from '../../platform/machine-state.ts'
@@ -151,7 +153,12 @@ export async function requestCreate(call: Call<z.infer<typeof CreateBody>, Platf
   const checked = await check(call)
   const now = deps.clock.now()
   const operation = { id: deps.random.uuid(), name: 'create_instance' as const }
-  const instance = beginOperation(newInstance(call, checked, now), operation, now)
+  const draft = newInstance(call, checked, now)
+  const placement = await chooseHost(deps, {
+    ramMb: checked.flavor.ram,
+    datastore: engineOfInstance(draft.datastore),
+  })
+  const instance = beginOperation({ ...draft, ...placement.fields }, operation, now)
   const { id } = instance
   const subject = instanceSubject(id)
   const request = await deps.vault.lock(CreateRequest, checked, secretOwner(project, operation.id))
@@ -161,7 +168,8 @@ export async function requestCreate(call: Call<z.infer<typeof CreateBody>, Platf
     reply: { status: 200, body: { instance: detail(instance, { ...call, now }) } },
     changes: [
       ...changes,
-      instances.create(project, id, instance),
+      ...placement.changes,
+      instances.create(project, id, instance, placement.indexed),
       projectIndex.create('*', id, { project }),
       agentRecords.create(project, id, newAgentRecord(instance, now), { subject }),
       sagaRecord({ ...operation, project, subject, requestId, request: parseAs(CreateRequest, request) }, now),
@@ -223,17 +231,17 @@ export const createInstance = saga<CreateRequest, Platform>('create_instance', C
     if (outcome === 'done') return [instances.replace(item, endOperation(instance, { ...ending, outcome }))]
     const failure = FAILURE_AT[run.failedStep ?? ''] ?? 'BUILDING_ERROR_TIMEOUT_GA'
     const failed: Instance = { ...endFailedCreate(instance, { ...ending, failure }), quotaReleased: true }
-    const returned = reservationChanges(project, { ram: -ramQuota(instance), volumes: -instance.volume.sizeGb })
-    return [...returned, instances.replace(item, failed)]
+    const ram = -ramQuota(instance)
+    const returned = reservationChanges(project, { ram, volumes: -instance.volume.sizeGb })
+    return [...returned, ...memoryChanges(instance.host, ram), instances.replace(item, failed)]
   },
 })
   .step('create_volume', {
     async do(run) {
-      const { deps, project } = run
       const instance = await reloadInstance(run)
-      const { id, generation, volume, datastore } = instance
-      const spec = { name: volumeOf(instance), instance: id, project, generation, sizeGb: volume.sizeGb }
-      await deps.compute.createVolume({ ...spec, datastore: engineOfInstance(datastore) })
+      const { sizeGb } = instance.volume
+      const datastore = engineOfInstance(instance.datastore)
+      await run.deps.compute.createVolume({ ...partOf(instance, volumeOf(instance)), sizeGb, datastore })
     },
     isDone: async run => isActive(await run.deps.compute.volume(run.project, volumeOf(await reloadInstance(run)))),
     undo: run => requestRemoval(run, 'volume'),

@@ -15,7 +15,8 @@ import {
   projectIndex,
 } from '../../model/instance.ts'
 import { abortRequest } from '../../model/operation.ts'
-import { reservationChanges } from '../../model/quota.ts'
+import { memoryChanges } from '../../model/placement.ts'
+import { type ResourceAmounts, reservationChanges } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { operationMessage } from '../../taskmanager/runner.ts'
 import { isRemoved, requestRemoval } from '../steps/machine.ts'
@@ -54,12 +55,13 @@ export const deleteInstance = saga<DeleteRequest, Platform>('delete_instance', D
     const agent = await agentRecords.get(deps.store, project, instance)
     if (!item) return []
     const { quotaReleased, volume } = item.body
-    const parts = quotaReleased ? {} : { ram: -ramQuota(item.body), volumes: -volume.sizeGb }
+    const parts: ResourceAmounts = quotaReleased ? {} : { ram: -ramQuota(item.body), volumes: -volume.sizeGb }
     return [
       instances.remove(item),
       { op: 'delete', key: projectIndex.key('*', instance) },
       ...(agent ? [agentRecords.remove(agent)] : []),
       ...reservationChanges(project, { instances: -1, ...parts }),
+      ...memoryChanges(item.body.host, parts.ram ?? 0),
       ...(await recordDeletion(deps, item.body)),
     ]
   },

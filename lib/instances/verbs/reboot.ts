@@ -1,6 +1,6 @@
 import type { Call, Mutation } from '../../kit/http/route.ts'
 import { saga } from '../../kit/saga/saga.ts'
-import { assertHasServer, reloadInstance, serverOf } from '../../model/instance.ts'
+import { assertHasServer, partOf, reloadInstance, serverOf } from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { waitUntilServing } from '../steps/agent-command.ts'
 import { changeId, machineChangeDone } from '../steps/change-server.ts'
@@ -17,9 +17,7 @@ export const reboot = saga<NoRequest, Platform>('reboot', NoRequest, { onEnd: fi
   .step('reboot_server', {
     async do(run) {
       const instance = await reloadInstance(run)
-      const { id, project, generation } = instance
-      const server = { name: serverOf(instance), instance: id, project, generation }
-      await run.deps.compute.rebootServer({ ...server, changeId: changeId(run) })
+      await run.deps.compute.rebootServer({ ...partOf(instance, serverOf(instance)), changeId: changeId(run) })
     },
     isDone: async run => machineChangeDone(run, 'server', serverOf(await reloadInstance(run))),
   })

@@ -6,10 +6,20 @@ import { unprocessable } from '../../kit/errors.ts'
 import type { Call, Mutation } from '../../kit/http/route.ts'
 import { withOptimisticRetry } from '../../kit/records.ts'
 import { type SagaRun, saga } from '../../kit/saga/saga.ts'
-import { assertIdle, beginGeneration, instances, reloadInstance, serverName } from '../../model/instance.ts'
+import { isHostRemoved } from '../../model/host.ts'
+import {
+  assertIdle,
+  beginGeneration,
+  instances,
+  partOf,
+  reloadInstance,
+  serverName,
+  serverOf,
+} from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { agentCommandStep, waitUntilServing } from '../steps/agent-command.ts'
 import { createServerStep } from '../steps/create-server.ts'
+import { removePart } from '../steps/machine.ts'
 import { finishOperation, startOperation } from '../steps/operation.ts'
 
 /** The generation whose server is replaced. */
@@ -18,9 +28,12 @@ type RebuildRequest = z.infer<typeof RebuildRequest>
 
 /** `{"rebuild":{"image_id":…}}` of management: a new server for the same volume, also where the old server is lost. */
 export const requestRebuild = (call: Call<unknown, Platform>): Promise<Mutation> =>
-  startOperation(call, 'rebuild', instance => {
+  startOperation(call, 'rebuild', async instance => {
     assertIdle(instance)
-    if (instance.quotaReleased) throw unprocessable(`Instance ${instance.id} has no volume to be rebuilt with.`)
+    const { id, host, quotaReleased } = instance
+    if (quotaReleased || (host !== undefined && (await isHostRemoved(call.deps.store, host)))) {
+      throw unprocessable(`Instance ${id} has no volume to be rebuilt with.`)
+    }
     return { request: { generation: instance.generation } }
   })
 
@@ -47,10 +60,11 @@ export const rebuild = saga<RebuildRequest, Platform>('rebuild', RebuildRequest,
   )
   .step('wait_until_serving', waitUntilServing)
 
-async function deleteOldServer({ deps, project, subject, request: { generation } }: Run): Promise<void> {
-  const instance = subject.id
-  await deps.queue.remove(guestTopic(instance, generation))
-  await deps.compute.deleteServer({ name: serverName(instance, generation), instance, project, generation })
+async function deleteOldServer(run: Run): Promise<void> {
+  const { generation } = run.request
+  await run.deps.queue.remove(guestTopic(run.subject.id, generation))
+  const instance = { ...(await reloadInstance(run)), generation }
+  await removePart(run.deps, 'server', partOf(instance, serverOf(instance)))
 }
 
 async function oldServerRemoved({ deps, project, subject, request }: Run): Promise<boolean> {

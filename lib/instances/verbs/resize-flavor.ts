@@ -9,8 +9,8 @@ import { agentCommandStep, agentCommandUndo, waitUntilServing } from '../steps/a
 import { changeServerStep } from '../steps/change-server.ts'
 import { finishOperation, startOperation } from '../steps/operation.ts'
 
-/** Ids of flavors. */
-const ResizeRequest = z.object({ from: z.string(), to: z.string() })
+/** Ids of flavors, and the host that the instance is on. */
+const ResizeRequest = z.object({ from: z.string(), to: z.string(), host: z.string().optional() })
 type ResizeRequest = z.infer<typeof ResizeRequest>
 
 /** `{"resize":{"flavorRef":id}}`: the server changes, and the database restarts with settings for it. */
@@ -19,7 +19,8 @@ export const requestResizeFlavor = (call: Call<{ flavorRef: string | number }, P
     const ref = call.body.flavorRef
     const flavor = findFlavor(ref)
     if (!flavor) throw badRequest(`Flavor ${truncate(String(ref))} cannot be found.`)
-    const request = { from: instance.flavor, to: String(flavor.id) }
+    const { host } = instance
+    const request = { from: instance.flavor, to: String(flavor.id), ...(host !== undefined && { host }) }
     if (request.from === request.to) throw badRequest('The new flavor id must be different than the current flavor id.')
     assertAvailable(instance)
     return { request, reserves: { ram: Math.max(0, growth(request)) } }
@@ -35,6 +36,7 @@ export const resizeFlavor = saga<ResizeRequest, Platform>('resize_flavor', Resiz
     // Growth was reserved at the start; what the instance shrank by is returned when it has shrunk.
     quota: ({ request }, outcome) =>
       outcome === 'done' ? { ram: Math.min(0, growth(request)) } : { ram: -Math.max(0, growth(request)) },
+    host: ({ request }) => request.host,
   }),
 })
   .onUndo(

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { badRequest, overLimit } from '../../kit/errors.ts'
 import type { Call, Mutation } from '../../kit/http/route.ts'
 import { type SagaRun, saga } from '../../kit/saga/saga.ts'
-import { assertAvailable, reloadInstance, volumeOf } from '../../model/instance.ts'
+import { assertAvailable, partOf, reloadInstance, volumeOf } from '../../model/instance.ts'
 import { MAX_VOLUME_GB } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { changeId, machineChangeDone, machineChangeReverted, revertId } from '../steps/change-server.ts'
@@ -41,7 +41,5 @@ export const resizeVolume = saga<ResizeRequest, Platform>('resize_volume', Resiz
 
 async function requestSize(run: Run, sizeGb: number, id: string): Promise<void> {
   const instance = await reloadInstance(run)
-  const { project, generation } = instance
-  const volume = { name: volumeOf(instance), instance: instance.id, project, generation }
-  await run.deps.compute.resizeVolume({ ...volume, sizeGb, changeId: id })
+  await run.deps.compute.resizeVolume({ ...partOf(instance, volumeOf(instance)), sizeGb, changeId: id })
 }

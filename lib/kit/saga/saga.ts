@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { Change, Subject } from '../../ports/store.ts'
 import type { Log } from '../clock.ts'
 import { recordType, renameFields } from '../records.ts'
+import type { Transaction } from '../transaction.ts'
 
 /** RUNNING does the steps in order, UNDOING undoes them in reverse; the others are final. */
 export type SagaStatus = 'RUNNING' | 'UNDOING' | 'DONE' | 'FAILED' | 'CANCELLED'
@@ -131,11 +132,11 @@ export interface Saga<R, D> {
   /** The changes of the transaction that ends the saga. Called again when that transaction conflicts. */
   onEnd?(run: SagaRun<R, D>, outcome: SagaOutcome): Promise<Change[]>
   /**
-   * The changes that let a saga which failed start again as the operation `next`, besides that saga's own record.
+   * What lets a saga which failed start again as the operation `next`, besides that saga's own record.
    * Without it the operation cannot be retried; its user sends the request again. Throws Fault if it cannot start
    * again.
    */
-  onRetry?(deps: D, ended: SagaRecord, next: string): Promise<Change[]>
+  onRetry?(deps: D, ended: SagaRecord, next: string): Promise<Pick<Transaction, 'changes' | 'onBound'>>
   /** Appends a step. */
   step(name: string, step: Step<R, D>): Saga<R, D>
   /** Appends a step that does nothing on the way forward, and is undone after all later steps. */

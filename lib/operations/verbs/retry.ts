@@ -1,5 +1,5 @@
 import { isErased } from '../../kit/crypto/secret.ts'
-import { conflict, overLimit } from '../../kit/errors.ts'
+import { conflict } from '../../kit/errors.ts'
 import type { Call, Mutation } from '../../kit/http/route.ts'
 import type { Stored } from '../../kit/records.ts'
 import { hasEnded, type Saga, type SagaRecord, sagaRecord, sagas } from '../../kit/saga/saga.ts'
@@ -47,12 +47,11 @@ async function startAgain(
   }
   const next = deps.random.uuid()
   const fields = { id: next, name, project, subject, requestId, request }
-  const changes = await saga.onRetry(deps, ended, next)
+  const { changes, onBound } = await saga.onRetry(deps, ended, next)
   return {
     reply: { status: 202 },
     changes: [...changes, sagaRecord(fields, deps.clock.now())],
     messages: [wake({ ...ended, ...fields }, requestId)],
-    // As for a create.
-    onBound: async () => overLimit('Quota exceeded for the resources of this operation.'),
+    ...(onBound && { onBound }),
   }
 }

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 import { bundleAgent } from '../../../agent-bundle/bundle.ts'
 import type { HostConfig } from '../../../host/config.ts'
 import { Daemon } from '../../../host/daemon.ts'
-import { Reports } from '../../../host/reports.ts'
+import { hostReport, Reports } from '../../../host/reports.ts'
 import { receiveRequests } from '../../../host/requests.ts'
+import { registerHost } from '../../../lib/conductor/hosts.ts'
 import { assertKind } from '../../../lib/contracts/queue-access.ts'
 import type { Datastores } from '../../../lib/datastores/manifest.ts'
 import { sealer } from '../../../lib/kit/crypto/seal.ts'
@@ -87,6 +88,7 @@ async function startHost(cloud: EmbeddedCloud, dataDir: string, agent: string) {
     endpointFile: join(dataDir, 'endpoint'),
     spare: { manager: 'toy', version: '1', count: 0 },
     network: `127.${200 + (process.pid % 50)}`,
+    ramMb: 8_192,
     logLevel: 'error',
   }
   writeFileSync(config.endpointFile, cloud.platform.enrolUrl())
@@ -98,12 +100,15 @@ async function startHost(cloud: EmbeddedCloud, dataDir: string, agent: string) {
   const daemon = new Daemon({
     ...{ config, clock, random, log, ...datastores },
     machines: { toy: toyMachine },
-    report: (method, part, state) => reports.send(method, part, state),
+    report: (method, part, state) => reports.send(method, { ...part, state }),
     ownership: async () => 'held',
     onEnd: () => {},
   })
   await daemon.start()
   const stopping = new AbortController()
+  const report = hostReport(config)
+  if (report) await registerHost(cloud.platform, config.hostId, report, true)
+  void reports.announce(stopping.signal)
   const receiving = receiveRequests(
     { config, queue, sealer: seals, handlers: daemon.handlers, clock, log },
     stopping.signal,

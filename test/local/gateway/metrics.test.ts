@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { type SagaRecord, sagaRecord, sagas } from '../../../lib/kit/saga/saga.ts'
+import { type Host, hosts, hostUse } from '../../../lib/model/host.ts'
 import { instanceSubject } from '../../../lib/model/instance.ts'
 import { embeddedQueue } from '../../../lib/platform/queue/embedded/queue.ts'
 import { sqliteStore } from '../../../lib/platform/store/sqlite/store.ts'
@@ -27,6 +28,10 @@ const operation = (id: string, name = 'create_instance') => ({
   requestId: 'req-1',
   request: {},
 })
+
+const HOST: Host = {
+  ...{ id: 'b', state: 'active', ramMb: 4_096, engines: {}, network: '127.1', version: '', lastReport: 0 },
+}
 
 describe('a scrape of /metrics', () => {
   it('counts running operations by name and status, and tells the age of the oldest', async () => {
@@ -56,15 +61,33 @@ describe('a scrape of /metrics', () => {
   })
 
   it('tells the depth of the components’ topics and of the gateway’s queue', async () => {
-    const { queue, scrape } = setUp()
-    for (const topic of ['taskmanager', 'conductor', 'host-local']) await queue.declare(topic)
+    const { queue, store, scrape } = setUp()
+    for (const topic of ['taskmanager', 'conductor', 'host-b']) await queue.declare(topic)
+    await store.transact([hosts.create('*', 'b', HOST)])
     await queue.send('taskmanager', [{ body: 'a' }, { body: 'b' }])
     await queue.receive('taskmanager', { max: 1, waitMs: 0 })
     const text = await scrape()
     expect(text).toContain('coffer_queue_messages{topic="taskmanager",state="ready"} 1\n')
     expect(text).toContain('coffer_queue_messages{topic="taskmanager",state="in_flight"} 1\n')
-    expect(text).toContain('coffer_queue_messages{topic="host-local",state="ready"} 0\n')
+    expect(text).toContain('coffer_queue_messages{topic="host-b",state="ready"} 0\n')
     expect(text).toContain('coffer_requests_waiting 7\n')
+  })
+
+  it('counts hosts by state, and tells the memory of each', async () => {
+    const { store, scrape } = setUp()
+    await store.transact([
+      hosts.create('*', 'a', { ...HOST, id: 'a' }),
+      hosts.create('*', 'b', { ...HOST, state: 'draining' }),
+      hosts.create('*', 'c', { ...HOST, id: 'c', silentSince: 1 }),
+      hosts.create('*', 'd', { ...HOST, id: 'd', state: 'removed' }),
+      hostUse.create('*', 'b', { ramMb: 512 }),
+    ])
+    const text = await scrape()
+    for (const state of ['active', 'draining', 'silent']) expect(text).toContain(`coffer_hosts{state="${state}"} 1\n`)
+    expect(text).toContain('coffer_host_memory_mb{host="b",kind="capacity"} 4096\n')
+    expect(text).toContain('coffer_host_memory_mb{host="b",kind="allocated"} 512\n')
+    expect(text).toContain('coffer_host_memory_mb{host="a",kind="allocated"} 0\n')
+    expect(text).not.toContain('host="d"')
   })
 
   it('counts agents, and those without a heartbeat for 150 s', async () => {
