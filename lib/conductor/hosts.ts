@@ -4,7 +4,7 @@ import { hasEnded, sagas } from '../kit/saga/saga.ts'
 import { ramQuota } from '../model/flavor.ts'
 import { HOSTS_PROJECT, type Host, hostRef, hosts } from '../model/host.ts'
 import { type Instance, instances } from '../model/instance.ts'
-import { memoryChanges } from '../model/placement.ts'
+import { memoryChanges } from '../model/quota.ts'
 import type { Platform } from '../platform/platform.ts'
 import type { Store } from '../ports/store.ts'
 

@@ -4,6 +4,7 @@ import type { Platform } from '../platform/platform.ts'
 import type { Change, Store } from '../ports/store.ts'
 import { HOSTS_PROJECT, type Host, hosts, hostUse, MAX_HOSTS } from './host.ts'
 import type { Instance } from './instance.ts'
+import { memoryChanges } from './quota.ts'
 
 /** Whether instances may be placed on it. */
 const acceptsInstances = ({ state, silentSince }: Host): boolean => state === 'active' && silentSince === undefined
@@ -18,13 +19,6 @@ export async function allHosts(store: Store): Promise<Stored<Host>[]> {
 export async function memoryInUse(store: Store): Promise<Map<string, number>> {
   const items = await hostUse.list(store, HOSTS_PROJECT, { limit: MAX_HOSTS })
   return new Map(items.map(({ key, body }) => [key.id.slice('host-use#'.length), body.ramMb ?? 0]))
-}
-
-/** The change that takes memory of a host up to `maxMb`, or returns it (negative). None if there is nothing to change. */
-export function memoryChanges(host: string | undefined, byMb: number, maxMb?: number): Change[] {
-  if (host === undefined || byMb === 0) return []
-  const bound = maxMb === undefined ? {} : { max: maxMb }
-  return [{ op: 'add', key: hostUse.key(HOSTS_PROJECT, host), field: 'ramMb', by: byMb, ...bound }]
 }
 
 /** What an instance needs of a host. */
@@ -67,19 +61,4 @@ export async function chooseHost(
     indexed: { subject: { kind: 'host', id: body.id } },
     changes: [...memoryChanges(body.id, ramMb, body.ramMb - leftMb), { op: 'check', key, was }],
   }
-}
-
-/** The changes by which an instance takes more memory of its host. Throws 422 if the host has not that much. */
-export async function growOnHost(
-  { store }: Pick<Platform, 'store'>,
-  { host }: Pick<Instance, 'host'>,
-  byMb: number,
-): Promise<Change[]> {
-  if (host === undefined || byMb <= 0) return []
-  const maxMb = (await hosts.get(store, HOSTS_PROJECT, host))?.body.ramMb
-  const used = (await hostUse.get(store, HOSTS_PROJECT, host))?.body.ramMb ?? 0
-  if (maxMb !== undefined && used + byMb > maxMb) {
-    throw unprocessable('The host of the instance has no room for an instance of this flavor.')
-  }
-  return memoryChanges(host, byMb, maxMb)
 }

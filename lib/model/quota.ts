@@ -1,7 +1,10 @@
-import { overLimit } from '../kit/errors.ts'
+import { overLimit, unprocessable } from '../kit/errors.ts'
 import { recordType, type Stored } from '../kit/records.ts'
 import type { Transaction } from '../kit/transaction.ts'
+import type { Platform } from '../platform/platform.ts'
 import type { Change, Store } from '../ports/store.ts'
+import { HOSTS_PROJECT, hosts, hostUse } from './host.ts'
+import type { Instance } from './instance.ts'
 
 /** The limits of a project that has none of its own; -1 = no limit. `ram` in MB, `volumes` in GB. */
 const LIMITS = { instances: 10, ram: -1, volumes: 40, backups: 50 }
@@ -85,4 +88,26 @@ export async function reserveQuota(
       return overLimit(`Quota exceeded for resources: [${names.map(name => `'${name}'`).join(', ')}].`)
     },
   }
+}
+
+/** The change that takes memory of a host up to `maxMb`, or returns it (negative). None if there is nothing to change. */
+export function memoryChanges(host: string | undefined, byMb: number, maxMb?: number): Change[] {
+  if (host === undefined || byMb === 0) return []
+  const bound = maxMb === undefined ? {} : { max: maxMb }
+  return [{ op: 'add', key: hostUse.key(HOSTS_PROJECT, host), field: 'ramMb', by: byMb, ...bound }]
+}
+
+/** The changes by which an instance takes more memory of its host. Throws 422 if the host has not that much. */
+export async function growOnHost(
+  { store }: Pick<Platform, 'store'>,
+  { host }: Pick<Instance, 'host'>,
+  byMb: number,
+): Promise<Change[]> {
+  if (host === undefined || byMb <= 0) return []
+  const maxMb = (await hosts.get(store, HOSTS_PROJECT, host))?.body.ramMb
+  const used = (await hostUse.get(store, HOSTS_PROJECT, host))?.body.ramMb ?? 0
+  if (maxMb !== undefined && used + byMb > maxMb) {
+    throw unprocessable('The host of the instance has no room for an instance of this flavor.')
+  }
+  return memoryChanges(host, byMb, maxMb)
 }

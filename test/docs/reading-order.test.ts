@@ -8,7 +8,7 @@ import type { ExecutedFiles } from './executed-files.ts'
 const PAGE = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'architecture.md'), 'utf8')
 const OPERATIONS = [
   { operation: 'create', limit: 20 },
-  { operation: 'resize_flavor', limit: 15 },
+  { operation: 'resize_flavor', limit: 14 },
 ] as const
 
 let executed: Record<(typeof OPERATIONS)[number]['operation'], ExecutedFiles>

@@ -14,8 +14,7 @@ import {
   serverOf,
 } from '../../model/instance.ts'
 import type { OperationRef } from '../../model/operation.ts'
-import { growOnHost, memoryChanges } from '../../model/placement.ts'
-import { type ResourceAmounts, reservationChanges, reserveQuota } from '../../model/quota.ts'
+import { growOnHost, memoryChanges, type ResourceAmounts, reservationChanges, reserveQuota } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
 import type { Change, Subject } from '../../ports/store.ts'
 import { operationMessage } from '../../taskmanager/runner.ts'

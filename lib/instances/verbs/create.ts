@@ -25,8 +25,8 @@ import {
   volumeOf,
 } from '../../model/instance.ts'
 import { Access, InstanceName, Nic } from '../../model/instance-fields.ts'
-import { chooseHost, memoryChanges } from '../../model/placement.ts'
-import { MAX_VOLUME_GB, reservationChanges, reserveQuota } from '../../model/quota.ts'
+import { chooseHost } from '../../model/placement.ts'
+import { MAX_VOLUME_GB, memoryChanges, reservationChanges, reserveQuota } from '../../model/quota.ts'
 import { checkUsers, NewUsers } from '../../model/user.ts'
 import { isActive } from '../../platform/machine-state.ts'
 import type { Platform } from '../../platform/platform.ts'

@@ -15,8 +15,7 @@ import {
   projectIndex,
 } from '../../model/instance.ts'
 import { abortRequest } from '../../model/operation.ts'
-import { memoryChanges } from '../../model/placement.ts'
-import { type ResourceAmounts, reservationChanges } from '../../model/quota.ts'
+import { memoryChanges, type ResourceAmounts, reservationChanges } from '../../model/quota.ts'
 import type { Platform } from '../../platform/platform.ts'
 import { operationMessage } from '../../taskmanager/runner.ts'
 import { isRemoved, requestRemoval } from '../steps/machine.ts'
