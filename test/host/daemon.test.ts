@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { processRef } from '../../lib/kit/os/process.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { type DaemonWorld, daemonWorld } from './daemon-world.ts'
 
@@ -49,13 +50,8 @@ function kill(pid: number | undefined): void {
   process.kill(pid, 'SIGKILL')
 }
 
-const lives = (pid: number | undefined) => {
-  try {
-    return pid !== undefined && process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
+/** A process that has ended and is not reaped yet does not live, though it could still be signalled. */
+const lives = async (pid: number | undefined) => pid !== undefined && (await processRef(pid)) !== undefined
 
 describe('an agent', () => {
   // AWS's SDK asks for it; a uid without an entry in passwd has no other.
@@ -120,9 +116,9 @@ describe('requests to a host daemon', () => {
     await request('create_volume')
     await request('create_server')
     const agent = await world.agentOf(server.name)
-    expect(lives(agent)).toBe(true)
+    expect(await lives(agent)).toBe(true)
     await Promise.all([request('delete_server'), request('delete_volume'), request('delete_server')])
-    expect(lives(agent)).toBe(false)
+    expect(await lives(agent)).toBe(false)
     expect(world.files()).toEqual([])
     expect(world.reports.slice(3)).toEqual([deletedServer, deletedVolume, deletedServer])
   })
@@ -145,7 +141,7 @@ describe('requests to a host daemon', () => {
     expect(existsSync(mark)).toBe(false)
     const again = await world.agentOf(server.name)
     expect(again).not.toBe(agent)
-    expect([lives(agent), lives(again)]).toEqual([false, true])
+    expect([await lives(agent), await lives(again)]).toEqual([false, true])
     await request('reboot_server')
     expect(await world.agentOf(server.name)).toBe(again)
     expect(world.reports.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', changeId: 'w3' })
@@ -193,7 +189,7 @@ describe('an agent', () => {
     const agent = await world.agentOf(server.name)
     await world.restart()
     expect(await world.agentOf(server.name)).toBe(agent)
-    expect(lives(agent)).toBe(true)
+    expect(await lives(agent)).toBe(true)
   })
 
   it('is started again when it ended, with the same endpoint', async () => {
