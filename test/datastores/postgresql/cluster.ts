@@ -20,6 +20,7 @@ import { Client, type ClientConfig } from 'pg'
 import type { Driver, DriverContext } from '../../../lib/datastores/driver.ts'
 import { initCluster } from '../../../lib/datastores/postgresql/cluster/cluster.ts'
 import { findServer } from '../../../lib/datastores/postgresql/cluster/process.ts'
+import { withShortPath } from '../../../lib/datastores/postgresql/cluster/socket.ts'
 import { postgresqlDriver } from '../../../lib/datastores/postgresql/driver.ts'
 import type { postgresqlManifest } from '../../../lib/datastores/postgresql/manifest.ts'
 import type { Clock, Log } from '../../../lib/kit/clock.ts'
@@ -189,8 +190,10 @@ async function clusterIn(base: string, version: string): Promise<Cluster> {
       return 'healthy'
     },
     connect,
-    superuser: (database = 'postgres') =>
-      connect('os_maint', readFileSync(join(volume, 'os_maint.pw'), 'utf8'), database),
+    superuser: (database = 'postgres') => {
+      const password = readFileSync(join(volume, 'os_maint.pw'), 'utf8')
+      return withShortPath(join(volume, 'data'), host => connect('os_maint', password, database, { host }))
+    },
     pid,
     async remove() {
       await Promise.all([...open].map(client => client.end().catch(quiet)))

@@ -39,7 +39,10 @@ function processorSettings(vcpus: number): Settings {
 
 /** The settings of every instance: how it is reached, and no secrets in its log. */
 const COMMON_SETTINGS: Settings = {
-  unix_socket_directories: '',
+  // For the agent. The server works in its data, which nobody else may enter; the path of a socket has to be short.
+  unix_socket_directories: '.',
+  // The list of processes is everybody's: statements do not belong there.
+  update_process_title: 'off',
   password_encryption: 'scram-sha-256',
   // For the agent: tenants must not be able to use up all connections.
   superuser_reserved_connections: 3,

@@ -5,13 +5,10 @@ import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, readMajor } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
 import { configText, settingsFor } from '../rules/settings.ts'
-import { enforceTls, hbaText } from './hba.ts'
+import { hbaText, isOurs, withAgentLines } from './hba.ts'
 import { readTlsState, tlsSettings } from './tls-state.ts'
 
 const INCLUDE = "include 'coffer.conf'"
-
-/** Whether the text of a pg_hba.conf is Coffer's, not the one that initdb wrote. */
-const isOurs = (rules: string | undefined) => rules?.startsWith('# Written by Coffer')
 
 /** Writes the server's configuration files for the flavor, the engine and the state of TLS. One call at a time. */
 export async function writeConfiguration(context: DriverContext): Promise<void> {
@@ -26,7 +23,7 @@ export async function writeConfiguration(context: DriverContext): Promise<void> 
   const current = await readText(hba)
   // Rules that were written as users' hosts changed stay over restarts.
   const rules = current !== undefined && isOurs(current) ? current : hbaText([])
-  const text = enforceTls(rules, (await readTlsState(volume)).mode === 'enforced')
+  const text = withAgentLines(rules, (await readTlsState(volume)).mode === 'enforced')
   if (text !== current) await replaceFile(hba, text, { owner })
 }
 

@@ -5,7 +5,7 @@ import { readText } from '../cluster/files.ts'
 import { ANY_HOST } from '../rules/host-patterns.ts'
 import { listPinnedUsers } from '../sql/queries.ts'
 import type { PostgresqlSessions } from '../sql/sessions.ts'
-import { enforceTls, hbaText, type PinnedUser } from './hba.ts'
+import { hbaText, type PinnedUser, withAgentLines } from './hba.ts'
 import type { PostgresqlServer } from './server.ts'
 import { readTlsState } from './tls-state.ts'
 
@@ -42,7 +42,7 @@ export class HbaWriter {
       [...hosts].map(([name, host]) => ({ name, host })),
       await readNetworks(volume),
     )
-    const text = enforceTls(rules, (await readTlsState(volume)).mode === 'enforced')
+    const text = withAgentLines(rules, (await readTlsState(volume)).mode === 'enforced')
     if (text === (await readText(this.#file))) return
     await replaceFile(this.#file, text, { owner })
     // The server handles signals before it takes the next connection: the new rules hold from here on.

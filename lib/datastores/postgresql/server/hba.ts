@@ -6,20 +6,38 @@ export interface PinnedUser {
   host: string
 }
 
+const FIRST_LINE = '# Written by Coffer; changes are lost.'
+
 const AGENT = '"os_maint","os_admin"'
+
+/** The agent comes by the socket, and nobody else does; nobody has its names over the network. */
+const AGENT_LINES = [
+  `local all ${AGENT} scram-sha-256`,
+  'local all all reject',
+  `host all ${AGENT},"os_former" all reject`,
+]
+
+/** Earlier versions admitted the agent by its address. */
+const isEarlierAgentLine = (line: string) => line.startsWith(`host all ${AGENT} `)
 
 // In quotes a name is literal (`all`, `+group`, `@file` have no meaning there); a quote is doubled.
 const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`
 
-/** Rejects everybody without TLS but the agent, whose lines come before and who is on the server's own machine. */
+/** Rejects everybody without TLS who comes over the network. */
 const ENCRYPTED_ONLY = 'hostnossl all all all reject'
-const LAST_AGENT_LINE = `host all ${AGENT} all reject`
 
-/** The text with, or without, the line that rejects unencrypted connections. */
-export function enforceTls(text: string, enforced: boolean): string {
-  const lines = text.split('\n').filter(line => line !== ENCRYPTED_ONLY)
-  if (enforced) lines.splice(lines.indexOf(LAST_AGENT_LINE) + 1, 0, ENCRYPTED_ONLY)
-  return lines.join('\n')
+/** Whether the text of a pg_hba.conf is Coffer's, not the one that initdb wrote. */
+export const isOurs = (text: string) => text.startsWith(FIRST_LINE)
+
+/**
+ * Rules that Coffer wrote, earlier versions included, with the current lines for the agent, and with or without the line
+ * that rejects unencrypted connections.
+ */
+export function withAgentLines(text: string, tlsEnforced: boolean): string {
+  const head = [FIRST_LINE, ...AGENT_LINES]
+  const replaced = new Set([...head, ENCRYPTED_ONLY])
+  const rest = text.split('\n').filter(line => !replaced.has(line) && !isEarlierAgentLine(line))
+  return [...head, ...(tlsEnforced ? [ENCRYPTED_ONLY] : []), ...rest].join('\n')
 }
 
 function pinnedLines({ name, host }: PinnedUser, networks: string[]): string[] {
@@ -41,9 +59,8 @@ const EVERYWHERE = '0.0.0.0/0'
 export function hbaText(pinned: PinnedUser[], networks: string[] = []): string {
   const byName = [...pinned].sort((a, b) => (a.name < b.name ? -1 : 1))
   const lines = [
-    '# Written by Coffer; changes are lost.',
-    ...['127.0.0.0/8', 'samehost'].map(address => `host all ${AGENT} ${address} scram-sha-256`),
-    LAST_AGENT_LINE,
+    FIRST_LINE,
+    ...AGENT_LINES,
     ...byName.flatMap(user => pinnedLines(user, networks.length > 0 ? networks : [EVERYWHERE])),
     ...(networks.length > 0 ? networks : ['all']).map(network => `host all all ${network} scram-sha-256`),
   ]

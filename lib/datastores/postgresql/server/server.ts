@@ -7,6 +7,7 @@ import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, spawnServer } from '../cluster/cluster.ts'
 import { readText, unlessMissing } from '../cluster/files.ts'
 import { canFindProcesses, findServer, findServers } from '../cluster/process.ts'
+import { hasSocket, socketName } from '../cluster/socket.ts'
 import { writeConfiguration } from './configuration.ts'
 
 const POLL_MS = 5
@@ -80,14 +81,21 @@ export class PostgresqlServer {
     await this.#launch()
   }
 
-  /** Waits until a running server is ready; false if it ended meanwhile. */
+  /**
+   * Waits until a running server is ready; false if it ended meanwhile. One of an earlier version has no socket for its
+   * agent: it is stopped.
+   */
   async #adopt(running: ProcessRef): Promise<boolean> {
     const isDecided = async () => (await this.#phase()) === 'ready' || !(await isAlive(running))
     if (!(await this.#waitUntil(START_LIMIT_MS, isDecided))) {
       throw new Error('the server that runs does not become ready')
     }
     this.#context.log.info({ pid: running.pid }, 'found a running server')
-    return isAlive(running)
+    if (!(await isAlive(running))) return false
+    if (await hasSocket(this.#data, this.#context.port)) return true
+    this.#context.log.warn({ pid: running.pid }, 'restarting the server, which has no socket for its agent')
+    await this.stop()
+    return false
   }
 
   async #launch(): Promise<void> {
@@ -166,7 +174,7 @@ export class PostgresqlServer {
   }
 
   /**
-   * Ends what a killed server left: its children, which hold its memory, and its pid file, whose pid may be another's.
+   * Ends what a killed server left: its children, which hold its memory, and its pid files, whose pid may be another's.
    */
   async #removeRemains(): Promise<void> {
     const children = await findServers(await realpath(this.#data))
@@ -175,7 +183,9 @@ export class PostgresqlServer {
       await Promise.all(children.map(child => sendSignal(child, name)))
       if (await this.#waitUntil(CHILDREN_LIMIT_MS, haveEnded)) break
     }
-    if (canFindProcesses) await rm(this.#pidFile, { force: true })
+    if (!canFindProcesses) return
+    const socketLock = join(this.#data, `${socketName(this.#context.port)}.lock`)
+    for (const file of [this.#pidFile, socketLock]) await rm(file, { force: true })
   }
 
   async #lastLines(fromByte: number): Promise<string> {

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
-import { Client, type ClientConfig, DatabaseError, type QueryResultRow } from 'pg'
+import { type Client, type ClientConfig, DatabaseError, type QueryResultRow } from 'pg'
 import { codeOf, messageOf } from '../../../kit/errors.ts'
+import { SaslClient } from '../../../kit/postgresql/sasl-client.ts'
 import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, readMajor } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
+import { withShortPath } from '../cluster/socket.ts'
 
 /** The agent's roles: the limited one for daily work, and the superuser that makes it. */
 type Role = 'os_admin' | 'os_maint'
@@ -38,7 +40,8 @@ const isSessionLost = (error: unknown) => !(error instanceof DatabaseError) || e
 /** Whether the server was not there, or went away during the call: the same call may succeed once it is back. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof DatabaseError) return endsSession(error)
-  return /^(ECONN|EPIPE)/.test(codeOf(error) ?? '') || /^Connection terminated/.test(messageOf(error))
+  // The socket of a server that has stopped is not there, and that of a busy one may be full.
+  return /^(ENOENT|EAGAIN|ECONN|EPIPE)/.test(codeOf(error) ?? '') || /^Connection terminated/.test(messageOf(error))
 }
 
 // A named statement is planned once for the session, which is most of what a listing costs.
@@ -134,24 +137,19 @@ export class PostgresqlSessions {
   }
 
   async #connectAs(role: Role, database: string, config: ClientConfig): Promise<Client> {
-    const { volume, address, port } = this.#context
-    const password = await readText(clusterPaths(volume).password(role))
+    const { volume, port } = this.#context
+    const { data, password: passwordOf } = clusterPaths(volume)
+    const password = await readText(passwordOf(role))
     if (password === undefined) throw new Error(`there is no password of ${role} in the volume`)
-    const client = new Client({
-      host: address,
-      port,
-      user: role,
-      password,
-      database,
-      application_name: 'coffer',
-      connectionTimeoutMillis: 5_000,
-      statement_timeout: 300_000,
-      lock_timeout: 30_000,
-      ...config,
+    const login = { port, user: role, password, database, application_name: 'coffer', connectionTimeoutMillis: 5_000 }
+    const timeouts = { statement_timeout: 300_000, lock_timeout: 30_000 }
+    // Not by its address: while the server is down anybody may take that.
+    return withShortPath(data, async host => {
+      const client = new SaslClient({ host, ...login, ...timeouts, ...config }, { mustProve: true })
+      // Whoever uses a broken idle session next gets the error.
+      client.on('error', () => undefined)
+      await client.connect()
+      return client
     })
-    // Whoever uses a broken idle session next gets the error.
-    client.on('error', () => undefined)
-    await client.connect()
-    return client
   }
 }

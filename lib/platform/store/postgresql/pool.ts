@@ -2,6 +2,7 @@ import pg from 'pg'
 import { backOffMs } from '../../../kit/async/back-off.ts'
 import type { Clock, Log } from '../../../kit/clock.ts'
 import { messageOf } from '../../../kit/errors.ts'
+import { SaslClient } from '../../../kit/postgresql/sasl-client.ts'
 
 /**
  * The server could not be reached, or did not answer, for as long as the caller could wait. The work may have been
@@ -80,6 +81,8 @@ function isTransient(error: unknown): boolean {
 export function connectionPool({ url, connections, patienceMs, clock, log }: ConnectionPoolOptions): ConnectionPool {
   const pool = new pg.Pool({
     connectionString: url,
+    // Whoever stands in for the server must not get the password.
+    Client: SaslClient,
     max: connections,
     application_name: 'coffer',
     keepAlive: true,
