@@ -6,27 +6,13 @@ import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, readMajor } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
 import { withShortPath } from '../cluster/socket.ts'
-
-/** The agent's roles: the limited one for daily work, and the superuser that makes it. */
-type Role = 'os_admin' | 'os_maint'
+import { grantSettings, type Role, sessionOptions } from './session-settings.ts'
 
 const INSUFFICIENT_PRIVILEGE = '42501'
 const TOO_MANY_CONNECTIONS = '53300'
 
 /** A query has a caller who waits at most 25 s. */
 const QUERY_LIMIT_MS = 15_000
-
-// A tenant's schema must not stand in for the catalogue.
-const OPTIONS = '-c search_path=pg_catalog,pg_temp'
-
-/**
- * Nor may a tenant's trigger run as superuser. Before 17 only triggers that are not set to fire always can be held
- * back.
- */
-const optionsOf = (role: Role, major: number) =>
-  role === 'os_admin'
-    ? OPTIONS
-    : `${OPTIONS} -c ${major < 17 ? 'session_replication_role=replica' : 'event_triggers=off'}`
 
 /** The SQLSTATE of a server's error, or undefined if it is another kind of error. */
 export const sqlState = (error: unknown) => (error instanceof DatabaseError ? error.code : undefined)
@@ -126,12 +112,19 @@ export class PostgresqlSessions {
 
   async #connect(role: Role, database: string, config: ClientConfig = {}): Promise<Client> {
     const major = await readMajor(this.#context.volume)
+    const connect = () => this.#connectAs(role, database, { options: sessionOptions(role, major), ...config })
     try {
-      return await this.#connectAs(role, database, { options: optionsOf(role, major), ...config })
+      return await connect()
     } catch (error) {
-      if (role !== 'os_admin' || sqlState(error) !== TOO_MANY_CONNECTIONS) throw error
+      if (role !== 'os_admin') throw error
+      if (sqlState(error) === INSUFFICIENT_PRIVILEGE) {
+        // An earlier version created the role, or the tenant's superuser revoked its rights.
+        await this.withClient('os_maint', 'postgres', client => client.query(grantSettings(major)))
+        return connect()
+      }
+      if (sqlState(error) !== TOO_MANY_CONNECTIONS) throw error
       // Tenants use all other connections; the last ones are for superusers, who then become the limited role at once.
-      const options = `${optionsOf('os_maint', major)} -c role=os_admin`
+      const options = `${sessionOptions('os_maint', major)} -c role=os_admin`
       return this.#connectAs('os_maint', database, { options, ...config })
     }
   }
@@ -142,10 +135,9 @@ export class PostgresqlSessions {
     const password = await readText(passwordOf(role))
     if (password === undefined) throw new Error(`there is no password of ${role} in the volume`)
     const login = { port, user: role, password, database, application_name: 'coffer', connectionTimeoutMillis: 5_000 }
-    const timeouts = { statement_timeout: 300_000, lock_timeout: 30_000 }
     // Not by its address: while the server is down anybody may take that.
     return withShortPath(data, async host => {
-      const client = new SaslClient({ host, ...login, ...timeouts, ...config }, { mustProve: true })
+      const client = new SaslClient({ host, ...login, ...config }, { mustProve: true })
       // Whoever uses a broken idle session next gets the error.
       client.on('error', () => undefined)
       await client.connect()

@@ -4,6 +4,7 @@ import { clusterPaths, readMajor } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
 import { literal } from '../sql/quote.ts'
 import { SALT_BYTES, scramVerifier } from '../sql/scram.ts'
+import { grantSettings } from '../sql/session-settings.ts'
 import type { PostgresqlSessions } from '../sql/sessions.ts'
 
 /** The role that owns what dropped users leave behind. It can neither log in nor do anything. */
@@ -25,7 +26,8 @@ export async function createServiceRoles({ sessions, volume, random, owner }: Ro
   const password = await readOrCreatePassword(volume, random, owner)
   const verifier = await scramVerifier(password, random.bytes(SALT_BYTES), ITERATIONS)
   // Before 16 there are no such reserved connections; the sessions use a superuser's instead.
-  const reservedConnections = (await readMajor(volume)) < 16 ? '' : ', pg_use_reserved_connections'
+  const major = await readMajor(volume)
+  const reservedConnections = major < 16 ? '' : ', pg_use_reserved_connections'
   await sessions.withClient('os_maint', 'postgres', async client => {
     const { rows } = await client.query<{ exists: boolean }>("SELECT to_regrole('os_admin') IS NOT NULL AS exists")
     const exists = rows[0]?.exists ?? false
@@ -34,6 +36,7 @@ export async function createServiceRoles({ sessions, volume, random, owner }: Ro
       ${exists ? 'ALTER' : 'CREATE'} ROLE os_admin LOGIN CREATEDB CREATEROLE NOSUPERUSER
         PASSWORD ${literal(verifier)};
       GRANT pg_signal_backend${reservedConnections} TO os_admin;
+      ${grantSettings(major)};
       REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
       GRANT CONNECT ON DATABASE postgres TO os_admin`)
   })
