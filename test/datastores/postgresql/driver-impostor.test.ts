@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { messageOf } from '../../../lib/kit/errors.ts'
+import { MD5_SALT } from '../../kit/postgresql/fake-server.ts'
 import { type Cluster, newCluster } from './cluster.ts'
 
 jest.setTimeout(60_000)
@@ -37,7 +38,7 @@ describe('a program of another tenant that takes the address of a database while
   /** The roles whose password is in the text, as it is or as a hash for the impostor's salt. */
   const rolesOf = (text: string) =>
     ['os_admin', 'os_maint'].filter(role => {
-      const hash = md5(`${md5(secret(role) + role)}salt`)
+      const hash = md5(md5(secret(role) + role) + MD5_SALT)
       return text.includes(secret(role)) || text.includes(hash)
     })
 

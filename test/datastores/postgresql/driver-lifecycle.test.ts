@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
-import { initCluster } from '../../../lib/datastores/postgresql/cluster/cluster.ts'
-import { type Cluster, newCluster } from './cluster.ts'
+import { clusterPaths, initCluster, spawnServer } from '../../../lib/datastores/postgresql/cluster/cluster.ts'
+import { type Cluster, clock, newCluster } from './cluster.ts'
 
 jest.setTimeout(30_000)
 
@@ -69,7 +69,10 @@ describe('a server', () => {
     const { uid, gid } = statSync(files('data'))
     const stranger = spawn('sleep', ['60'], process.getuid?.() === 0 ? { uid, gid } : {})
     const pidFile = files('data/postmaster.pid')
-    writeFileSync(pidFile, readFileSync(pidFile, 'utf8').replace(/^\d+/, String(stranger.pid)))
+    const lockFile = files(`data/.s.PGSQL.${cluster.context.port}.lock`)
+    for (const file of [pidFile, lockFile]) {
+      writeFileSync(file, readFileSync(file, 'utf8').replace(/^\d+/, String(stranger.pid)))
+    }
     try {
       await cluster.driver.start()
       expect(await cluster.status()).toBe('healthy')
@@ -106,6 +109,56 @@ describe('a server', () => {
     await expect(cluster.restartAgent({ engine: '/nonexistent' }).start()).rejects.toThrow('ENOENT')
     await cluster.driver.start()
     expect(await cluster.status()).toBe('healthy')
+  })
+
+  it('of an earlier version, without a socket for its agent, is restarted once when it is adopted', async () => {
+    await cluster.driver.stop()
+    const settings = files('data/coffer.conf')
+    const rules = files('data/pg_hba.conf')
+    const current = readFileSync(rules, 'utf8')
+    const { data, log } = clusterPaths(cluster.context.volume)
+    writeFileSync(
+      settings,
+      readFileSync(settings, 'utf8').replace(/^unix_socket_directories = .*$/m, "unix_socket_directories = ''"),
+    )
+    const earlier = ['127.0.0.0/8 scram-sha-256', 'samehost scram-sha-256', 'all reject'].map(
+      rest => `host all "os_maint","os_admin" ${rest}`,
+    )
+    const ours = current.split('\n')
+    writeFileSync(rules, [ours[0], ...earlier, ...ours.slice(4)].join('\n'))
+    await spawnServer(cluster.context.engine, cluster.context.volume, cluster.context.owner)
+    const pidLine = () =>
+      existsSync(files('data/postmaster.pid')) ? readFileSync(files('data/postmaster.pid'), 'utf8') : ''
+    while (!pidLine().includes('ready')) await clock.sleep(5)
+    const pid = cluster.pid()
+    expect(readdirSync(data)).not.toContain(`.s.PGSQL.${cluster.context.port}`)
+
+    const agent = cluster.restartAgent()
+    await agent.start()
+    expect(cluster.pid()).not.toBe(pid)
+    expect(readFileSync(rules, 'utf8')).toBe(current)
+    expect(readFileSync(log, 'utf8')).toContain('database system is shut down')
+    expect(await cluster.status(agent)).toBe('healthy')
+    const alice = await cluster.connect('alice', CANARY, 'app')
+    expect((await alice.query('SELECT n FROM kept')).rows).toEqual([{ n: 42 }])
+    const next = cluster.pid()
+    await cluster.restartAgent().start()
+    expect(cluster.pid()).toBe(next)
+  })
+
+  it('shows no statement in the list of processes', async () => {
+    const alice = await cluster.connect('alice', CANARY, 'app')
+    const [{ pid }] = (await alice.query('SELECT pg_backend_pid() AS pid')).rows
+    const busy = alice.query('SELECT pg_sleep(60)').catch(() => 'ended')
+    const maint = await cluster.superuser()
+    const isBusy = async () =>
+      (await maint.query("SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active'", [pid])).rowCount === 1
+    while (!(await isBusy())) await clock.sleep(5)
+    const { stdout } = spawnSync('ps', ['-o', 'args=', '-p', String(pid)], { encoding: 'utf8' })
+    expect(stdout).toContain('postgres')
+    expect(stdout).not.toMatch(/SELECT|idle/)
+    await maint.query('SELECT pg_terminate_backend($1)', [pid])
+    expect(await busy).toBe('ended')
   })
 
   it('uses a new flavor from its next start on', async () => {

@@ -30,7 +30,7 @@ async function withDescriptor<T>(folder: string, work: (path: string) => Promise
 
 /** For systems without /proc: a link in a folder that was just made, and that nobody else may enter. */
 async function withLink<T>(folder: string, work: (path: string) => Promise<T>): Promise<T> {
-  const parent = await mkdtemp(join(tmpdir(), 'coffer-'))
+  const parent = await mkdtemp(join(tmpdir(), 'coffer-link-'))
   const link = join(parent, 'data')
   try {
     await symlink(folder, link)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { hbaText } from '../../../../lib/datastores/postgresql/server/hba.ts'
+import { hbaText, withAgentLines } from '../../../../lib/datastores/postgresql/server/hba.ts'
 
 describe('pg_hba.conf', () => {
   it('pins a user before the rule for everybody, and quotes its name', () => {
@@ -38,5 +38,33 @@ describe('pg_hba.conf with networks', () => {
   it('rejects a pinned user whose network is outside of them', () => {
     const lines = hbaText([{ name: 'ann', host: '10.%' }], ['192.0.2.0/24']).split('\n')
     expect(lines.filter(line => line.includes('"ann"'))).toEqual(['host all "ann" all reject'])
+  })
+})
+
+describe('the lines for the agent in pg_hba.conf', () => {
+  const AGENT = [
+    'local all "os_maint","os_admin" scram-sha-256',
+    'local all all reject',
+    'host all "os_maint","os_admin","os_former" all reject',
+  ]
+  const pinned = [{ name: 'os_maint","os_admin', host: '10.0.0.1' }]
+
+  it('come first, admit it by the socket only, and nobody else there', () => {
+    expect(hbaText(pinned).split('\n').slice(1, 4)).toEqual(AGENT)
+  })
+
+  it('replace those of an earlier version, which admitted it by its address, and no others', () => {
+    const earlier = [
+      '# Written by Coffer; changes are lost.',
+      'host all "os_maint","os_admin" 127.0.0.0/8 scram-sha-256',
+      'host all "os_maint","os_admin" samehost scram-sha-256',
+      'host all "os_maint","os_admin" all reject',
+      ...hbaText(pinned).split('\n').slice(4),
+    ].join('\n')
+    expect(withAgentLines(earlier, false)).toBe(hbaText(pinned))
+    const enforced = withAgentLines(earlier, true)
+    expect(enforced.split('\n')[4]).toBe('hostnossl all all all reject')
+    expect(withAgentLines(enforced, true)).toBe(enforced)
+    expect(withAgentLines(enforced, false)).toBe(hbaText(pinned))
   })
 })
