@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
 /**
- * `npm run verify`: format, lint, types, import boundaries, unit tests and laws; stops at the first that fails.
+ * `npm run verify`: format, lint, types, import boundaries, patterns, unit tests and laws; stops at the first that fails.
  * Arguments are jest's.
  */
 const JEST = [
@@ -22,11 +22,14 @@ const FOLDERS = [
   'bench',
   'scripts',
 ]
+/** Tests and tools read no text of others. */
+const isShipped = (folder: string) => !['test', 'bench', 'scripts'].includes(folder)
 
 const steps: [name: string, program: string, args: string[]][] = [
   ['format and lint', 'biome', ['check', '--error-on-warnings', '.']],
   ['types and unused code', 'tsc', ['-p', '.']],
   ['import boundaries', 'depcruise', ['--config', '.dependency-cruiser.cjs', ...FOLDERS]],
+  ['patterns are linear', process.execPath, [join('scripts', 'patterns.ts'), ...FOLDERS.filter(isShipped)]],
   ['unit tests and laws', process.execPath, [...JEST, '--selectProjects', 'unit', ...process.argv.slice(2)]],
 ]
 
