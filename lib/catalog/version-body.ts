@@ -3,7 +3,7 @@ import { z } from 'zod'
 /** 1 to 255 printable characters, at least one letter or digit, as in Trove. */
 const Name = z
   .string()
-  .max(255, 'is too long')
+  .max(255, { error: 'is too long', abort: true })
   .regex(/^[^\p{Cc}\p{Cs}]*$/u, 'has a character that cannot be printed')
   .regex(/[0-9a-zA-Z]/, 'does not have a letter or a digit')
 

@@ -37,7 +37,7 @@ export type Auth = z.infer<typeof AuthRequest>['auth']
 const text = (maxLength: number) =>
   z
     .string()
-    .max(maxLength)
+    .max(maxLength, { abort: true })
     .refine(value => value.isWellFormed() && !value.includes('\0'), 'contains characters that cannot be stored')
 
 /** `POST /v3/users/{id}/application_credentials` */

@@ -3,8 +3,10 @@ import { z } from 'zod'
 /** An instance's name: 1 to 255 characters in one line, at least one letter or digit, as in Trove. */
 export const InstanceName = z
   .string()
-  .refine(name => [...name].length <= 255, 'is too long')
-  .regex(/^.*[0-9a-zA-Z].*$/, 'does not have a letter or a digit, or has a line break')
+  // In two steps: only a name of that many units has its characters counted.
+  .max(2 * 255, { error: 'is too long', abort: true })
+  .refine(name => [...name].length <= 255, { error: 'is too long', abort: true })
+  .regex(/^[^0-9a-zA-Z\n\r\u2028\u2029]*[0-9a-zA-Z].*$/, 'does not have a letter or a digit, or has a line break')
 
 /** Who can connect to an instance. */
 export const Access = z.object({

@@ -7,7 +7,7 @@ import { assertDatabaseName, MAX_ITEMS, TOO_MANY_ITEMS_MESSAGE } from './databas
 
 const Password = z
   .string()
-  .max(1024, 'is too long')
+  .max(1024, { error: 'is too long', abort: true })
   .regex(/[\p{L}\p{N}]/u, 'does not have a letter or a digit')
   .refine(password => !password.includes('\0') && password.isWellFormed(), 'is not Unicode text without NUL')
 const Host = z.string().max(255, 'is too long')

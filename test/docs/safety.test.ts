@@ -29,6 +29,7 @@ const ATTACKS = [
   'passwords are guessed',
   'management by members',
   'messages are forged, flipped, cut or repeated',
+  'a text that a pattern takes hours for (ReDoS)',
   "one tenant floods the others, or its agent's credentials do",
 ]
 

@@ -12,9 +12,17 @@ const TYPES: Record<BodyFormat, string[]> = {
 export function requestFormat(type: string): BodyFormat | undefined {
   const [media = '', ...parameters] = type.toLowerCase().split(';')
   if (TYPES.json.includes(media.trim())) return 'json'
-  const charset = parameters.map(parameter => /^\s*charset\s*=\s*"?([^"\s]*)"?\s*$/.exec(parameter)?.[1])
-  const readable = charset.every(name => name === undefined || name === 'utf-8' || name === 'us-ascii')
+  const readable = parameters
+    .map(charsetOf)
+    .every(name => name === undefined || name === 'utf-8' || name === 'us-ascii')
   return TYPES.xml.includes(media.trim()) && readable ? 'xml' : undefined
+}
+
+/** What a parameter says of the charset; undefined if it is about something else. */
+function charsetOf(parameter: string): string | undefined {
+  const separator = parameter.indexOf('=')
+  if (parameter.slice(0, Math.max(separator, 0)).trim() !== 'charset') return undefined
+  return /^"?([^"\s]*)"?$/.exec(parameter.slice(separator + 1).trim())?.[1]
 }
 
 /**

@@ -32,11 +32,20 @@ export const PageQuery = z.object({
 export const FlagQuery = z.enum(['true', 'false'])
 
 /** A UUID in a request. Hyphens may be left out, as in Trove. */
-export const Uuid = z.string().regex(/^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$/, 'is not a UUID')
+export const Uuid = z
+  .string()
+  .max(36, { error: 'is not a UUID', abort: true })
+  .regex(/^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$/, 'is not a UUID')
 
 /** A whole number of at least 1, or its digits: XML has strings only. */
 export const PositiveInt = z
-  .union([z.int().min(1, 'must be at least 1'), z.string().regex(/^[1-9][0-9]{0,8}$/, 'is not a number of at least 1')])
+  .union([
+    z.int().min(1, 'must be at least 1'),
+    z
+      .string()
+      .max(9, { error: 'is not a number of at least 1', abort: true })
+      .regex(/^[1-9][0-9]{0,8}$/, 'is not a number of at least 1'),
+  ])
   .transform(Number)
 
 /** A reference to something else, as a number or text. */

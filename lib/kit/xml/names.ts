@@ -54,15 +54,16 @@ function table(words: Record<string, string>): ReadonlyMap<string, readonly stri
   return new Map(Object.entries(words).map(([name, keys]) => [name, keys.split(' ')]))
 }
 
-const START =
-  'A-Za-z_\\u00C0-\\u00D6\\u00D8-\\u00F6\\u00F8-\\u02FF\\u0370-\\u037D\\u037F-\\u1FFF\\u200C\\u200D\\u2070-\\u218F'
-const NAME = new RegExp(`^[${START}][${START}0-9.\\-\\u00B7\\u0300-\\u036F\\u203F\\u2040]*$`)
+/** What a name begins with, and what it is made of. */
+const START = /^[A-Za-z_\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u02FF\u0370-\u037D\u037F-\u1FFF\u200C-\u200D\u2070-\u218F]/
+const NAME =
+  /^[A-Za-z_0-9.\-\u00B7\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u037D\u037F-\u1FFF\u200C-\u200D\u203F\u2040\u2070-\u218F]+$/
 
 /** Names that readers of documents refuse, for what they could do to an object. */
 const REFUSED = ['__proto__', 'constructor', 'prototype']
 
 /** Whether a key can be the name of an element. */
-export const isName = (key: string) => NAME.test(key) && !REFUSED.includes(key)
+export const isName = (key: string) => START.test(key) && NAME.test(key) && !REFUSED.includes(key)
 
 /** The name of a list's items: the list's without its last `s`, else `item`. */
 export const itemName = (list: string) => (/.s$/.test(list) ? list.slice(0, -1) : 'item')

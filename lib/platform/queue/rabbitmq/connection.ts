@@ -21,7 +21,9 @@ const CONNECT_MS = 5_000
 const CLOSE_MS = 3_000
 const HEARTBEAT_S = 10
 const BACK_OFF = { firstMs: 50, maxMs: 2_000 }
-const REFUSED = /ACCESS[-_]REFUSED|access to vhost .* refused/
+/** Whether the server's words mean that it knows the user, and lets it in nowhere. */
+const isRefusal = (message: string) =>
+  /ACCESS[-_]REFUSED/.test(message) || (message.includes('access to vhost ') && message.includes(' refused'))
 
 /** The code of an AMQP error (404 = no such queue, 403 = not permitted …). */
 export const amqpCode = (error: unknown): unknown =>
@@ -70,7 +72,7 @@ export class RabbitmqConnection {
       ...(ca !== undefined && { ca: [ca] }),
     }
     const connection = await connect(address.href, options).catch(error => {
-      throw REFUSED.test(messageOf(error))
+      throw isRefusal(messageOf(error))
         ? new AccessDenied(`the queue refused the credentials: ${messageOf(error)}`)
         : error
     })

@@ -59,23 +59,17 @@ const NETWORK = new Set([
   'EAI_AGAIN',
 ])
 /** Messages of the driver's errors that have no code. */
-const DRIVER_MESSAGES = new RegExp(
-  [
-    '^Connection terminated',
-    '^Client has encountered a connection error',
-    '^Query read timeout',
-    '^timeout exce',
-    '^Client was closed',
-    'not queryable',
-  ].join('|'),
-)
+const DRIVER_MESSAGES =
+  /^(?:Connection terminated|Client (?:has encountered a connection error|was closed)|Query read timeout|timeout exce)/
 
 /** Whether the same call may succeed when it is retried. */
 function isTransient(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false
   const code = 'code' in error ? String(error.code) : ''
   if (RETRYABLE.has(code) || UNAVAILABLE.has(code) || NETWORK.has(code) || code.startsWith('08')) return true
-  return 'message' in error && DRIVER_MESSAGES.test(String(error.message))
+  if (!('message' in error)) return false
+  const message = String(error.message)
+  return DRIVER_MESSAGES.test(message) || message.includes('not queryable')
 }
 
 export function connectionPool({ url, connections, patienceMs, clock, log }: ConnectionPoolOptions): ConnectionPool {
