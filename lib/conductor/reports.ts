@@ -44,6 +44,10 @@ interface Reporter {
   host?: string
 }
 
+/** The largest message: the largest body of the queue, sealed; some backends have no limit, or another one. */
+const MAX_MESSAGE_BYTES = 512 * 1024
+/** The largest result of a command, as JSON: it is stored with the command. */
+const MAX_RESULT_BYTES = 64 * 1024
 /** How long an answer that nobody fetches is kept. */
 const ANSWER_RETENTION_MS = 60_000
 const COMMAND_RETENTION_MS = 86_400_000
@@ -67,6 +71,7 @@ export async function handleReport(platform: Platform, body: string): Promise<vo
  * any other error it must be delivered again.
  */
 export async function receiveMessage(platform: Platform, body: string): Promise<void> {
+  if (Buffer.byteLength(body) > MAX_MESSAGE_BYTES) throw new BadMessage('too large')
   const envelope = readEnvelope(body)
   if (envelope.direction !== 'up') throw new BadSeal('not for the conductor')
   if (envelope.expires < platform.clock.now()) throw new BadSeal('expired')
@@ -134,7 +139,7 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
   },
 
   async notify_end({ number, result }, { platform, agent }) {
-    if (agent) await completeCommand(platform, agent, number, { status: 'done', result })
+    if (agent) await completeCommand(platform, agent, number, outcomeOf(result))
   },
 
   async notify_exc_info({ number, code, message }, { platform, agent }) {
@@ -167,6 +172,11 @@ async function assertOnHost(
   if (!instance) return
   const { host: expected = compute.defaultHost } = instance.body
   if (expected !== undefined && expected !== host) throw new BadMessage(`the instance is not on host ${host}`)
+}
+
+function outcomeOf(result: unknown): Pick<CommandRecord, 'status' | 'result' | 'error'> {
+  if (Buffer.byteLength(JSON.stringify(result ?? null)) <= MAX_RESULT_BYTES) return { status: 'done', result }
+  return { status: 'failed', error: { code: 500, message: 'The result of the command is too large.' } }
 }
 
 /** After the first report of a generation, its agent cannot enrol by secret any more. */

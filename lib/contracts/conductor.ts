@@ -1,5 +1,9 @@
 import { z } from 'zod'
 import { cast, contract } from '../kit/rpc/contract.ts'
+import { RefusalCode, Words } from './refusal.ts'
+
+/** The largest number that is counted without gaps. */
+const MAX_COUNT = Number.MAX_SAFE_INTEGER
 
 /** Trove's statuses of a database server. */
 export const ServiceStatus = z.enum([
@@ -18,7 +22,7 @@ export type ServiceStatus = z.infer<typeof ServiceStatus>
 export const MachineState = z.object({
   status: z.enum(['BUILD', 'ACTIVE', 'ERROR', 'SHUTDOWN', 'GONE']),
   addresses: z.array(z.object({ address: z.string(), port: z.int(), type: z.enum(['private', 'public']) })).optional(),
-  fault: z.string().optional(),
+  fault: Words.optional(),
   /** The id of the last change that was carried out, as its requester chose it. */
   changeId: z.string().optional(),
 })
@@ -55,9 +59,9 @@ export const conductor = contract('conductor', {
     z.object({
       service_status: ServiceStatus,
       last: z.int().min(0),
-      used_bytes: z.number().optional(),
-      version: z.string(),
-      message: z.string().optional(),
+      used_bytes: z.number().min(0).max(MAX_COUNT).optional(),
+      version: Words,
+      message: Words.optional(),
       /** Milliseconds within which the next heartbeat follows. Default: a minute. */
       lease: z.number().min(1_000).max(900_000).optional(),
     }),
@@ -65,7 +69,7 @@ export const conductor = contract('conductor', {
   /** A command succeeded. */
   notify_end: cast(z.object({ number: z.int().min(1), result: z.unknown() })),
   /** A command failed and will not be retried. */
-  notify_exc_info: cast(z.object({ number: z.int().min(1), code: z.int(), message: z.string() })),
+  notify_exc_info: cast(z.object({ number: z.int().min(1), code: RefusalCode, message: Words })),
   /** The state of a server changed. Sent by hosts. */
   update_server: cast(MachineStateReport),
   /** The state of a volume changed. Sent by hosts. */
@@ -76,7 +80,7 @@ export const conductor = contract('conductor', {
 export type ConductorMethods = (typeof conductor)['methods']
 
 /** The decrypted payload of a report. `sequence` increases with every report of one machine. */
-export const Report = z.object({ method: z.string(), input: z.unknown(), sequence: z.number() })
+export const Report = z.object({ method: z.string(), input: z.unknown(), sequence: z.number().min(0).max(MAX_COUNT) })
 export type Report = z.infer<typeof Report>
 
 /** The topic of the conductor. */

@@ -70,7 +70,7 @@ describe('an agent that a tenant has taken over', () => {
     for (const payload of [{ refused: { code: 400, message: 'x'.repeat(200_000) } }, { failed: 'x'.repeat(200_000) }]) {
       const outcome = (await answerWith(payload)) as Fault
       expect(outcome).toBeInstanceOf(Fault)
-      expect(outcome.message.length).toBeLessThan(1_100)
+      expect(outcome.message.length).toBeLessThan(2_100)
     }
     expect(await answerWith({ failed: 'a\0b\ud800' })).toMatchObject({ message: 'a\ufffdb\ufffd' })
   })
@@ -85,7 +85,7 @@ describe('an agent that a tenant has taken over', () => {
     const failed = await command()
     await report('notify_exc_info', { number: failed.number, code: 304, message: 'x'.repeat(200_000) })
     const error = (await failed.row())?.error
-    expect([error?.code, (error?.message.length ?? 0) < 1_100]).toEqual([500, true])
+    expect([error?.code, (error?.message.length ?? 0) < 2_100]).toEqual([500, true])
     const done = await command()
     await report('notify_end', { number: done.number, result: 'x'.repeat(150_000) })
     expect(await done.row()).toMatchObject({ status: 'failed', error: { code: 500 } })

@@ -30,6 +30,7 @@ const ATTACKS = [
   'management by members',
   'messages are forged, flipped, cut or repeated',
   'a text that a pattern takes hours for (ReDoS)',
+  'an agent that was taken over answers with what it likes',
   "one tenant floods the others, or its agent's credentials do",
 ]
 

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { contract } from '../../kit/rpc/contract.ts'
+import { RefusalCode, Words } from '../refusal.ts'
 import { accessMethods } from './access.ts'
 import { coreMethods } from './core.ts'
 import { databaseMethods } from './databases.ts'
@@ -53,7 +54,7 @@ export type GuestMessage = z.infer<typeof GuestMessage>
 /** The decrypted payload of an agent's answer to a query. */
 export const GuestAnswer = z.union([
   z.object({ result: z.unknown() }),
-  z.object({ refused: z.object({ code: z.int(), message: z.string() }) }),
-  z.object({ failed: z.string() }),
+  z.object({ refused: z.object({ code: RefusalCode, message: Words }) }),
+  z.object({ failed: Words }),
 ])
 export type GuestAnswer = z.infer<typeof GuestAnswer>
