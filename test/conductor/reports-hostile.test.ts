@@ -122,4 +122,17 @@ describe('an agent that a tenant has taken over', () => {
     await expect(receiveMessage(world.platform, answer)).rejects.toThrow(BadMessage)
     expect((await world.store.all('answer', { limit: 10 })).items).toEqual([])
   })
+
+  it('cannot fill the store with answers that nobody waits for', async () => {
+    const stored = async () => (await world.store.all('answer', { limit: 1_000 })).items
+    let dropped = 0
+    for (let number = 0; number < 60; number++) {
+      const answer = await seal('answer', `question-${number}`, { result: 'x'.repeat(200_000) })
+      await receiveMessage(world.platform, answer).catch(() => dropped++)
+    }
+    const bytes = (await stored()).reduce((sum, { body }) => sum + JSON.stringify(body).length, 0)
+    expect([dropped > 0, bytes <= 8.1 * 2 ** 20]).toEqual([true, true])
+    await world.clock.advance(60_000)
+    await receiveMessage(world.platform, await seal('answer', 'question-60', { result: 1 }))
+  })
 })

@@ -28,14 +28,61 @@ describe('a grant', () => {
         'conductor',
         groups.map(group => ({ body: 'junk', ...(group !== undefined && { group }) })),
       )
-    for (let part = 0; part < 10; part++) {
-      await junk(Array.from({ length: 400 }, () => undefined))
-      await junk(Array.from({ length: 300 }, () => 'agent'))
-      await junk(Array.from({ length: 300 }, (_, number) => `group ${part} ${number}`))
-    }
+    await junk(Array.from({ length: 400 }, () => undefined))
+    await junk(Array.from({ length: 300 }, () => 'agent'))
+    await junk(Array.from({ length: 300 }, (_, number) => `group ${number}`))
     await queue.send('conductor', [{ body: 'report' }, { body: 'report', group: 'other' }])
     const first = await inner.receive('conductor', { max: 4, waitMs: 0 })
     expect(first.map(({ body }) => body).sort()).toEqual(['junk', 'junk', 'report', 'report'])
+  })
+
+  it('holds 1,000 messages of a sender at a time and 4 MiB, and no other sender’s are refused', async () => {
+    const { inner, grants, queue, client } = await connected()
+    grants.set('flooder', { receive: ['other'], send: ['conductor'], expires: FOREVER })
+    const flooder = client(async () => 'flooder')
+    const sendMany = (count: number, size: number) =>
+      flooder.send('conductor', Array(count).fill({ body: 'x'.repeat(size) }))
+    await sendMany(1_000, 10)
+    await expect(sendMany(1, 10)).rejects.toThrow('wait')
+    const received = await inner.receive('conductor', { max: 10, waitMs: 0 })
+    await expect(sendMany(1, 10)).rejects.toThrow('wait') // received is not done
+    await inner.ack('conductor', received.map(({ receipt }) => receipt)) // biome-ignore format: one line
+    await sendMany(8, 256 * 1024)
+    await expect(sendMany(10, 256 * 1024)).rejects.toThrow('wait')
+    await queue.send('conductor', [{ body: 'report' }])
+    const held = inner.depth('conductor')
+    expect((held?.ready ?? 0) + (held?.inFlight ?? 0)).toBeLessThanOrEqual(1_010)
+  })
+
+  it('delays nothing: what it sends for later is there at once', async () => {
+    const { inner, queue } = await connected()
+    await queue.send('conductor', [{ body: 'x', delayMs: 1e12 }])
+    expect(await inner.receive('conductor', AT_ONCE)).toHaveLength(1)
+  })
+
+  it('hides its own messages for a minute at most, and 200 at a time', async () => {
+    const clock = virtualClock()
+    const { inner, queue } = await connected(clock)
+    await inner.send('agent', [{ body: 'first' }, { body: 'second' }])
+    const [first, second] = await queue.receive('agent', AT_ONCE)
+    await queue.release('agent', [first?.receipt ?? ''], 1e12)
+    await queue.extend('agent', second?.receipt ?? '', 1e12)
+    await clock.advance(60_000)
+    expect(inner.depth('agent')).toEqual({ ready: 2, inFlight: 0 })
+    await inner.send('agent', Array(300).fill({ body: 'x' }))
+    const receiveAll = async () => {
+      for (let count = 0; count < 31; count++) await queue.receive('agent', AT_ONCE)
+    }
+    await expect(receiveAll()).rejects.toThrow('unacknowledged')
+    expect(inner.depth('agent')?.inFlight).toBeLessThanOrEqual(210)
+  })
+
+  it('is void when its topic is gone, though its token has not expired', async () => {
+    const { inner, queue } = await connected()
+    await queue.send('conductor', [{ body: 'x' }])
+    await inner.remove('agent')
+    await expectDenied(queue.send('conductor', [{ body: 'x' }]))
+    expect(inner.depth('conductor')).toEqual({ ready: 1, inFlight: 0 })
   })
 
   it('needs a valid token within 5 s', async () => {
