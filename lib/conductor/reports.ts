@@ -35,6 +35,7 @@ import type { Platform } from '../platform/platform.ts'
 import type { MachineState } from '../ports/compute.ts'
 import { wakeOperationsOf } from '../taskmanager/runner.ts'
 import { registerHost } from './hosts.ts'
+import { UnawaitedAnswers } from './unawaited.ts'
 
 /** The sender of a report: an agent (with its record) or a host daemon (with its id). */
 interface Reporter {
@@ -96,12 +97,15 @@ async function currentAgent({ store }: Platform, id: string, { generation }: Env
   return agent.body
 }
 
+const unawaited = new UnawaitedAnswers()
+
 async function storeAnswer(
   { store, signals, clock }: Platform,
   { subject, id }: Envelope,
   body: string,
 ): Promise<void> {
   if (signals.deliver(answerSignal(subject, id), body)) return
+  if (!unawaited.admit(clock, subject, Buffer.byteLength(body))) throw new BadMessage('too many answers for nobody')
   const change = {
     op: 'put',
     key: agentAnswers.key('*', answerId(subject, id)),

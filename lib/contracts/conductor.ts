@@ -1,9 +1,26 @@
 import { z } from 'zod'
 import { cast, contract } from '../kit/rpc/contract.ts'
-import { RefusalCode, Words } from './refusal.ts'
 
 /** The largest number that is counted without gaps. */
 const MAX_COUNT = Number.MAX_SAFE_INTEGER
+
+// A tenant's superuser has its agent's keys: what an agent says is checked. What a valid one sends stays as it is.
+
+/** The statuses with which an agent may refuse. */
+const REFUSALS: readonly number[] = [400, 404, 409, 422, 501]
+const MAX_WORDS = 2_000
+
+/** The status of a refusal: whatever is not in the list is a fault of the agent, 500. */
+export const RefusalCode = z.int().transform(code => (REFUSALS.includes(code) ? code : 500))
+
+/** An agent's words as they can be stored and shown: cut, and without characters that a store cannot hold. */
+export const Words = z.string().transform(text => {
+  const words = text
+    .slice(0, MAX_WORDS + 1)
+    .toWellFormed()
+    .replaceAll('\0', '\ufffd')
+  return words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS).toWellFormed()}…` : words
+})
 
 /** Trove's statuses of a database server. */
 export const ServiceStatus = z.enum([

@@ -31,6 +31,7 @@ const ATTACKS = [
   'messages are forged, flipped, cut or repeated',
   'a text that a pattern takes hours for (ReDoS)',
   'an agent that was taken over answers with what it likes',
+  "an agent fills the control plane's memory or store",
   "one tenant floods the others, or its agent's credentials do",
 ]
 

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { contract } from '../../kit/rpc/contract.ts'
-import { RefusalCode, Words } from '../refusal.ts'
+import { RefusalCode, Words } from '../conductor.ts'
 import { accessMethods } from './access.ts'
 import { coreMethods } from './core.ts'
 import { databaseMethods } from './databases.ts'

@@ -3,6 +3,8 @@ export interface Entry {
   id: string
   body: string
   group: string | undefined
+  /** The size of its body. */
+  bytes: number
   attempt: number
   /** The receipt of its latest delivery. */
   receipt: string

@@ -1,5 +1,6 @@
 import type { Clock, Random } from '../../../kit/clock.ts'
 import { type Message, NoSuchTopic, type Outgoing, type Queue, type ReceiveOptions } from '../../../ports/queue.ts'
+import { type Held, HeldByGroup } from './held.ts'
 import { type Entry, Rotation, Schedule } from './order.ts'
 
 /** A Queue in the memory of one process: a crash loses its messages. */
@@ -9,6 +10,8 @@ export interface EmbeddedQueue extends Queue {
    * topic.
    */
   depth(topic: string): { ready: number; inFlight: number } | undefined
+  /** What a topic holds of a group, until it is acked. */
+  held(topic: string, group: string): Held
   /** The declared topics. */
   topics(): string[]
 }
@@ -65,6 +68,7 @@ export function embeddedQueue(options: { clock: Clock; random: Random }): Embedd
     },
     backlog: async name => topics.get(name)?.depth().ready ?? 0,
     depth: name => topics.get(name)?.depth(),
+    held: (name, group) => topics.get(name)?.held(group) ?? { messages: 0, bytes: 0 },
     topics: () => [...topics.keys()],
   }
 }
@@ -86,6 +90,7 @@ class Topic {
   /** Delayed and received messages: all that become ready again by time. */
   readonly #hidden = new Schedule()
   readonly #inFlight = new Map<string, Entry>()
+  readonly #held = new HeldByGroup()
   readonly #waiters = new Set<Waiter>()
   #alarm: { ringsAt: number; off: AbortController } | undefined
 
@@ -94,8 +99,12 @@ class Topic {
   }
 
   send(messages: Outgoing[], newId: () => string): void {
-    for (const { body, group, delayMs = 0 } of messages)
-      this.#add({ id: newId(), body, group, attempt: 0, receipt: '', readyAt: 0, slot: -1 }, delayMs)
+    for (const { body, group, delayMs = 0 } of messages) {
+      const bytes = Buffer.byteLength(body)
+      const entry: Entry = { id: newId(), body, group, bytes, attempt: 0, receipt: '', readyAt: 0, slot: -1 }
+      this.#held.add(entry)
+      this.#add(entry, delayMs)
+    }
     this.#serve()
   }
 
@@ -109,7 +118,9 @@ class Topic {
   ack(receipts: string[]): void {
     for (const receipt of receipts) {
       const entry = this.#inFlight.get(receipt)
-      if (entry) this.#hidden.remove(entry)
+      if (!entry) continue
+      this.#hidden.remove(entry)
+      this.#held.remove(entry)
       this.#inFlight.delete(receipt)
     }
   }
@@ -131,6 +142,10 @@ class Topic {
   depth(): { ready: number; inFlight: number } {
     this.#releaseDue()
     return { ready: this.#ready.size, inFlight: this.#inFlight.size }
+  }
+
+  held(group: string): Held {
+    return this.#held.of(group)
   }
 
   /** Ends every wait and the alarm. */

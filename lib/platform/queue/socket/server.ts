@@ -13,6 +13,12 @@ import {
   requests,
 } from './protocol.ts'
 
+/** A queue that tells what it holds. */
+export interface BoundedQueue extends Queue {
+  depth(topic: string): { inFlight: number } | undefined
+  held(topic: string, group: string): { messages: number; bytes: number }
+}
+
 interface ServeQueueOptions {
   /** The path of the unix socket; at most about 100 bytes. */
   path: string
@@ -28,6 +34,17 @@ const AUTH_MS = 5_000
 const MAX_REQUESTS = 1_000
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024
 
+/** What a topic holds of one sender: a report is small, and is read at once. */
+const MAX_HELD = { messages: 1_000, bytes: 4 * 1024 * 1024 }
+/** How many received messages a machine may leave unacknowledged, and how long it may hide one. */
+const MAX_IN_FLIGHT = 200
+const MAX_HIDDEN_MS = 60_000
+
+/** The sender, or the receiver, has left too much undone. */
+class TooMuch extends Error {
+  override name = 'TooMuch'
+}
+
 /** The grant has expired; a new token would help. */
 class Expired extends AccessDenied {}
 
@@ -35,7 +52,7 @@ class Expired extends AccessDenied {}
  * Serves a queue on a unix socket to all processes and users of the machine, each within the grant of its token. Throws
  * if another process serves there. `close` closes the connections and removes the socket; it does not close the queue.
  */
-export async function serveQueue(queue: Queue, options: ServeQueueOptions): Promise<{ close(): Promise<void> }> {
+export async function serveQueue(queue: BoundedQueue, options: ServeQueueOptions): Promise<{ close(): Promise<void> }> {
   const sockets = new Set<Socket>()
   const server = createServer(socket => {
     sockets.add(socket)
@@ -71,7 +88,7 @@ async function removeStale(path: string): Promise<void> {
 /** The server's side of one connection. */
 class ClientConnection {
   readonly #socket: Socket
-  readonly #queue: Queue
+  readonly #queue: BoundedQueue
   readonly #options: ServeQueueOptions
   readonly #closed = new AbortController()
   /** Receives under way, by request id. */
@@ -82,7 +99,7 @@ class ClientConnection {
   #underWay = 0
   #lines = ''
 
-  constructor(socket: Socket, queue: Queue, options: ServeQueueOptions) {
+  constructor(socket: Socket, queue: BoundedQueue, options: ServeQueueOptions) {
     this.#socket = socket
     this.#queue = queue
     this.#options = options
@@ -139,19 +156,30 @@ class ClientConnection {
         return queue.ack(request.topic, request.receipts)
       case 'extend':
         this.#check('receive', request.topic)
-        return queue.extend(request.topic, request.receipt, request.ms)
+        return queue.extend(request.topic, request.receipt, Math.min(request.ms, MAX_HIDDEN_MS))
       case 'release':
         this.#check('receive', request.topic)
-        return queue.release(request.topic, request.receipts, request.delayMs)
+        return queue.release(request.topic, request.receipts, Math.min(request.delayMs, MAX_HIDDEN_MS))
       default:
         throw new AccessDenied(`topics are not ${request.op}d from here`)
     }
   }
 
-  /** All messages of a sender share one turn with the other senders: they get the sender's group, whatever they say. */
+  /**
+   * All messages of a sender share one turn with the other senders, and one bound: they get the sender's group, whatever
+   * they say. None is delayed. A sender whose own topic was removed (its instance is gone) has no rights any more.
+   */
   #withSenderGroup({ topic, messages }: RequestOf<'send'>) {
-    const [group = ''] = this.#check('send', topic).receive
-    return messages.map(message => ({ ...decodeMessage(message), group }))
+    const { receive } = this.#check('send', topic)
+    const [group = ''] = receive
+    if (!this.#queue.depth(group)) throw new AccessDenied('the receiver of this token is gone')
+    const outgoing = messages.map(message => ({ body: decodeMessage(message).body, group }))
+    const held = this.#queue.held(topic, group)
+    const bytes = outgoing.reduce((sum, { body }) => sum + Buffer.byteLength(body), held.bytes)
+    if (held.messages + outgoing.length > MAX_HELD.messages || bytes > MAX_HELD.bytes) {
+      throw new TooMuch(`${held.messages} messages of this sender (${held.bytes} bytes) wait in ${topic} already`)
+    }
+    return outgoing
   }
 
   async #authenticate(token: string): Promise<void> {
@@ -162,6 +190,9 @@ class ClientConnection {
 
   async #receive({ id, topic, max, waitMs }: RequestOf<'receive'>): Promise<void> {
     const { expires } = this.#check('receive', topic)
+    if ((this.#queue.depth(topic)?.inFlight ?? 0) >= MAX_IN_FLIGHT) {
+      throw new TooMuch(`${MAX_IN_FLIGHT} messages of ${topic} are unacknowledged`)
+    }
     const cancel = new AbortController()
     this.#receives.set(id, cancel)
     if (this.#closed.signal.aborted) cancel.abort()
@@ -198,7 +229,7 @@ class ClientConnection {
     if (error instanceof Expired) return { name: 'NotAdmitted', message: error.message, expired: true }
     if (error instanceof AccessDenied) return { name: 'NotAdmitted', message: error.message }
     if (error instanceof NoSuchTopic) return { name: 'NoSuchTopic', message: error.message }
-    if (error instanceof RangeError) return { name: 'RangeError', message: error.message }
+    if (error instanceof RangeError || error instanceof TooMuch) return { name: error.name, message: error.message }
     this.#options.log.error({ error: String(error) }, 'a request to the queue failed')
     return { name: 'Error', message: 'the queue failed' }
   }

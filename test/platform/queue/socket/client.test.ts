@@ -38,7 +38,7 @@ const sockets = async () => {
   }
 }
 // All messages of a sender have one group: turns are taken between senders.
-queueCases('the socket queue', sockets, { fair: false, groups: 'agent' })
+queueCases('the socket queue', sockets, { fair: false, groups: 'agent', delays: false })
 
 describe('a lost connection', () => {
   it('ends no receive and loses no message', async () => {

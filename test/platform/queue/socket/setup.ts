@@ -7,7 +7,7 @@ import { afterEach, beforeEach } from '@jest/globals'
 import type { Clock } from '../../../../lib/kit/clock.ts'
 import { embeddedQueue } from '../../../../lib/platform/queue/embedded/queue.ts'
 import { socketQueue } from '../../../../lib/platform/queue/socket/client.ts'
-import { serveQueue } from '../../../../lib/platform/queue/socket/server.ts'
+import { type BoundedQueue, serveQueue } from '../../../../lib/platform/queue/socket/server.ts'
 import type { Grant, Queue } from '../../../../lib/ports/queue.ts'
 import { seededRandom, silentLog } from '../../../kit/random.ts'
 import { realClock, virtualClock } from '../../../kit/virtual-clock.ts'
@@ -43,7 +43,7 @@ export async function setUp(clock: Clock = virtualClock()) {
   const inner = closing(embeddedQueue({ clock, random: seededRandom(1) }))
   for (const topic of ['agent', 'conductor', 'other']) await inner.declare(topic)
   const grants = new Map<string, Grant>([['agent', { receive: ['agent'], send: ['conductor'], expires: FOREVER }]])
-  const serve = async (queue: Queue = inner) =>
+  const serve = async (queue: BoundedQueue = inner) =>
     closing(
       await serveQueue(queue, { path: place.path, clock, log: silentLog, admit: async token => grants.get(token) }),
     )
@@ -82,7 +82,7 @@ export function rawClient() {
 }
 
 /** A queue whose receives return messages only after `until`, whatever their signal; resolves when one is released. */
-export function delayedReceives(inner: Queue, until: (signal?: AbortSignal) => Promise<unknown>) {
+export function delayedReceives(inner: BoundedQueue, until: (signal?: AbortSignal) => Promise<unknown>) {
   const { promise: released, resolve } = Promise.withResolvers<void>()
   const receive: Queue['receive'] = async (topic, { signal }) => {
     await until(signal)
