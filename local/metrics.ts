@@ -6,6 +6,7 @@ const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const HELP: Record<string, string> = {
   coffer_requests_total: 'Requests by method, route and status.',
   coffer_request_seconds: 'Duration of requests, waiting in the queue included.',
+  coffer_connections_dropped_total: 'Connections closed at once, because 5,000 were open.',
   coffer_requests_throttled_total: "Requests refused by a limit: 413 by Trove's, 429 by a usage plan.",
   coffer_requests_waiting: 'Requests waiting in the queue.',
   coffer_requests_running: 'Requests being handled.',

@@ -8,22 +8,25 @@ import { handler as authorizer } from '../../functions/authorizer.ts'
 import { handler as enrol } from '../../functions/enrol.ts'
 import { handler as identity } from '../../functions/identity.ts'
 import type { Log } from '../../lib/kit/clock.ts'
-import { Fault, FilterFault, messageOf, overLimit } from '../../lib/kit/errors.ts'
+import { Fault, FilterFault, messageOf } from '../../lib/kit/errors.ts'
 import { negotiateFormat } from '../../lib/kit/http/body-format.ts'
 import { type ApiEvent, REQUEST_ID_HEADER } from '../../lib/kit/http/pipeline.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
+import { getPlatform } from '../../lib/wiring/current.ts'
+import { readBody } from './bodies.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from './events.ts'
 import { type GatewayLimits, isLocal } from './limits.ts'
-import { internalErrorResult, newRequestId, refusal, rejectUnreadable, unauthorized } from './refusals.ts'
+import { bodyRefusal, internalErrorResult, newRequestId, refusal, rejectUnreadable, unauthorized } from './refusals.ts'
 
-const MAX_BODY = 1024 * 1024
-/** How much of a larger body is read and dropped, so that its sender gets to read the response. */
-const MAX_DROPPED = 16 * MAX_BODY
 /** Time limits for slow or silent clients, in milliseconds. */
 const HEADERS_MS = 10_000
 const REQUEST_MS = 30_000
 const TIMEOUT_MS = 29_000
 const KEEP_ALIVE_MS = 65_000
+/** How often connections are looked at that take too long. */
+const CHECK_MS = 5_000
+/** Further ones are closed at once. Each costs some 20 kB, and a file descriptor of which a process may have few. */
+const MAX_CONNECTIONS = 5_000
 
 /**
  * The gateway of the local cloud: turns requests into API Gateway's events, and the functions' results into
@@ -43,7 +46,12 @@ export async function gateway(options: {
 }): Promise<Gateway> {
   const { host, port, log, edge } = options
   const server = createServer(
-    { headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS, maxHeaderSize: 16_384 },
+    {
+      headersTimeout: HEADERS_MS,
+      requestTimeout: REQUEST_MS,
+      connectionsCheckingInterval: CHECK_MS,
+      maxHeaderSize: 16_384,
+    },
     (request, response) => {
       serveRequest(request, response, edge, log).catch(error => {
         log.error({ error: messageOf(error) }, 'response not sent')
@@ -53,6 +61,8 @@ export async function gateway(options: {
   )
   // Longer than clients and proxies keep a connection: a request sent while it closes would fail.
   server.keepAliveTimeout = KEEP_ALIVE_MS
+  server.maxConnections = MAX_CONNECTIONS
+  server.on('drop', () => edge.registry.count('coffer_connections_dropped_total', {}))
   server.on('clientError', (error, socket) => rejectUnreadable(error, socket, log))
   server.listen(port, host)
   await once(server, 'listening')
@@ -111,14 +121,29 @@ function logUnhandled(
 /** Reads a request's body and answers the request; rejects bodies that are too large or not UTF-8. */
 async function respond(request: IncomingMessage, edge: GatewayLimits): Promise<RoutedResult> {
   const format = negotiateFormat(request.headers.accept)
-  const bytes = await readBody(request)
-  if (bytes === undefined) {
-    const { headers, ...large } = refusal(overLimit('The request body is larger than 1 MiB.'), format)
-    return { result: { ...large, headers: { ...headers, Connection: 'close' } }, route: 'none' }
+  const body = await readBody(request, edge.bodies, () => projectOfToken(request))
+  if ('refused' in body) {
+    const { headers, ...rest } = bodyRefusal(body.refused, pathOf(request), incomingOf(request, EMPTY), format)
+    return { result: { ...rest, headers: { ...headers, Connection: 'close' } }, route: 'none' }
   }
-  if (isUtf8(bytes)) return respondInTurn(request, bytes, edge)
-  return { result: refusal(new FilterFault(400, 'The body is not text in UTF-8.'), format), route: 'none' }
+  try {
+    if (isUtf8(body.bytes)) return await respondInTurn(request, body, edge)
+    return { result: refusal(new FilterFault(400, 'The body is not text in UTF-8.'), format), route: 'none' }
+  } finally {
+    body.release()
+  }
 }
+
+const isProtected = (path: string) => path.startsWith('/v1.0')
+
+/** The project of a valid token, where one is needed. */
+async function projectOfToken(request: IncomingMessage): Promise<string | undefined> {
+  const token = textOf(request.headers['x-auth-token'])
+  if (!isProtected(pathOf(request)) || token === undefined) return undefined
+  return (await getPlatform().identity.verify(token))?.project.id
+}
+
+const EMPTY = Buffer.alloc(0)
 
 /** A result, and the route that produced it. */
 interface RoutedResult {
@@ -129,15 +154,22 @@ interface RoutedResult {
 /**
  * Answers a request when its turn comes. Projects take turns; a token that is new here counts for its remote address.
  */
-async function respondInTurn(request: IncomingMessage, bytes: Buffer, edge: GatewayLimits): Promise<RoutedResult> {
+async function respondInTurn(
+  request: IncomingMessage,
+  { bytes, release }: { bytes: Buffer; release(): void },
+  edge: GatewayLimits,
+): Promise<RoutedResult> {
   const { headers, socket } = request
-  const [path] = splitUrl(request.url ?? '/')
+  const path = pathOf(request)
   if (path === '/metrics' && isLocal(incomingOf(request, bytes))) return { result: await metrics(edge), route: path }
   if (path === '/healthz') return routeToFunction(incomingOf(request, bytes), edge)
   try {
     const key = edge.tokenProjects.projectOf(textOf(headers['x-auth-token'])) ?? `remote ${socket.remoteAddress}`
     // The event is built only when the turn comes, to save memory while the request waits.
-    const response = edge.fairQueue.run(key, () => routeToFunction(incomingOf(request, bytes), edge))
+    const response = edge.fairQueue.run(key, () => {
+      release()
+      return routeToFunction(incomingOf(request, bytes), edge)
+    })
     void pauseReading(socket, edge.fairQueue.room(key))
     return await response
   } catch (error) {
@@ -185,9 +217,8 @@ async function routeToFunction(incoming: Incoming, edge: GatewayLimits): Promise
     return { result: await identity(proxyEvent(incoming, undefined), context), route: '/identity' }
   }
   if (path === '/enrol') return { result: await enrol(proxyEvent(incoming, undefined), context), route: '/enrol' }
-  const isProtected = path.startsWith('/v1.0')
-  const caller = isProtected ? await authorize(incoming, context, edge) : undefined
-  if (isProtected && !caller) return { result: unauthorized(incoming), route: 'none' }
+  const caller = isProtected(path) ? await authorize(incoming, context, edge) : undefined
+  if (isProtected(path) && !caller) return { result: unauthorized(incoming), route: 'none' }
   const event = apiEvent(proxyEvent(incoming, caller))
   const result = await api(event, context)
   return { result, route: event.state?.match?.route.path ?? 'none' }
@@ -216,22 +247,6 @@ async function authorize(
   }
 }
 
-const EMPTY = Buffer.alloc(0)
-
-/** The body; undefined if it is larger than 1 MiB. */
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined> {
-  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
-  if (length === undefined && encoding === undefined) return EMPTY
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request) {
-    size += chunk.length
-    if (size > MAX_DROPPED) break
-    if (size <= MAX_BODY) chunks.push(chunk)
-  }
-  return size > MAX_BODY ? undefined : Buffer.concat(chunks)
-}
-
 const methodOf = ({ method }: IncomingMessage) => method ?? 'GET'
 
 function incomingOf(request: IncomingMessage, bytes: Buffer): Incoming {
@@ -245,6 +260,8 @@ function incomingOf(request: IncomingMessage, bytes: Buffer): Incoming {
     remote: request.socket.remoteAddress ?? '',
   }
 }
+
+const pathOf = ({ url = '/' }: IncomingMessage) => splitUrl(url)[0]
 
 /** Splits a URL into its path and query. */
 function splitUrl(url: string): [string, string] {

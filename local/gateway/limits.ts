@@ -2,6 +2,7 @@ import { isIPv4 } from 'node:net'
 import type { Clock } from '../../lib/kit/clock.ts'
 import { plansForRate } from '../../lib/limits/plans.ts'
 import { type Registry, registry } from '../metrics.ts'
+import { BodyBudget } from './bodies.ts'
 import { FairQueue } from './fair-queue.ts'
 import { type MetricsSources, metricsText } from './metrics.ts'
 import { TokenProjects } from './token-projects.ts'
@@ -11,6 +12,7 @@ import { type UsagePlans, usagePlans } from './usage-plans.ts'
 export interface GatewayLimits {
   fairQueue: FairQueue
   tokenProjects: TokenProjects
+  bodies: BodyBudget
   plans: UsagePlans
   registry: Registry
   /** The text of `/metrics`. */
@@ -36,6 +38,7 @@ export function gatewayLimits(rate: number, clock: Clock, metrics: Registry = re
   return {
     fairQueue,
     tokenProjects: new TokenProjects(),
+    bodies: new BodyBudget(),
     plans: usagePlans(rate === 0 ? [] : plansForRate(rate), clock),
     registry: metrics,
     metricsOf: platform => () => metricsText({ platform, registry: metrics, fairQueue, started }),

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { APIGatewayProxyResult } from 'aws-lambda'
+import { renderFault } from '../../lib/keystone/http.ts'
 import type { Log } from '../../lib/kit/clock.ts'
-import { type Fault, FilterFault } from '../../lib/kit/errors.ts'
+import { Fault, FilterFault, overLimit } from '../../lib/kit/errors.ts'
 import { type BodyFormat, negotiateFormat, serialize } from '../../lib/kit/http/body-format.ts'
 import { REQUEST_ID_HEADER } from '../../lib/kit/http/pipeline.ts'
 import { faultBody } from '../../lib/trove/faults.ts'
@@ -29,6 +30,23 @@ export function unauthorized({ headers }: Incoming): APIGatewayProxyResult {
 export function refusal(fault: Fault, format: BodyFormat): APIGatewayProxyResult {
   const { headers, ...rest } = result(fault.status, faultBody(fault), format)
   return { ...rest, headers: { ...headers, ...fault.headers } }
+}
+
+/** The answer to a body that was not read: it is too large, or its sender is unknown, or too much is being read. */
+export function bodyRefusal(
+  reason: 'large' | 'unknown' | 'busy',
+  path: string,
+  incoming: Incoming,
+  format: BodyFormat,
+): APIGatewayProxyResult {
+  if (reason === 'large') return refusal(overLimit('The request body is larger than 1 MiB.'), format)
+  if (reason === 'busy') return refusal(new Fault(503, 'Too many requests are being read.'), format)
+  if (path.startsWith('/v1.0')) return unauthorized(incoming)
+  if (path !== '/identity' && !path.startsWith('/identity/')) {
+    return refusal(overLimit('The request body is larger than 64 KiB.'), format)
+  }
+  const { status: statusCode, headers, body } = renderFault(overLimit('The request is too large.'), '')
+  return { statusCode, headers, body }
 }
 
 export const internalErrorResult = (accept: string | undefined) => result(500, INTERNAL_ERROR, negotiateFormat(accept))

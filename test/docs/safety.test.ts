@@ -32,6 +32,7 @@ const ATTACKS = [
   'a text that a pattern takes hours for (ReDoS)',
   'an agent that was taken over answers with what it likes',
   "an agent fills the control plane's memory or store",
+  "bodies on many connections fill the gateway's memory",
   "one tenant floods the others, or its agent's credentials do",
 ]
 
