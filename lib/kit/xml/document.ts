@@ -13,6 +13,8 @@ export interface Element {
 /** An element as fast-xml-parser returns it: its name with its content, and `:@` with its attributes. */
 type Node = Record<string, Node[] | Record<string, string> | string>
 
+/** The most that are in scope: each element that declares one has a copy of them. */
+const MAX_NAMESPACES = 64
 const ATTRIBUTES = ':@'
 const CDATA = '#cdata'
 const SCHEMA_INSTANCE = 'http://www.w3.org/2001/XMLSchema-instance'
@@ -58,6 +60,7 @@ function elementOf(node: Node, outer: ReadonlyMap<string, string>): Element {
   const declarations = pairs
     .filter(([key]) => key.startsWith('xmlns:'))
     .map(([key, value]) => [key.slice(6), value] as const)
+  if (outer.size + declarations.length > MAX_NAMESPACES) throw malformedXml('the document has too many namespaces.')
   const scope = declarations.length === 0 ? outer : new Map([...outer, ...declarations])
   const allAttributes = pairs.flatMap(([key, value]) => attributeOf(key, value, scope))
   if (new Set(allAttributes.map(([key]) => key)).size < allAttributes.length)
