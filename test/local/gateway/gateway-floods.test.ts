@@ -5,10 +5,12 @@ import { afterEach, describe, expect, it } from '@jest/globals'
 import type { Identity } from '../../../lib/ports/identity.ts'
 import { setPlatform } from '../../../lib/wiring/current.ts'
 import { systemClock } from '../../../lib/wiring/system.ts'
+import { FairQueue } from '../../../local/gateway/fair-queue.ts'
 import { type Gateway, gateway } from '../../../local/gateway/gateway.ts'
-import { gatewayLimits } from '../../../local/gateway/limits.ts'
+import { type GatewayLimits, gatewayLimits } from '../../../local/gateway/limits.ts'
 import { request, until } from '../../e2e/coffer.ts'
 import { silentLog } from '../../kit/random.ts'
+import { virtualClock } from '../../kit/virtual-clock.ts'
 import { World } from '../../sim/world.ts'
 
 const MIB = 1024 * 1024
@@ -21,9 +23,11 @@ afterEach(async () => {
 })
 
 /** A gateway whose tokens are the names of projects; `forged` is none. */
-async function setUp() {
+async function setUp(limits: Partial<GatewayLimits> = {}) {
+  const hold = { for: Promise.resolve() }
   const identity: Identity = {
     async verify(token) {
+      await hold.for
       if (token === 'forged') return undefined
       const ref = { id: token, name: token }
       return { user: ref, project: ref, roles: ['member'], expires: 0 }
@@ -32,13 +36,13 @@ async function setUp() {
   const { platform } = await new World().open()
   setPlatform({ ...platform, identity, log: silentLog })
   const parts = gatewayLimits(0, systemClock)
-  const edge = { ...parts, metrics: async () => '' }
+  const edge = { ...parts, metrics: async () => '', ...limits }
   server = await gateway({ host: '127.0.0.1', port: 0, log: silentLog, edge })
   const accepted: Socket[] = []
   server.server.on('connection', socket => accepted.push(socket))
   const { port } = server.server.address() as AddressInfo
   const bytesRead = () => accepted.reduce((sum, { bytesRead }) => sum + bytesRead, 0)
-  return { port, base: `http://127.0.0.1:${port}`, bytesRead }
+  return { port, base: `http://127.0.0.1:${port}`, bytesRead, hold }
 }
 
 /** A connection that sends a head and all of its body but the last byte, which `end` sends; resolves to the status line. */
@@ -115,6 +119,43 @@ describe('a flood of unfinished bodies', () => {
       request('POST', `${base}/v1.0/demo/instances`, large, { 'x-auth-token': 'demo' }),
     )
     expect(new Set((await Promise.all(answers)).map(({ status }) => status))).toEqual(new Set([400]))
+  })
+})
+
+describe('a flood of logins from one address', () => {
+  it('delays the login of another user there by a few of them only', async () => {
+    // One place, on a clock that stands still: it is held until all wait.
+    const options = { clock: virtualClock(), width: 1, placeMs: 50, maxWaiting: 20_000, backlogLimit: 20_000 }
+    const fairQueue = new FairQueue(options)
+    const { port, base, hold } = await setUp({ fairQueue })
+    let release = () => {}
+    hold.for = new Promise(resolve => {
+      release = resolve
+    })
+    const holder = request('GET', `${base}/v1.0/demo/flavors`, undefined, { 'x-auth-token': 'demo' })
+    await until('held', async () => fairQueue.depth().running === 1)
+    const loginOf = (name: string) => {
+      const user = { name, domain: { id: 'default' }, password: 'guess' }
+      return JSON.stringify({ auth: { identity: { methods: ['password'], password: { user } } } })
+    }
+    const post = (body: string) =>
+      `POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    let answered = 0
+    for (let count = 0; count < 10; count++) {
+      const socket = connect(port, '127.0.0.1')
+      clients.push(socket)
+      socket.on('data', data => {
+        answered += data.toString().split('HTTP/1.1 ').length - 1
+      })
+      socket.write(post(loginOf('ann')).repeat(50))
+    }
+    await until('flood', async () => fairQueue.depth().waiting === 500)
+    const login = request('POST', `${base}/identity/v3/auth/tokens`, JSON.parse(loginOf('bob')))
+    await until('all', async () => fairQueue.depth().waiting === 501)
+    release()
+    await login
+    expect(answered).toBeLessThan(50)
+    await holder
   })
 })
 
