@@ -1,6 +1,7 @@
 import { setImmediate as nextLoopTurn } from 'node:timers/promises'
 import type { Clock } from '../../lib/kit/clock.ts'
 import { Fault } from '../../lib/kit/errors.ts'
+import { Lanes } from './lanes.ts'
 
 export interface FairQueueOptions {
   clock: Clock
@@ -14,17 +15,14 @@ export interface FairQueueOptions {
   backlogLimit: number
 }
 
-/** A request that waits for a place, linked to the next one of its key. */
+/** A request that waits for a place. */
 interface Waiter {
   enter(place: Place): void
-  next?: Waiter
 }
 
 /** The waiting requests of one key; never empty. */
 interface Backlog {
-  first: Waiter
-  last: Waiter
-  size: number
+  waiters: Lanes<Waiter>
   /** Callbacks that resume paused connections, oldest first. */
   paused: (() => void)[]
 }
@@ -52,10 +50,13 @@ export class FairQueue {
     this.#options = options
   }
 
-  /** Runs the work once it has a place. Throws Fault 503 when too many requests of the key wait already. */
-  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs the work once it has a place. Throws Fault 503 when too many requests of the key wait already. The lanes of a key take
+   * its turns by turns.
+   */
+  async run<T>(key: string, work: () => Promise<T>, lane = ''): Promise<T> {
     const isFree = this.#places.size < this.#options.width && this.#waiting === 0
-    const place = isFree ? this.#takePlace() : await this.#wait(key)
+    const place = isFree ? this.#takePlace() : await this.#wait(key, lane)
     try {
       return await work()
     } finally {
@@ -66,7 +67,7 @@ export class FairQueue {
   /** Resolves once fewer requests of the key wait; undefined if few do. Do not read more for the key until then. */
   room(key: string): Promise<void> | undefined {
     const backlog = this.#backlogs.get(key)
-    if (!backlog || backlog.size < this.#options.backlogLimit) return undefined
+    if (!backlog || backlog.waiters.size < this.#options.backlogLimit) return undefined
     return new Promise(resume => backlog.paused.push(resume))
   }
 
@@ -112,37 +113,36 @@ export class FairQueue {
   }
 
   #admit(key: string, backlog: Backlog): void {
-    const { first, paused } = backlog
-    const { next: second } = first
-    // Unlinked, so that an old first waiter does not keep all later ones from the garbage collector.
-    delete first.next
-    backlog.size--
+    const { waiters, paused } = backlog
+    const first = waiters.take()
+    const hasMore = waiters.size > 0
     this.#waiting--
-    if (!second || this.#backlogs.size > 1) this.#backlogs.delete(key)
-    if (second) {
-      backlog.first = second
-      this.#backlogs.set(key, backlog) // behind the others
-    }
+    if (!hasMore || this.#backlogs.size > 1) this.#backlogs.delete(key)
+    if (hasMore) this.#backlogs.set(key, backlog) // behind the others
     // One connection is resumed for each request that enters; all of them once nothing waits.
-    const count = second ? Number(backlog.size < this.#options.backlogLimit) : paused.length
+    const count = hasMore ? Number(waiters.size < this.#options.backlogLimit) : paused.length
     for (const resume of paused.splice(0, count)) resume()
-    first.enter(this.#takePlace())
+    first?.enter(this.#takePlace())
   }
 
-  #wait(key: string): Promise<Place> {
+  #wait(key: string, lane: string): Promise<Place> {
     const { width, maxWaiting } = this.#options
     const backlog = this.#backlogs.get(key)
-    if (backlog && backlog.size >= maxWaiting) throw new Fault(503, 'Too many requests are waiting.')
+    if (backlog && backlog.waiters.size >= maxWaiting) throw new Fault(503, 'Too many requests are waiting.')
     this.#waiting++
     if (!this.#watching) void this.#reclaimPlaces()
     // Places that a crowding key must leave to others may be free.
     if (this.#places.size < width) void this.#admitWaiting()
     return new Promise(enter => {
-      const last: Waiter = { enter }
-      if (!backlog) return this.#backlogs.set(key, { first: last, last, size: 1, paused: [] })
-      backlog.last = backlog.last.next = last
-      return backlog.size++
+      const { waiters } = backlog ?? this.#newBacklog(key)
+      waiters.add(lane, { enter })
     })
+  }
+
+  #newBacklog(key: string): Backlog {
+    const backlog = { waiters: new Lanes<Waiter>(), paused: [] }
+    this.#backlogs.set(key, backlog)
+    return backlog
   }
 
   /** While requests wait, takes places from those that have had them for longer than `placeMs`. */

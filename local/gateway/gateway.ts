@@ -16,6 +16,7 @@ import { getPlatform } from '../../lib/wiring/current.ts'
 import { readBody } from './bodies.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from './events.ts'
 import { type GatewayLimits, isLocal } from './limits.ts'
+import { loginLane } from './login-lane.ts'
 import { bodyRefusal, internalErrorResult, newRequestId, refusal, rejectUnreadable, unauthorized } from './refusals.ts'
 
 /** Time limits for slow or silent clients, in milliseconds. */
@@ -166,10 +167,14 @@ async function respondInTurn(
   try {
     const key = edge.tokenProjects.projectOf(textOf(headers['x-auth-token'])) ?? `remote ${socket.remoteAddress}`
     // The event is built only when the turn comes, to save memory while the request waits.
-    const response = edge.fairQueue.run(key, () => {
-      release()
-      return routeToFunction(incomingOf(request, bytes), edge)
-    })
+    const response = edge.fairQueue.run(
+      key,
+      () => {
+        release()
+        return routeToFunction(incomingOf(request, bytes), edge)
+      },
+      loginLane(methodOf(request), path, bytes),
+    )
     void pauseReading(socket, edge.fairQueue.room(key))
     return await response
   } catch (error) {

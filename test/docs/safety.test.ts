@@ -33,6 +33,7 @@ const ATTACKS = [
   'an agent that was taken over answers with what it likes',
   "an agent fills the control plane's memory or store",
   "bodies on many connections fill the gateway's memory",
+  'logins from one address keep others there from logging in',
   "one tenant floods the others, or its agent's credentials do",
 ]
 
