@@ -173,6 +173,22 @@ describe('the deployed template', () => {
     }
   })
 
+  it('limits the requests of all who need no token: logins and enrolments', () => {
+    const [[, deployment] = []] = ofType('AWS::ApiGateway::Deployment')
+    const limit = (path: string, method: string, rate: number, burst: number) =>
+      expect.objectContaining({
+        ResourcePath: path,
+        HttpMethod: method,
+        ThrottlingRateLimit: rate,
+        ThrottlingBurstLimit: burst,
+      })
+    expect(deployment?.Properties['StageDescription']?.MethodSettings).toEqual([
+      limit('/~1identity', '*', 50, 100),
+      limit('/~1identity~1{proxy+}', '*', 50, 100),
+      limit('/~1enrol', 'POST', 50, 200),
+    ])
+  })
+
   it('limits requests by the API keys and plans that the authorizer knows', () => {
     const [[, api] = []] = ofType('AWS::ApiGateway::RestApi')
     expect(api?.Properties['ApiKeySourceType']).toBe('AUTHORIZER')
