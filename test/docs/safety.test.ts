@@ -34,6 +34,7 @@ const ATTACKS = [
   "an agent fills the control plane's memory or store",
   "bodies on many connections fill the gateway's memory",
   'logins from one address keep others there from logging in',
+  'logins and enrolments are flooded on AWS',
   "one tenant floods the others, or its agent's credentials do",
 ]
 
