@@ -1,6 +1,6 @@
 /**
- * Limits of the routes that need no token, and so have no key and no usage plan. All callers share them: they bound what a
- * flood costs. The deployment's name is new each time, which `extensions` cannot express.
+ * Limits of the routes that need no token, and so have no key and no usage plan. All callers share them: they bound
+ * what a flood costs. The deployment's name is new each time, which `extensions` cannot express.
  */
 const LIMITS = [
   ['/~1identity', '*', 50, 100],

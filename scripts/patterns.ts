@@ -4,8 +4,8 @@ import { type Node, parseSync } from '@swc/core'
 import { check } from 'recheck'
 
 /**
- * Refuses regular expressions whose time grows faster than the text: node scripts/patterns.ts FOLDER… One that is built at
- * run time cannot be checked, and is refused too.
+ * Refuses regular expressions whose time grows faster than the text: node scripts/patterns.ts FOLDER… One that is
+ * built at run time cannot be checked, and is refused too.
  */
 const TIMEOUT_MS = 60_000
 

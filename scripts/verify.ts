@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
 /**
- * `npm run verify`: format, lint, types, import boundaries, patterns, unit tests and laws; stops at the first that fails.
- * Arguments are jest's.
+ * `npm run verify`: format, lint, types, import boundaries, patterns, unit tests and laws; stops at the first that
+ * fails. Arguments are jest's.
  */
 const JEST = [
   '--experimental-vm-modules',

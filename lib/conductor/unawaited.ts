@@ -1,13 +1,16 @@
 import type { Clock } from '../kit/clock.ts'
 
 const PERIOD_MS = 60_000
-/** What one agent may have stored in a minute. A page of a listing has a few kB, and a project asks a few hundred times. */
+/**
+ * What one agent may have stored in a minute. A page of a listing has a few kB, and a project asks a few hundred
+ * times.
+ */
 const MAX_ANSWERS = 1_000
 const MAX_BYTES = 8 * 1024 * 1024
 
 /**
- * Bounds the answers that are stored because nobody in this process waits for them: an agent may send any number that nobody
- * asked for.
+ * Bounds the answers that are stored because nobody in this process waits for them: an agent may send any number that
+ * nobody asked for.
  */
 export class UnawaitedAnswers {
   /** Since when, and how much, by the subject of the agent. */

@@ -39,8 +39,8 @@ const EMPTY: Body = { bytes: Buffer.alloc(0), release: () => {} }
 const UNKNOWN = ''
 
 /**
- * Reads a body. Whoever sends more than 64 KiB, or anything while much is held, has to be known: `identify` tells the sender's
- * project, or undefined. `release` is called when its turn has come. Throws if the connection breaks.
+ * Reads a body. Whoever sends more than 64 KiB, or anything while much is held, has to be known: `identify` tells the
+ * sender's project, or undefined. `release` is called when its turn has come. Throws if the connection breaks.
  */
 export async function readBody(
   request: IncomingMessage,

@@ -51,8 +51,8 @@ export class FairQueue {
   }
 
   /**
-   * Runs the work once it has a place. Throws Fault 503 when too many requests of the key wait already. The lanes of a key take
-   * its turns by turns.
+   * Runs the work once it has a place. Throws Fault 503 when too many requests of the key wait already. The lanes of
+   * a key take its turns by turns.
    */
   async run<T>(key: string, work: () => Promise<T>, lane = ''): Promise<T> {
     const isFree = this.#places.size < this.#options.width && this.#waiting === 0

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { AuthRequest } from '../../lib/keystone/schemas.ts'
 
 /**
- * Whose login it is, as one of 256 lanes; one lane for everything else. Behind a proxy all logins come from one address: those
- * of one user then delay only those who share his lane.
+ * Whose login it is, as one of 256 lanes; one lane for everything else. Behind a proxy all logins come from one
+ * address: those of one user then delay only those who share his lane.
  */
 export function loginLane(method: string, path: string, body: Buffer): string {
   if (method !== 'POST' || path !== '/identity/v3/auth/tokens') return ''

@@ -18,6 +18,8 @@ const flood = (part: (index: number) => string, open = '<a>', close = '</a>') =>
   return open + parts.join('') + close
 }
 
+const declarations = `<a ${Array.from({ length: 3_000 }, (_, index) => `xmlns:n${index}="x"`).join(' ')}`
+
 describe('parseXml, given 100 KB', () => {
   it.each([
     ['of empty elements', flood(() => '<b/>')],
@@ -30,7 +32,7 @@ describe('parseXml, given 100 KB', () => {
     ['of comments', flood(() => '<!---->')],
     ['of comments between texts', flood(() => 'x<!---->')],
     ['of namespaces', flood(index => ` xmlns:n${index}="x"`, '<a', '/>')],
-    ['of namespaces in namespaces', `${flood(index => ` xmlns:n${index}="x"`, '<a', '>').slice(0, 50_000)}"x">${'<b xmlns:q="r"/>'.repeat(2_000)}</a>`], // biome-ignore format: one line
+    ['of namespaces in namespaces', `${declarations}>${'<b xmlns:q="r"/>'.repeat(2_000)}</a>`],
     ['of nested elements', flood(() => `${'<b>'.repeat(30)}${'</b>'.repeat(30)}`)],
   ])('%s, makes no more nodes than the largest request has', (_name, document) => {
     let nodes = 0

@@ -45,7 +45,10 @@ async function setUp(limits: Partial<GatewayLimits> = {}) {
   return { port, base: `http://127.0.0.1:${port}`, bytesRead, hold }
 }
 
-/** A connection that sends a head and all of its body but the last byte, which `end` sends; resolves to the status line. */
+/**
+ * A connection that sends a head and all of its body but the last byte, which `end` sends; resolves to the status
+ * line.
+ */
 function unfinished(port: number, path: string, token: string | undefined, size: number) {
   const socket = connect(port, '127.0.0.1')
   clients.push(socket)
@@ -70,7 +73,7 @@ function bufferBytes(): number {
 }
 
 describe('a flood of unfinished bodies', () => {
-  const COUNT = 100
+  const COUNT = 60
 
   it.each([
     ['a forged token', '/v1.0/demo/instances', 'forged', /^HTTP\/1.1 401 /],

@@ -166,8 +166,9 @@ class ClientConnection {
   }
 
   /**
-   * All messages of a sender share one turn with the other senders, and one bound: they get the sender's group, whatever
-   * they say. None is delayed. A sender whose own topic was removed (its instance is gone) has no rights any more.
+   * All messages of a sender share one turn with the other senders, and one bound: they get the sender's group,
+   * whatever they say. None is delayed. A sender whose own topic was removed (its instance is gone) has no rights any
+   * more.
    */
   #withSenderGroup({ topic, messages }: RequestOf<'send'>) {
     const { receive } = this.#check('send', topic)

@@ -4,7 +4,11 @@ import { HeldByGroup } from '../../../../lib/platform/queue/embedded/held.ts'
 describe('what a topic holds', () => {
   it('is counted for each group, and forgotten with its last message', () => {
     const held = new HeldByGroup()
-    const [small, large, other] = [{ group: 'a', bytes: 1 }, { group: 'a', bytes: 5 }, { group: undefined, bytes: 7 }] // biome-ignore format: one line
+    const [small, large, other] = [
+      { group: 'a', bytes: 1 },
+      { group: 'a', bytes: 5 },
+      { group: undefined, bytes: 7 },
+    ]
     for (const message of [small, large, other]) held.add(message)
     expect([held.of('a'), held.of(undefined), held.of('b')]).toEqual([
       { messages: 2, bytes: 6 },
