@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 
 const login = (password: string, text = 'SHOW is_superuser') =>
-  query(shop, { user: 'postgres', password, database: 'cart' }, text)
+  query(shop, { user: 'root', password, database: 'cart' }, text)
 const enabled = async () => (await demo.call('GET', path)).body
 const history = async () => (await admin.call('GET', `/mgmt${path}`)).body.root_history
 const passwords: string[] = []
@@ -27,11 +27,11 @@ describe('root', () => {
     expect((await admin.call('GET', `/mgmt/instances/${shop.id}`)).body.instance).not.toHaveProperty('root_enabled')
   })
 
-  it('is enabled without a body, a superuser with a password of 36 characters', async () => {
+  it('is enabled without a body, an administrator with a password of 36 characters', async () => {
     const { status, body } = await demo.call('POST', path)
-    expect([status, body]).toEqual([200, { user: { name: 'postgres', password: expect.stringMatching(/^.{36}$/) } }])
+    expect([status, body]).toEqual([200, { user: { name: 'root', password: expect.stringMatching(/^.{36}$/) } }])
     passwords.push(body.user.password)
-    expect(await login(body.user.password)).toEqual([{ is_superuser: 'on' }])
+    expect(await login(body.user.password)).toEqual([{ is_superuser: 'off' }])
     expect(await enabled()).toEqual({ rootEnabled: true })
     expect((await demo.call('GET', `${path}.json`)).body).toEqual({ rootEnabled: true })
     await login(body.user.password, 'CREATE TABLE roots (id int)')
@@ -42,17 +42,29 @@ describe('root', () => {
     passwords.push(random.body.user.password)
     expect(new Set(passwords).size).toBe(2)
     const given = await demo.call('POST', path, { password: 'given-root-pw-1' })
-    expect(given.body).toEqual({ user: { name: 'postgres', password: 'given-root-pw-1' } })
+    expect(given.body).toEqual({ user: { name: 'root', password: 'given-root-pw-1' } })
     passwords.push('given-root-pw-1')
-    expect(await login('given-root-pw-1')).toEqual([{ is_superuser: 'on' }])
+    expect(await login('given-root-pw-1')).toEqual([{ is_superuser: 'off' }])
     for (const old of passwords.slice(0, -1)) await expect(login(old)).rejects.toThrow(/password/)
+  })
+
+  it('runs no program and reads no file of the machine', async () => {
+    for (const text of [
+      "COPY roots FROM PROGRAM 'id'",
+      "SELECT pg_read_file('postgresql.conf')",
+      "SELECT lo_import('/etc/passwd')",
+      'SET ROLE os_admin',
+      'ALTER ROLE root SUPERUSER',
+    ]) {
+      await expect(login('given-root-pw-1', text)).rejects.toThrow(/permission denied|superuser/)
+    }
   })
 
   it('is refused a password that no client could send', async () => {
     for (const password of ['', '!!!', 'a\0b', 7, ['x'], 'x'.repeat(1_025)]) {
       expect(await refusal(demo.call('POST', path, { password }))).toMatch(/^400 Validation error/)
     }
-    expect(await login('given-root-pw-1')).toEqual([{ is_superuser: 'on' }])
+    expect(await login('given-root-pw-1')).toEqual([{ is_superuser: 'off' }])
   })
 
   it('is recorded: when it was first enabled, and by whom', async () => {

@@ -48,65 +48,88 @@ function updateRecords(dataDir: string, address: string): void {
   database.close()
 }
 
-/** The fixtures, with the names of their instances and the operations of `shop`. */
+/** The fixtures, with the names of their instances, the operations of `shop`, and whether it had root enabled. */
 const DIRECTORIES = [
-  { fixture: '0.1.0', names: ['shop'], operations: ['restart', 'create_instance'] },
-  { fixture: '0.1.0-tasks', names: ['broken', 'shop'], operations: ['resize_volume', 'restart', 'create_instance'] },
+  { fixture: '0.1.0', names: ['shop'], operations: ['restart', 'create_instance'], rootEnabled: false },
+  {
+    fixture: '0.1.0-tasks',
+    names: ['broken', 'shop'],
+    operations: ['resize_volume', 'restart', 'create_instance'],
+    rootEnabled: true,
+  },
 ]
 
-describe.each(DIRECTORIES)('a data directory of version $fixture', ({ fixture, names, operations: ended }) => {
-  const { demo, admin } = ownCloud(['--spares', '0'], dataDir => unpack(fixture, dataDir))
-  const list = async (): Promise<{ id: string; name: string; status: string }[]> =>
-    (await demo.call('GET', '/instances')).body.instances
-  const shopId = async () => (await list()).find(({ name }) => name === 'shop')?.id ?? ''
+describe.each(DIRECTORIES)(
+  'a data directory of version $fixture',
+  ({ fixture, names, operations: ended, rootEnabled }) => {
+    const { demo, admin } = ownCloud(['--spares', '0'], dataDir => unpack(fixture, dataDir))
+    const list = async (): Promise<{ id: string; name: string; status: string }[]> =>
+      (await demo.call('GET', '/instances')).body.instances
+    const shopId = async () => (await list()).find(({ name }) => name === 'shop')?.id ?? ''
 
-  it('starts, and serves its instance with its data', async () => {
-    expect((await list()).map(({ name }) => name).sort()).toEqual(names)
-    const id = await shopId()
-    const instance = await until('the database', async () => {
-      const { body } = await demo.call('GET', `/instances/${id}`)
-      return body.instance.operating_status === 'HEALTHY' && body.instance
+    it('starts, and serves its instance with its data', async () => {
+      expect((await list()).map(({ name }) => name).sort()).toEqual(names)
+      const id = await shopId()
+      const instance = await until('the database', async () => {
+        const { body } = await demo.call('GET', `/instances/${id}`)
+        return body.instance.operating_status === 'HEALTHY' && body.instance
+      })
+      expect(await query(instance, ANN, 'SELECT count(*)::int, max(name) FROM items')).toEqual([
+        { count: 100, max: 'item 99' },
+      ])
+      const { users } = (await demo.call('GET', `/instances/${instance.id}/users`)).body
+      expect(users).toEqual([{ name: 'ann', host: '%', databases: [{ name: 'cart' }] }])
     })
-    expect(await query(instance, ANN, 'SELECT count(*)::int, max(name) FROM items')).toEqual([
-      { count: 100, max: 'item 99' },
-    ])
-    const { users } = (await demo.call('GET', `/instances/${instance.id}/users`)).body
-    expect(users).toEqual([{ name: 'ann', host: '%', databases: [{ name: 'cart' }] }])
-  })
 
-  it('shows the operations that ended before the upgrade', async () => {
-    const id = await shopId()
-    const { operations } = (await demo.call('GET', `/instances/${id}/operations`)).body
-    expect(operations.map(({ name, status }: { name: string; status: string }) => [name, status])).toEqual(
-      ended.map(name => [name, 'DONE']),
-    )
-  })
+    it('has an administrator where its root was a superuser', async () => {
+      const path = `/instances/${await shopId()}`
+      expect((await demo.call('GET', `${path}/root`)).body).toEqual({ rootEnabled })
+      const { body } = await demo.call('POST', `${path}/root`, { password: 'root-2' })
+      expect(body.user.name).toBe('root')
+      const { instance } = (await demo.call('GET', path)).body
+      const asRoot = (text: string) => query(instance, { user: 'root', password: 'root-2', database: 'cart' }, text)
+      const roles = 'SELECT rolname AS name FROM pg_roles WHERE rolsuper ORDER BY 1'
+      expect(await asRoot(roles)).toEqual([{ name: 'os_maint' }])
+      expect(await asRoot("SELECT to_regrole('postgres') AS earlier")).toEqual([{ earlier: null }])
+      expect(await asRoot('SELECT count(*)::int FROM items')).toEqual([{ count: 100 }])
+      await expect(asRoot("COPY items TO PROGRAM 'id'")).rejects.toThrow(/permission denied|superuser/)
+      expect((await demo.call('DELETE', `${path}/root`)).status).toBe(204)
+    })
 
-  it('shows and deletes an instance whose create had failed', async () => {
-    for (const { id, name, status } of await list()) {
-      if (name !== 'broken') continue
-      expect(status).toBe('ERROR')
+    it('shows the operations that ended before the upgrade', async () => {
+      const id = await shopId()
+      const { operations } = (await demo.call('GET', `/instances/${id}/operations`)).body
+      expect(operations.map(({ name, status }: { name: string; status: string }) => [name, status])).toEqual(
+        ended.map(name => [name, 'DONE']),
+      )
+    })
+
+    it('shows and deletes an instance whose create had failed', async () => {
+      for (const { id, name, status } of await list()) {
+        if (name !== 'broken') continue
+        expect(status).toBe('ERROR')
+        await deleteInstance(demo, id)
+      }
+      expect((await list()).map(({ name }) => name)).toEqual(['shop'])
+    })
+
+    it('accepts new commands, an operation and a delete', async () => {
+      const id = await shopId()
+      const path = `/instances/${id}`
+      expect((await demo.call('POST', `${path}/databases`, { databases: [{ name: 'stock' }] })).status).toBe(202)
+      expect((await demo.call('POST', `${path}/action`, { restart: {} })).status).toBe(202)
+      const instance = await waitUntilActive(demo, id)
+      expect(await query(instance, ANN, 'SELECT count(*)::int FROM items')).toEqual([{ count: 100 }])
+      const { databases } = (await demo.call('GET', `${path}/databases`)).body
+      expect(databases).toEqual([{ name: 'cart' }, { name: 'stock' }])
       await deleteInstance(demo, id)
-    }
-    expect((await list()).map(({ name }) => name)).toEqual(['shop'])
-  })
+      const { quotas } = (await demo.call('GET', `/mgmt/quotas/${demo.project}`)).body
+      expect(quotas.map(({ in_use }: { in_use: number }) => in_use)).toEqual(quotas.map(() => 0))
+    })
 
-  it('accepts new commands, an operation and a delete', async () => {
-    const id = await shopId()
-    const path = `/instances/${id}`
-    expect((await demo.call('POST', `${path}/databases`, { databases: [{ name: 'stock' }] })).status).toBe(202)
-    expect((await demo.call('POST', `${path}/action`, { restart: {} })).status).toBe(202)
-    const instance = await waitUntilActive(demo, id)
-    expect(await query(instance, ANN, 'SELECT count(*)::int FROM items')).toEqual([{ count: 100 }])
-    const { databases } = (await demo.call('GET', `${path}/databases`)).body
-    expect(databases).toEqual([{ name: 'cart' }, { name: 'stock' }])
-    await deleteInstance(demo, id)
-    const { quotas } = (await demo.call('GET', `/mgmt/quotas/${demo.project}`)).body
-    expect(quotas.map(({ in_use }: { in_use: number }) => in_use)).toEqual(quotas.map(() => 0))
-  })
-
-  it('shows the instance that was deleted before the upgrade', async () => {
-    const { instances } = (await admin.call('GET', '/mgmt/instances?deleted=true')).body
-    expect(instances.map(({ name }: { name: string }) => name).sort()).toEqual(['gone', ...names].sort())
-  })
-})
+    it('shows the instance that was deleted before the upgrade', async () => {
+      const { instances } = (await admin.call('GET', '/mgmt/instances?deleted=true')).body
+      expect(instances.map(({ name }: { name: string }) => name).sort()).toEqual(['gone', ...names].sort())
+    })
+  },
+)
