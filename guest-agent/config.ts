@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { RootMode } from '../lib/contracts/guest/root.ts'
 
 /**
  * What an agent is started with: `config.json` in its folder, made of the user-data and of what its machine adds. Its
@@ -20,5 +21,6 @@ export const AgentSite = z.object({
   address: z.string(),
   port: z.int(),
   flavor: z.object({ ramMb: z.number(), vcpus: z.number() }),
+  root: RootMode.default('administrator'),
 })
 export type AgentSite = z.infer<typeof AgentSite>

@@ -46,7 +46,7 @@ export async function writeAgentFiles(config: HostConfig, server: ServerState, u
 export async function writeSite(config: HostConfig, server: ServerState): Promise<void> {
   const { address, port, flavor, datastore, volume, name, uid } = server
   const engine = await engineFor(config, datastore)
-  const site = { volume: volumeDir(config.dataDir, volume), engine, address, port, flavor }
+  const site = { volume: volumeDir(config.dataDir, volume), engine, address, port, flavor, root: config.root }
   const draft = `${siteFile(config.dataDir, name)}.new`
   await replaceFile(draft, JSON.stringify(site))
   await chmod(draft, 0o640)

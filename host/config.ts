@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { RootMode } from '../lib/contracts/guest/root.ts'
 import { HostAccess } from '../lib/contracts/host-access.ts'
 import { QueueAccess } from '../lib/contracts/queue-access.ts'
 
@@ -31,6 +32,8 @@ export const HostConfig = HostAccess.extend({
   network: z.string(),
   /** How much memory its instances may have together; files of earlier versions do not say it. */
   ramMb: z.int().optional(),
+  /** What the root user of an instance is. */
+  root: RootMode.default('administrator'),
   logLevel: z.string(),
 })
 export type HostConfig = z.infer<typeof HostConfig>

@@ -1,6 +1,10 @@
 import { join } from 'node:path'
 import { parseProcessRef, readTextIfExists } from './data-dir.ts'
 
+/** Printed before the ready line where tenants can run programs. */
+export const superuserNote =
+  'note: --root superuser: the root user of an instance runs programs on this machine, so all tenants must be trusted'
+
 /** What `npm start` prints before its ready line: what runs, and where its files are. */
 export function startupBanner(cloud: { url: string; dataDir: string; socket: string; rate: number }): string {
   const { url, dataDir, socket, rate } = cloud

@@ -6,6 +6,7 @@ import type { AgentRuntime } from '../agent-bundle/runtime.ts'
 import type { HostConfig } from '../host/config.ts'
 import { hostReport } from '../host/reports.ts'
 import { registerHost } from '../lib/conductor/hosts.ts'
+import type { RootMode } from '../lib/contracts/guest/root.ts'
 import type { HostAccess } from '../lib/contracts/host-access.ts'
 import { DEFAULT_MANIFEST } from '../lib/datastores/manifests.ts'
 import type { Log } from '../lib/kit/clock.ts'
@@ -32,6 +33,8 @@ interface HostDaemonOptions {
   /** How many initialised volumes of the default version it keeps for the next instances. */
   spares: number
   root: boolean
+  /** What the root user of an instance is. */
+  rootMode: RootMode
   log: Log
 }
 
@@ -92,7 +95,7 @@ export class HostDaemon {
 const configFileIn = (dataDir: string) => join(dataDir, 'host.json')
 const pidFileIn = (dataDir: string) => join(dataDir, 'host.pid')
 
-function hostConfig({ dataDir, runtime, spares, root, ramMb }: HostDaemonOptions) {
+function hostConfig({ dataDir, runtime, spares, root, rootMode, ramMb }: HostDaemonOptions) {
   const hash = createHash('sha256').update(dataDir).digest().readUInt32BE(0)
   return {
     dataDir,
@@ -103,6 +106,7 @@ function hostConfig({ dataDir, runtime, spares, root, ramMb }: HostDaemonOptions
     ...(root && { firstUid: 200_000 + (hash % 20_000) * 50_000 }),
     network: `127.${16 + (hash % 200)}`,
     ramMb,
+    root: rootMode,
     logLevel: 'info',
   }
 }

@@ -8,7 +8,7 @@ import { type EmbeddedCloud, embeddedCloud } from '../lib/wiring/embedded.ts'
 import { systemClock, systemLog } from '../lib/wiring/system.ts'
 import { writeAccounts } from './accounts.ts'
 import { httpUrl, listen, listeningPort, localUrl } from './address.ts'
-import { startupBanner } from './banner.ts'
+import { startupBanner, superuserNote } from './banner.ts'
 import { startConsumers } from './consumers.ts'
 import { lock, prepareDataDir, writePublic } from './data-dir.ts'
 import { type Gateway, gateway } from './gateway/gateway.ts'
@@ -61,13 +61,13 @@ function hostPlaces({ hostId, hosts, dataDir }: Options): Omit<LocalHost, 'runti
 
 function startHost(
   { id, dataDir, runtime }: LocalHost,
-  { spares, ramMb }: Options,
+  { spares, ramMb, root: rootMode }: Options,
   { platform, hostAccess }: EmbeddedCloud,
   log: Log,
 ): Promise<HostDaemon> {
   writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
   const parts = { dataDir, hostAccess: () => hostAccess(id), platform, ramMb }
-  return startHostDaemon({ ...parts, runtime, spares, root, log })
+  return startHostDaemon({ ...parts, runtime, spares, root, rootMode, log })
 }
 
 /** Locks the data directory until this process ends, and puts there what instances run on. */
@@ -110,9 +110,10 @@ async function writeClientFiles(dataDir: string, { platform }: EmbeddedCloud, ur
   if (platform.identityService) await writeAccounts(dataDir, platform.identityService, url)
 }
 
-function announce({ dataDir, quiet, rate }: Options, { socket }: EmbeddedCloud, url: string): void {
+function announce({ dataDir, quiet, rate, root: rootMode }: Options, { socket }: EmbeddedCloud, url: string): void {
   if (!quiet) process.stdout.write(startupBanner({ url, dataDir, socket, rate }))
   if (!root && !quiet) console.log('note: without root all instances run as one user: no boundary between tenants')
+  if (rootMode === 'superuser') console.log(superuserNote)
   console.log(`ready ${url}`)
 }
 

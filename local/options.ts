@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { RootMode } from '../lib/contracts/guest/root.ts'
 import { HOST_ID } from '../lib/model/host.ts'
 
 /** The options of `npm start`. */
@@ -18,6 +19,8 @@ export interface Options {
   hosts: number
   /** How much memory the instances of each host may have together. */
   ramMb: number
+  /** What the root user of an instance is. */
+  root: RootMode
   insecure: boolean
   quiet: boolean
 }
@@ -47,6 +50,7 @@ export function readOptions(args: string[], root: boolean, cwd: string): Options
     hostId: hostId(values['host-id'] ?? 'local'),
     hosts,
     ramMb: wholeNumber('ram-mb', values['ram-mb'] ?? String(defaultRamMb(hosts)), 512, 1_000_000_000),
+    root: rootMode(values.root ?? 'administrator'),
     insecure: values.insecure ?? false,
     quiet: values.quiet ?? false,
   }
@@ -71,6 +75,7 @@ function parseOptions(args: string[]) {
         'host-id': { type: 'string' },
         hosts: { type: 'string' },
         'ram-mb': { type: 'string' },
+        root: { type: 'string' },
         insecure: { type: 'boolean' },
         quiet: { type: 'boolean' },
       },
@@ -91,6 +96,12 @@ function wholeNumber(name: string, text: string, min: number, max: number): numb
 function hostId(text: string): string {
   if (HOST_ID.test(text)) return text
   throw new StartupError(`--host-id takes 1 to 40 of a-z, 0-9 and -, not '${text}'`)
+}
+
+function rootMode(text: string): RootMode {
+  const { success, data } = RootMode.safeParse(text)
+  if (!success) throw new StartupError(`--root takes ${RootMode.options.join(' or ')}, not '${text}'`)
+  return data
 }
 
 const isLoopback = (host: string) => host === 'localhost' || host === '::1' || host.startsWith('127.')

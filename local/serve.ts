@@ -8,6 +8,7 @@ import { type SelfHosted, selfHosted } from '../lib/wiring/self-hosted.ts'
 import { systemClock, systemLog } from '../lib/wiring/system.ts'
 import { writeAccounts } from './accounts.ts'
 import { httpUrl, listen, listeningPort } from './address.ts'
+import { superuserNote } from './banner.ts'
 import { COMPONENTS, startConsumers } from './consumers.ts'
 import { lock, prepareDataDir, writePublic } from './data-dir.ts'
 import { type Gateway, gateway } from './gateway/gateway.ts'
@@ -24,7 +25,7 @@ import type { Shutdown } from './shutdown.ts'
 const root = process.getuid?.() === 0
 
 async function start(options: ServeOptions, shutdown: Shutdown): Promise<void> {
-  const { only, quiet, rate, dataDir, host, port } = options
+  const { only, quiet, rate, dataDir, host, port, root: rootMode } = options
   const log = systemLog(only.join(','), quiet ? 'warn' : 'info', quiet ? 2 : 1)
   process.umask(0o022)
   await openDataDir(options)
@@ -37,6 +38,7 @@ async function start(options: ServeOptions, shutdown: Shutdown): Promise<void> {
     server = await listen(host, port, () => gateway({ host, port, log, edge }))
     await writeClientFiles(dataDir, cloud)
   }
+  if (only.includes('host') && rootMode === 'superuser') console.log(superuserNote)
   const daemon = only.includes('host') ? await startHost(options, cloud, log) : undefined
   const stopConsumers = startComponents(options, cloud)
   shutdown.ready(async () => {
@@ -72,7 +74,7 @@ function startComponents({ only }: ServeOptions, { platform, processes }: SelfHo
 }
 
 async function startHost(
-  { dataDir, spares, hostId, ramMb }: ServeOptions,
+  { dataDir, spares, hostId, ramMb, root: rootMode }: ServeOptions,
   cloud: SelfHosted,
   log: Log,
 ): Promise<HostDaemon> {
@@ -80,7 +82,7 @@ async function startHost(
   const runtime = await prepareRuntime(dataDir, root)
   const hostAccess = () => cloud.hostAccess(hostId)
   const { platform } = cloud
-  const daemon = await startHostDaemon({ dataDir, hostAccess, platform, ramMb, runtime, spares, root, log })
+  const daemon = await startHostDaemon({ dataDir, hostAccess, platform, ramMb, runtime, spares, root, rootMode, log })
   // For an upgrade: only this process ends; the next one takes over the daemon and its instances.
   process.on('SIGUSR2', () => process.exit(0))
   return daemon

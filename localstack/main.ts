@@ -106,7 +106,7 @@ const exportLines = (variables: Record<string, string>) =>
 /** Writes accounts and files, and starts the host daemon that runs the instances; call the result to stop it. */
 async function startInstances(
   settings: AwsSettings,
-  { dataDir, spares, hostId, ramMb }: Options,
+  { dataDir, spares, hostId, ramMb, root: rootMode }: Options,
   runtime: AgentRuntime,
   log: Log,
 ): Promise<() => Promise<void>> {
@@ -115,7 +115,7 @@ async function startInstances(
   writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
   writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
   const hostAccess = () => awsHostAccess(platform, settings, OPERATOR, hostId)
-  const daemon = await startHostDaemon({ dataDir, hostAccess, platform, ramMb, runtime, spares, root, log })
+  const daemon = await startHostDaemon({ dataDir, hostAccess, platform, ramMb, runtime, spares, root, rootMode, log })
   return async () => {
     await daemon.stop()
     await platform.queue.close()

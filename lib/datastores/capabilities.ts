@@ -55,7 +55,7 @@ interface ClusterRules {
 export interface Capabilities {
   databases?: DatabaseRules
   users?: UserRules
-  /** The superuser that POST root enables. */
+  /** The user that POST root enables. */
   root?: { user: string }
   tls?: { modes: SslMode[] }
   /** Limits from which networks it is reached. */

@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import type { accessMethods } from '../contracts/guest/access.ts'
 import type { coreMethods, Diagnostics as DiagnosticsSchema } from '../contracts/guest/core.ts'
 import type { DatabaseSpec, databaseMethods } from '../contracts/guest/databases.ts'
-import type { rootMethods } from '../contracts/guest/root.ts'
+import type { RootMode, rootMethods } from '../contracts/guest/root.ts'
 import type { PageRequest as PageRequestSchema } from '../contracts/guest/shared.ts'
 import type { SslOutcome, SslState, SslView, tlsMethods } from '../contracts/guest/tls.ts'
 import type { UserSpec, UserView, userMethods } from '../contracts/guest/users.ts'
@@ -12,7 +12,7 @@ import type { Command, Methods, Query } from '../kit/rpc/contract.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Manifest } from './manifest.ts'
 
-export type { DatabaseSpec, SslOutcome, SslState, SslView, UserSpec, UserView }
+export type { DatabaseSpec, RootMode, SslOutcome, SslState, SslView, UserSpec, UserView }
 
 /** A request for a page of a listing; `marker` is a name, after which (in byte order of UTF-8) the page begins. */
 export type PageRequest = z.infer<typeof PageRequestSchema>
@@ -37,6 +37,8 @@ export interface DriverContext {
   address: string
   port: number
   flavor: { ramMb: number; vcpus: number }
+  /** Undefined = administrator. */
+  root?: RootMode | undefined
   clock: Clock
   random: Random
   log: Log

@@ -101,7 +101,7 @@ describe('users', () => {
     const create = (user: object) =>
       refusal(demo.call('POST', path, { users: [{ name: 'new', password: 'pw', ...user }] }))
     expect(await create({ name: 'ann' })).toBe("400 User 'ann' already exists.")
-    expect(await create({ name: 'postgres' })).toMatch(/^400 .*reserved/)
+    for (const name of ['postgres', 'root']) expect(await create({ name })).toMatch(/^400 .*reserved/)
     expect(await create({ name: 'pg_x' })).toMatch(/^400 .*reserved/)
     expect(await create({ host: 'localhost' })).toMatch(/^400 /)
     expect(await create({ databases: [{ name: 'nothing' }] })).toMatch(/^404 Database nothing/)

@@ -72,7 +72,7 @@ const ssl = (change: unknown) => (instance: Instance) =>
 
 /** Another password in each round, so that a login shows which request was carried out. */
 let rounds = 0
-const asRoot = () => ({ user: 'postgres', password: `root-pw-${rounds}`, database: 'postgres' })
+const asRoot = () => ({ user: 'root', password: `root-pw-${rounds}`, database: 'postgres' })
 
 interface Action {
   name: string

@@ -253,7 +253,7 @@ async function state() {
     versions: await read(admin, '/mgmt/datastore-versions'),
     // The passwords still work, and the server was not restarted.
     ann: await query(instance, { user: 'ann', password: 'pw1', database: 'cart' }, server),
-    postgres: await query(instance, { user: 'postgres', password: 'root1', database: 'cart' }, server),
+    postgres: await query(instance, { user: 'root', password: 'root1', database: 'cart' }, server),
   }
 }
 

@@ -15,7 +15,7 @@ import { type Answer, createInstance, processesOf } from './coffer.ts'
 const asRoot = process.getuid?.() === 0 ? describe : describe.skip
 
 asRoot('a superuser of an instance, where each has a uid of its own (as root only)', () => {
-  const { coffer, demo, alt } = ownCloud(['--spares', '1'])
+  const { coffer, demo, alt } = ownCloud(['--spares', '1', '--root', 'superuser'])
   let ours: Answer['body']
   let theirs: Answer['body']
   beforeAll(async () => {
@@ -26,7 +26,7 @@ asRoot('a superuser of an instance, where each has a uid of its own (as root onl
     await sql(TRIED)
   })
   /** Runs a statement as the superuser. */
-  const sql = (text: string) => query(ours, { user: 'postgres', password: 'root1', database: 'cart' }, text)
+  const sql = (text: string) => query(ours, { user: 'root', password: 'root1', database: 'cart' }, text)
   const at = (...path: string[]) => join(coffer.dataDir, ...path)
   const volume = ({ id }: { id: string }) => at('volumes', `volume-${id}-1`)
   const server = ({ id }: { id: string }) => at('servers', `server-${id}-1`)
@@ -71,6 +71,10 @@ asRoot('a superuser of an instance, where each has a uid of its own (as root onl
     `${server(ours)}.log`,
     at('state', 'servers', `server-${theirs.id}-1.json`),
   ]
+
+  it('is what the start line warns of', () => {
+    expect(coffer.output()).toMatch(/^note: --root superuser: .*all tenants must be trusted$/m)
+  })
 
   it('reads no file of others: the operating system refuses', async () => {
     const files = cloudFiles(coffer.dataDir)

@@ -71,6 +71,7 @@ export function hostConfig(changes: Partial<HostConfig> = {}): HostConfig {
     endpointFile: join(dir, 'endpoint'),
     spare: { manager: 'postgresql', version: '18', count: 0 },
     network: `127.${150 + (process.pid % 50)}`,
+    root: 'administrator',
     logLevel: 'error',
     ...changes,
   }

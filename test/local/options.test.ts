@@ -7,7 +7,7 @@ const read = (...args: string[]) => readOptions(args, false, '/home/ann')
 describe('the options of npm start', () => {
   it('have defaults that depend on the user', () => {
     const defaults = { port: 8779, host: '127.0.0.1', rate: 200, spares: 2, insecure: false, quiet: false }
-    const host = { hostId: 'local', hosts: 1, ramMb: Math.floor((1.5 * totalmem()) / 2 ** 20) }
+    const host = { root: 'administrator', hostId: 'local', hosts: 1, ramMb: Math.floor((1.5 * totalmem()) / 2 ** 20) }
     expect(read()).toEqual({ ...defaults, ...host, dataDir: '/home/ann/.coffer' })
     expect(readOptions([], true, '/root')).toEqual({ ...defaults, ...host, dataDir: '/var/lib/coffer' })
   })
@@ -33,6 +33,14 @@ describe('the options of npm start', () => {
     const { hosts, ramMb } = read('--hosts', '3')
     expect([hosts, ramMb]).toEqual([3, Math.floor((1.5 * totalmem()) / 2 ** 20 / 3)])
     expect(() => read('--hosts', '17')).toThrow('--hosts takes a whole number from 1 to 16')
+  })
+
+  it('say what root is: an administrator or a superuser', () => {
+    expect(['administrator', 'superuser'].map(mode => read('--root', mode).root)).toEqual([
+      'administrator',
+      'superuser',
+    ])
+    expect(() => read('--root', 'admin')).toThrow("--root takes administrator or superuser, not 'admin'")
   })
 
   it('resolve the data directory against the folder that npm was started in', () => {

@@ -19,18 +19,18 @@ describe('openstack database: root, quotas and management', () => {
     const rootStatus = () => world.json<Row>(world.demo, 'database root show shop')
     expect(await rootStatus()).toEqual({ is_root_enabled: false })
     const generated = await world.json<Row>(world.demo, 'database root enable shop')
-    expect(generated).toEqual({ name: 'postgres', password: expect.stringMatching(/^.{36}$/) })
+    expect(generated).toEqual({ name: 'root', password: expect.stringMatching(/^.{36}$/) })
     const login = (password: unknown) =>
       world.python(
         {},
         `import psycopg
-with psycopg.connect('${address(shop)} user=postgres dbname=cart', password=${JSON.stringify(password)}) as connection:
+with psycopg.connect('${address(shop)} user=root dbname=cart', password=${JSON.stringify(password)}) as connection:
     result = connection.execute('SHOW is_superuser').fetchall()`,
       )
-    expect(await login(generated['password'])).toEqual({ result: [['on']] })
+    expect(await login(generated['password'])).toEqual({ result: [['off']] })
     expect(await rootStatus()).toEqual({ is_root_enabled: true })
     const chosen = await world.json<Row>(world.demo, 'database root enable shop --root_password secret7')
-    expect(chosen).toEqual({ name: 'postgres', password: 'secret7' })
+    expect(chosen).toEqual({ name: 'root', password: 'secret7' })
     expect((await world.openstack(world.demo, 'database root disable shop')).code).toBe(0)
     expect(await rootStatus()).toEqual({ is_root_enabled: false })
     expect(await login('secret7')).toMatchObject({ error: 'OperationalError' })

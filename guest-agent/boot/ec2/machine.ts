@@ -136,8 +136,8 @@ async function writeAgentFiles(
   await writeAtomically(join(dir, 'config.json'), JSON.stringify(config))
   await chown(join(dir, 'config.json'), owner.uid, owner.gid)
   await chown(dir, owner.uid, owner.gid)
-  // Beside the folder, where the agent's user can read it and not change it.
-  const site: AgentSite = { volume: dataDir(system), engine, address, port, flavor: hardware }
+  // Beside the folder, where the agent's user can read it and not change it. The machine is this instance's alone.
+  const site: AgentSite = { volume: dataDir(system), engine, address, port, flavor: hardware, root: 'superuser' }
   await writeAtomically(`${dir}.site.json`, JSON.stringify(site))
   await chmod(`${dir}.site.json`, 0o644)
 }

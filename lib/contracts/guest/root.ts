@@ -3,7 +3,11 @@ import { secret } from '../../kit/crypto/secret.ts'
 import { command, query } from '../../kit/rpc/contract.ts'
 import { NoResult } from './shared.ts'
 
-/** Methods of datastores that give the tenant a superuser. */
+/** What the root user is: a superuser of the database server, or an administrator who can do less. */
+export const RootMode = z.enum(['administrator', 'superuser'])
+export type RootMode = z.infer<typeof RootMode>
+
+/** Methods of datastores that have a root user. */
 export const rootMethods = {
   /** The API generates the password, so that no secret travels back. */
   enable_root_with_password: command(z.object({ root_password: secret(z.string()) }), NoResult),

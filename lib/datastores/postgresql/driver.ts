@@ -25,7 +25,10 @@ export const postgresqlDriver = defineDriver(postgresqlManifest, context => {
   const verifier = (password: string) => scramVerifier(password, random.bytes(SALT_BYTES))
   const verbContext = { sessions, hba, verifier }
   const access: AccessVerbs = { update_access: ({ allowed_cidrs }) => hba.setNetworks(allowed_cidrs) }
-  const databases = databaseVerbs(sessions, () => readMajor(volume))
+  const major = () => readMajor(volume)
+  // The machine may change it while the agent runs.
+  const mode = () => context.root ?? 'administrator'
+  const databases = databaseVerbs(sessions, major)
 
   return {
     ...databases,
@@ -33,7 +36,7 @@ export const postgresqlDriver = defineDriver(postgresqlManifest, context => {
     ...grantVerbs(sessions),
     ...access,
     ...tlsVerbs({ volume, server, sessions, owner }),
-    ...rootVerbs(verbContext),
+    ...rootVerbs({ ...verbContext, mode, major }),
     start: () => server.start(),
     exited: signal => server.exited(signal),
     diagnostics: () => readDiagnostics(volume, server),
@@ -45,8 +48,8 @@ export const postgresqlDriver = defineDriver(postgresqlManifest, context => {
     },
 
     async prepare({ databases: databaseSpecs, users, allowed_cidrs: networks = [] }) {
-      const major = await readMajor(volume)
-      for (const database of databaseSpecs) checkDatabase(database, major)
+      const version = await major()
+      for (const database of databaseSpecs) checkDatabase(database, version)
       for (const user of users) checkUser(user)
       await server.start()
       await createServiceRoles({ sessions, volume, random, owner })

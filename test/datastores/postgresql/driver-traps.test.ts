@@ -45,6 +45,7 @@ describe.each(['15', '18'])("a tenant's traps in PostgreSQL %s", version => {
   let root: Client
   beforeAll(async () => {
     cluster = await newCluster(version)
+    cluster.context.root = 'superuser'
     const { driver } = cluster
     await driver.prepare({
       datastore_version: '18',
@@ -55,7 +56,7 @@ describe.each(['15', '18'])("a tenant's traps in PostgreSQL %s", version => {
     // Before 17, PostgreSQL has no way to keep triggers back that fire always, but to be without them.
     const traps = Number(version) < 17 ? TRAPS.replaceAll(/ALTER EVENT TRIGGER . ENABLE ALWAYS;/g, '') : TRAPS
     for (const database of ['postgres', 'app']) {
-      const session = await cluster.connect('postgres', 'root-1', database)
+      const session = await cluster.connect('root', 'root-1', database)
       await session.query(traps)
       if (database === 'app') root = session
     }

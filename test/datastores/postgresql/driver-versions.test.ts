@@ -109,7 +109,7 @@ describe.each([
     await cluster.driver.create_database({ databases: named('late') })
     expect((await cluster.restartAgent().list_databases({ limit: 9, marker: 'k' })).items[0]).toEqual({ name: 'late' })
     const ownerQuery = "SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = 'late'"
-    expect((await maint.query(ownerQuery)).rows).toEqual([{ owner: 'os_admin' }])
+    expect((await maint.query(ownerQuery)).rows).toEqual([{ owner: 'os_owner' }])
     await Promise.all(sessions.map(session => session.end()))
   })
 

@@ -237,6 +237,7 @@ describe('users', () => {
     const { driver } = cluster
     const rejectedUsers = [
       user('postgres'),
+      user('root'),
       user('pg_x'),
       user('os_maint'),
       user('public'),

@@ -89,6 +89,7 @@ async function startHost(cloud: EmbeddedCloud, dataDir: string, agent: string) {
     spare: { manager: 'toy', version: '1', count: 0 },
     network: `127.${200 + (process.pid % 50)}`,
     ramMb: 8_192,
+    root: 'administrator',
     logLevel: 'error',
   }
   writeFileSync(config.endpointFile, cloud.platform.enrolUrl())

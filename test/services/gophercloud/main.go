@@ -171,7 +171,7 @@ func pageInstances(ctx context.Context, client *gophercloud.ServiceClient, id st
 func enableRoot(ctx context.Context, client *gophercloud.ServiceClient, id string) {
 	expect("root before", !must(instances.IsRootEnabled(ctx, client, id).Extract()), true)
 	root := must(instances.EnableRootUser(ctx, client, id).Extract())
-	expect("root", root.Name == "postgres" && len(root.Password) == 36, root.Name)
+	expect("root", root.Name == "root" && len(root.Password) == 36, root.Name)
 	expect("root after", must(instances.IsRootEnabled(ctx, client, id).Extract()), false)
 }
 

@@ -16,7 +16,7 @@ export interface UserRow {
 /** A database in the server's catalogue. */
 export interface DatabaseRow {
   name: string
-  /** The agent's limited role owns it; else the tenant's superuser created it. */
+  /** The agent's limited role owns it, or is a member of its owner; else the tenant's root user created it. */
   ours: boolean
   /** Nothing was granted or revoked yet, so PUBLIC may connect. */
   bare: boolean
@@ -101,7 +101,7 @@ export async function existingRoles(sessions: PostgresqlSessions, names: string[
   return new Set((await sessions.query<{ name: string }>(text, [names])).map(({ name }) => name))
 }
 
-const DATABASE_COLUMNS = `d.datname::text COLLATE "C" AS name, pg_get_userbyid(d.datdba) = 'os_admin' AS ours,
+const DATABASE_COLUMNS = `d.datname::text COLLATE "C" AS name, pg_get_userbyid(d.datdba) IN ('os_admin', 'os_owner') AS ours,
   d.datacl IS NULL AS bare`
 
 /** Databases in the byte order of their names. */

@@ -5,6 +5,7 @@ import { findDatabases, listDatabases } from '../sql/queries.ts'
 import { identifier, literal } from '../sql/quote.ts'
 import type { PostgresqlSessions } from '../sql/sessions.ts'
 import { pageOfRows } from './pages.ts'
+import { DATABASE_OWNER_ROLE } from './roles.ts'
 
 /** Only template0 is sure to hold nothing that depends on another locale. */
 function localeClause(collate: string, major: number): string {
@@ -16,7 +17,7 @@ function localeClause(collate: string, major: number): string {
 const BY_PROVIDER = { builtin: 'builtin BUILTIN_LOCALE', icu: 'icu ICU_LOCALE', libc: 'libc LOCALE' }
 
 const createStatement = ({ name, collate }: DatabaseSpec, major: number) =>
-  `CREATE DATABASE ${identifier(name)}${collate === undefined ? '' : localeClause(collate, major)}`
+  `CREATE DATABASE ${identifier(name)} OWNER ${DATABASE_OWNER_ROLE}${collate === undefined ? '' : localeClause(collate, major)}`
 
 // PUBLIC may connect to a new database; a grant has no effect before that is revoked.
 const closeStatement = ({ name }: DatabaseSpec) => `REVOKE ALL ON DATABASE ${identifier(name)} FROM PUBLIC`

@@ -1,27 +1,34 @@
-import type { RootVerbs } from '../../driver.ts'
+import type { RootMode, RootVerbs } from '../../driver.ts'
 import { postgresqlManifest } from '../manifest.ts'
 import { checkPassword } from '../rules/checks.ts'
 import { existingRoles } from '../sql/queries.ts'
 import { endSessions, identifier, literal } from '../sql/quote.ts'
+import { administratorStatements, adoptUsers, ROOT_IS_ENABLED } from './administrator.ts'
 import type { VerbContext } from './users.ts'
 
 const ROOT = postgresqlManifest.can.root.user
 const role = identifier(ROOT)
 
-/** The verbs of the tenant's superuser. The agent's superuser is another role, so disabling this one harms nothing. */
-export function rootVerbs({ sessions, verifier }: VerbContext): RootVerbs {
+interface RootContext extends VerbContext {
+  /** What root is to be, and on which major version: both may change with a restart. */
+  mode(): RootMode
+  major(): Promise<number>
+}
+
+/** The verbs of the tenant's root user. The agent's superuser is another role, so disabling this one harms nothing. */
+export function rootVerbs({ sessions, verifier, mode, major }: RootContext): RootVerbs {
   const exists = async () => (await existingRoles(sessions, [ROOT])).has(ROOT)
   return {
     async enable_root_with_password({ root_password: password }) {
       checkPassword(password)
       const secret = literal(await verifier(password))
       // Also resets what the tenant may have changed: a connection limit, an end of validity.
-      const attributes = `SUPERUSER LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD ${secret}`
-      await sessions.execute(
-        'postgres',
-        [`${(await exists()) ? 'ALTER' : 'CREATE'} ROLE ${role} ${attributes}`],
-        'os_maint',
-      )
+      const login = `LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity' PASSWORD ${secret}`
+      const verb = (await exists()) ? 'ALTER' : 'CREATE'
+      const rest = mode() === 'superuser' ? [`ALTER ROLE ${role} SUPERUSER`] : administratorStatements(await major())
+      // One text is one transaction.
+      await sessions.execute('postgres', [[`${verb} ROLE ${role} ${login}`, ...rest].join('; ')], 'os_maint')
+      await adoptUsers(sessions)
     },
 
     async disable_root() {
@@ -32,8 +39,7 @@ export function rootVerbs({ sessions, verifier }: VerbContext): RootVerbs {
     },
 
     async is_root_enabled() {
-      const text = 'SELECT FROM pg_roles WHERE rolname::text = $1 AND rolcanlogin AND rolsuper'
-      return (await sessions.query(text, [ROOT])).length > 0
+      return (await sessions.query(ROOT_IS_ENABLED)).length > 0
     },
   }
 }

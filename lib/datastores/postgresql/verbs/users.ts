@@ -6,6 +6,7 @@ import { databasesGrantedTo, encodeComment, existingRoles, findUser, listUsers, 
 import { endSessions, identifier, literal } from '../sql/quote.ts'
 import type { PostgresqlSessions } from '../sql/sessions.ts'
 import { grant, requireDatabases, requireUser } from './access.ts'
+import { adoptUsers } from './administrator.ts'
 import { pageOfRows } from './pages.ts'
 import { FORMER_OWNER_ROLE } from './roles.ts'
 
@@ -59,6 +60,7 @@ export async function createUsers(context: VerbContext, users: UserSpec[]): Prom
   }
   await hba.write(users.map(({ name, host = ANY_HOST }) => ({ name, host })))
   await sessions.execute('postgres', statements)
+  await adoptUsers(sessions)
   await hba.write()
 }
 

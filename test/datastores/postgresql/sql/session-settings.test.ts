@@ -62,12 +62,13 @@ describe.each(['15', '18'])("the settings of an agent's session in PostgreSQL %s
   let root: Client
   beforeEach(async () => {
     cluster = await newCluster(version)
+    cluster.context.root = 'superuser'
     const ann = { name: 'ann', password: 'pw1', databases: [{ name: 'cart' }] }
     await cluster.driver.prepare({ datastore_version: version, databases: [{ name: 'cart' }], users: [ann] })
     await cluster.driver.create_database({ databases: [{ name: 'elsewhere' }] })
     await cluster.driver.enable_root_with_password({ root_password: 'root-1' })
     // Ours until it ends, whatever is imposed on sessions to come.
-    root = await cluster.connect('postgres', 'root-1', 'elsewhere')
+    root = await cluster.connect('root', 'root-1', 'elsewhere')
   })
   afterEach(() => cluster.remove())
 

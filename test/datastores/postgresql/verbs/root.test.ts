@@ -8,16 +8,17 @@ jest.setTimeout(60_000)
 
 const CANARY = 'root-canary-7f3a'
 let cluster: Cluster
-const login = (password: string, database = 'postgres') => cluster.connect('postgres', password, database)
+const login = (password: string, database = 'postgres') => cluster.connect('root', password, database)
 const LOGIN_REFUSED = /password authentication failed|not permitted to log in/
 
 beforeAll(async () => {
   cluster = await newCluster()
+  cluster.context.root = 'superuser'
   await cluster.driver.prepare({ datastore_version: '18', databases: [{ name: 'app' }], users: [] })
 })
 afterAll(() => cluster.remove())
 
-describe('root', () => {
+describe('root as a superuser', () => {
   it('does not exist at first, and disabling it then changes nothing', async () => {
     expect(await cluster.driver.is_root_enabled({})).toBe(false)
     await cluster.driver.disable_root({})
@@ -37,7 +38,7 @@ describe('root', () => {
   it('gets a new password and can log in, whatever the tenant changed about it', async () => {
     const { driver } = cluster
     const root = await login(`${CANARY}-1`)
-    await root.query("ALTER ROLE postgres CONNECTION LIMIT 0 VALID UNTIL '2001-01-01'")
+    await root.query("ALTER ROLE root CONNECTION LIMIT 0 VALID UNTIL '2001-01-01'")
     for (const _ of ['once', 'again']) await driver.enable_root_with_password({ root_password: `${CANARY}-2` })
     await expect(login(`${CANARY}-1`)).rejects.toThrow(LOGIN_REFUSED)
     await login(`${CANARY}-2`)
@@ -52,8 +53,8 @@ describe('root', () => {
   it('is not listed among the users, and no user verb affects it', async () => {
     const { driver } = cluster
     expect(await driver.list_users({ limit: 10 })).toEqual({ items: [] })
-    expect(await driver.get_user({ name: 'postgres' })).toBeNull()
-    await expect(driver.delete_user({ name: 'postgres' })).rejects.toMatchObject({ code: 404 })
+    expect(await driver.get_user({ name: 'root' })).toBeNull()
+    await expect(driver.delete_user({ name: 'root' })).rejects.toMatchObject({ code: 404 })
   })
 
   it('cannot log in once disabled, has no session left, and keeps its objects', async () => {
@@ -69,10 +70,8 @@ describe('root', () => {
     await expect(login(`${CANARY}-2`, 'app')).rejects.toThrow(LOGIN_REFUSED)
     const superuser = await cluster.superuser('app')
     const rows = async (text: string) => (await superuser.query(text)).rows
-    expect(await rows("SELECT count(*)::int AS n FROM pg_stat_activity WHERE usename = 'postgres'")).toEqual([{ n: 0 }])
-    expect(await rows("SELECT tableowner FROM pg_tables WHERE tablename = 'mine'")).toEqual([
-      { tableowner: 'postgres' },
-    ])
+    expect(await rows("SELECT count(*)::int AS n FROM pg_stat_activity WHERE usename = 'root'")).toEqual([{ n: 0 }])
+    expect(await rows("SELECT tableowner FROM pg_tables WHERE tablename = 'mine'")).toEqual([{ tableowner: 'root' }])
     expect(await rows('SELECT * FROM mine')).toEqual([{ id: 1 }])
     expect(await rows('SELECT mighty()')).toEqual([{ mighty: 'false' }])
   })

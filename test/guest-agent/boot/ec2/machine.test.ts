@@ -84,6 +84,7 @@ describe('a machine on EC2', () => {
       address: '10.0.0.7',
       port: 5432,
       flavor: { ramMb: 400, vcpus: 2 },
+      root: 'superuser',
     })
     expect((await lstat(join(parts.home, 'agent', 'config.json'))).mode & 0o777).toBe(0o600)
   })
