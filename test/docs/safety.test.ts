@@ -22,6 +22,8 @@ const ATTACKS = [
   "the tenant's superuser reads or runs what it wants on the machine (`COPY FROM PROGRAM`)",
   'arguments and settings are injected (Cloud SQL MySQL)',
   "the tenant's superuser reconfigures the server (CVE-2016-6662, CVE-2021-27928)",
+  'root becomes a superuser, or a role of Coffer (`CREATEROLE`, ownership, extensions: CVE-2022-2625, CVE-2023-2454)',
+  'what a former superuser left gives its rights back',
   'TLS is offered, not enforced (RDS MySQL)',
   'XML: bombs, external entities, deep nesting',
   'JSON: wrong types, `__proto__`, depth, size',

@@ -11,6 +11,7 @@ import { SALT_BYTES, scramVerifier } from './sql/scram.ts'
 import { isConnectionLost, PostgresqlSessions } from './sql/sessions.ts'
 import { grantVerbs } from './verbs/access.ts'
 import { databaseVerbs } from './verbs/databases.ts'
+import { secureRoot } from './verbs/former-superuser.ts'
 import { createServiceRoles } from './verbs/roles.ts'
 import { rootVerbs } from './verbs/root.ts'
 import { tlsVerbs } from './verbs/tls.ts'
@@ -37,7 +38,12 @@ export const postgresqlDriver = defineDriver(postgresqlManifest, context => {
     ...access,
     ...tlsVerbs({ volume, server, sessions, owner }),
     ...rootVerbs({ ...verbContext, mode, major }),
-    start: () => server.start(),
+
+    async start() {
+      await server.start()
+      await secureRoot({ sessions, log, volume, random, owner, mode: mode(), major: await major() })
+    },
+
     exited: signal => server.exited(signal),
     diagnostics: () => readDiagnostics(volume, server),
     isConnectionLost,

@@ -62,8 +62,46 @@ const COMMON_SETTINGS: Settings = {
   random_page_cost: 1.1,
 }
 
+/**
+ * Settings that load or run something, or say where files are, for data in that absolute path: coffer.conf is read last,
+ * so that nothing counts which a program of a former superuser wrote into postgresql.conf.
+ */
+export function lockedSettings(data: string, major: number): Settings {
+  const locked: Settings = {
+    data_directory: data,
+    hba_file: `${data}/pg_hba.conf`,
+    ident_file: `${data}/pg_ident.conf`,
+    external_pid_file: '',
+    shared_preload_libraries: '',
+    session_preload_libraries: '',
+    local_preload_libraries: '',
+    dynamic_library_path: '$libdir',
+    extension_control_path: '$system',
+    jit_provider: 'llvmjit',
+    archive_mode: 'off',
+    archive_command: '',
+    archive_library: '',
+    archive_cleanup_command: '',
+    restore_command: '',
+    recovery_end_command: '',
+    ssl_passphrase_command: '',
+    allow_system_table_mods: 'off',
+    // A prepared transaction could still make a superuser: with one the server does not start.
+    max_prepared_transactions: 0,
+  }
+  return ofMajor(locked, major)
+}
+
+const ofMajor = (settings: Settings, major: number): Settings =>
+  Object.fromEntries(Object.entries(settings).filter(([name]) => (SINCE[name] ?? 0) <= major))
+
 /** The major version that introduced a setting; an older server would not start with it. */
-const SINCE: Record<string, number> = { reserved_connections: 16, allow_alter_system: 17, io_method: 18 }
+const SINCE: Record<string, number> = {
+  reserved_connections: 16,
+  allow_alter_system: 17,
+  io_method: 18,
+  extension_control_path: 18,
+}
 
 /** PostgreSQL's settings for an instance of this flavor at this address, without those that its major version lacks. */
 export function settingsFor(
@@ -79,7 +117,7 @@ export function settingsFor(
   }
   // Here none can be reserved for the limited role, so the agent connects as a superuser.
   if (major < 16) all.superuser_reserved_connections = 6
-  return Object.fromEntries(Object.entries(all).filter(([name]) => (SINCE[name] ?? 0) <= major))
+  return ofMajor(all, major)
 }
 
 function settingLine([name, value]: [string, string | number]): string {

@@ -1,10 +1,10 @@
-import { chown, mkdir } from 'node:fs/promises'
+import { chown, mkdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Owner, replaceFile } from '../../../kit/os/files.ts'
 import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, readMajor } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
-import { configText, settingsFor } from '../rules/settings.ts'
+import { configText, lockedSettings, settingsFor } from '../rules/settings.ts'
 import { hbaText, isOurs, withAgentLines } from './hba.ts'
 import { readTlsState, tlsSettings } from './tls-state.ts'
 
@@ -15,8 +15,11 @@ export async function writeConfiguration(context: DriverContext): Promise<void> 
   const { volume, owner } = context
   const { data } = clusterPaths(volume)
   const major = await readMajor(volume)
-  const settings = { ...settingsFor(context, major), ...(await tlsSettings(volume)) }
+  const isSuperuser = context.root === 'superuser'
+  const locked = isSuperuser ? {} : lockedSettings(await realpath(data), major)
+  const settings = { ...settingsFor(context, major), ...(await tlsSettings(volume)), ...locked }
   await replaceFile(join(data, 'coffer.conf'), configText(settings), { owner })
+  if (major < 17 || !isSuperuser) await discardAlterSystem(data, owner)
   if (major < 17) await forbidAlterSystem(data, owner)
   await includeSettings(data, owner)
   const hba = join(data, 'pg_hba.conf')
@@ -33,13 +36,14 @@ async function includeSettings(data: string, owner?: Owner): Promise<void> {
   if (!text.endsWith(`${INCLUDE}\n`)) await replaceFile(main, `${text}\n${INCLUDE}\n`, { owner })
 }
 
-/**
- * Before 17 there is no setting for it: a folder stands where ALTER SYSTEM writes its draft, so that it fails. What it
- * wrote earlier is discarded.
- */
+/** Discards what ALTER SYSTEM or a program wrote: it would outrank Coffer's settings. */
+async function discardAlterSystem(data: string, owner?: Owner): Promise<void> {
+  await replaceFile(join(data, 'postgresql.auto.conf'), '# Not used.\n', { owner })
+}
+
+/** Before 17 there is no setting for it: a folder stands where ALTER SYSTEM writes its draft, so that it fails. */
 async function forbidAlterSystem(data: string, owner?: Owner): Promise<void> {
   const path = join(data, 'postgresql.auto.conf')
-  await replaceFile(path, '# Not used.\n', { owner })
   await mkdir(`${path}.tmp`, { recursive: true, mode: 0o700 })
   if (owner) await chown(`${path}.tmp`, owner.uid, owner.gid)
 }

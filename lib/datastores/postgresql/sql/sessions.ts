@@ -5,11 +5,13 @@ import { SaslClient } from '../../../kit/postgresql/sasl-client.ts'
 import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, readMajor } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
+import { readDraft, useDraft } from '../cluster/passwords.ts'
 import { withShortPath } from '../cluster/socket.ts'
 import { grantSettings, type Role, sessionOptions } from './session-settings.ts'
 
 const INSUFFICIENT_PRIVILEGE = '42501'
 const TOO_MANY_CONNECTIONS = '53300'
+const WRONG_PASSWORD = '28P01'
 
 /** A query has a caller who waits at most 25 s. */
 const QUERY_LIMIT_MS = 15_000
@@ -130,10 +132,24 @@ export class PostgresqlSessions {
   }
 
   async #connectAs(role: Role, database: string, config: ClientConfig): Promise<Client> {
-    const { volume, port } = this.#context
-    const { data, password: passwordOf } = clusterPaths(volume)
-    const password = await readText(passwordOf(role))
+    const { volume } = this.#context
+    const password = await readText(clusterPaths(volume).password(role))
     if (password === undefined) throw new Error(`there is no password of ${role} in the volume`)
+    try {
+      return await this.#logIn(role, password, database, config)
+    } catch (error) {
+      const draft = sqlState(error) === WRONG_PASSWORD ? await readDraft(volume, role) : undefined
+      if (draft === undefined) throw error
+      // The agent ended just after the role got its new password.
+      const client = await this.#logIn(role, draft, database, config)
+      await useDraft(volume, role)
+      return client
+    }
+  }
+
+  async #logIn(role: Role, password: string, database: string, config: ClientConfig): Promise<Client> {
+    const { volume, port } = this.#context
+    const { data } = clusterPaths(volume)
     const login = { port, user: role, password, database, application_name: 'coffer', connectionTimeoutMillis: 5_000 }
     // Not by its address: while the server is down anybody may take that.
     return withShortPath(data, async host => {

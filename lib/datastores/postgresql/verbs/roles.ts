@@ -3,9 +3,10 @@ import type { Random } from '../../../kit/clock.ts'
 import { type Owner, replaceFile } from '../../../kit/os/files.ts'
 import { clusterPaths, readMajor } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
+import { writeDraft } from '../cluster/passwords.ts'
 import { identifier, literal } from '../sql/quote.ts'
 import { SALT_BYTES, scramVerifier } from '../sql/scram.ts'
-import { grantSettings } from '../sql/session-settings.ts'
+import { grantSettings, type Role } from '../sql/session-settings.ts'
 import type { PostgresqlSessions } from '../sql/sessions.ts'
 
 /** The role that owns what dropped users leave behind. It can neither log in nor do anything. */
@@ -65,6 +66,13 @@ export async function handOverDatabases(maint: Client): Promise<void> {
   for (const { name } of databases.rows) {
     await maint.query(`ALTER DATABASE ${identifier(name)} OWNER TO ${DATABASE_OWNER_ROLE}`)
   }
+}
+
+/** Draws a new password for a role of ours: the statement that gives it to the role, whose draft is stored already. */
+export async function renewPassword(role: Role, { volume, random, owner }: PasswordContext): Promise<string> {
+  const password = drawPassword(random)
+  await writeDraft(volume, role, password, owner)
+  return `ALTER ROLE ${role} PASSWORD ${literal(await serviceVerifier(password, random))}`
 }
 
 const drawPassword = (random: Random) => Buffer.from(random.bytes(PASSWORD_BYTES)).toString('base64url')
