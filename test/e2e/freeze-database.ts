@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { endpointOf } from './api-helpers.ts'
-import { type Coffer, until } from './coffer.ts'
+import { type Coffer, processesOf, until } from './coffer.ts'
 import { databasePids, type Instance, sendSignal } from './fault-injection.ts'
 
 /** The database of an instance, frozen in the middle of whatever it does: everyone who needs it has to wait. */
@@ -19,11 +19,13 @@ export function freezeDatabase(coffer: Pick<Coffer, 'dataDir'>, instance: Instan
   const [pid] = databasePids(coffer, `volume-${id}-1`)
   if (pid === undefined) throw new Error(`no database of ${id} runs`)
   const { host, port } = endpointOf(instance)
+  const agent = processesOf(coffer.dataDir).find(({ args }) => args.includes('guest-agent.mjs') && args.includes(id))
+  const countSessions = () => countClients(host, port) + (agent ? countSockets(agent.pid) : 0)
   sendSignal(pid, 'SIGSTOP')
-  const before = countSessions(host, port)
+  const before = countSessions()
   return {
     async waitForRequest() {
-      await until(`request for database ${id}`, async () => hasPendingSignal(pid) || countSessions(host, port) > before)
+      await until(`request for database ${id}`, async () => hasPendingSignal(pid) || countSessions() > before)
     },
     release: () => sendSignal(pid, 'SIGCONT'),
   }
@@ -51,8 +53,20 @@ function hasPendingSignal(pid: number): boolean {
 
 const ESTABLISHED = '01'
 
-/** How many sessions the server at that address has, accepted or waiting to be. */
-function countSessions(address: string, port: number): number {
+/** How many sockets a process has: its agent's sessions have no address that says whose they are. */
+function countSockets(pid: number): number {
+  const links = readdirSync(`/proc/${pid}/fd`).map(fd => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`)
+    } catch {
+      return ''
+    }
+  })
+  return links.filter(link => link.startsWith('socket:')).length
+}
+
+/** How many sessions of clients the server at that address has, accepted or waiting to be. */
+function countClients(address: string, port: number): number {
   const bytes = address.split('.').map(Number).reverse()
   const hex = [...bytes.map(byte => byte.toString(16).padStart(2, '0'))].join('')
   const local = `${hex}:${port.toString(16).padStart(4, '0')}`.toUpperCase()
