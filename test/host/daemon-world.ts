@@ -77,8 +77,8 @@ export function hostConfig(changes: Partial<HostConfig> = {}): HostConfig {
   }
 }
 
-export async function daemonWorld(): Promise<DaemonWorld> {
-  const config = hostConfig()
+export async function daemonWorld(changes: Partial<HostConfig> = {}): Promise<DaemonWorld> {
+  const config = hostConfig(changes)
   const reports: Report[] = []
   const boot = () =>
     new Daemon({

@@ -1,4 +1,4 @@
-import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from '@jest/globals'
 import type { HostConfig } from '../../host/config.ts'
@@ -9,6 +9,7 @@ import { readJson, removeAll } from '../../lib/kit/os/files.ts'
 import { silentLog } from '../kit/random.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { hostConfig, random } from './daemon-world.ts'
+import { HOSTILE_UIDS, makeTarget, SWAP, whyNot } from './hostile.ts'
 
 let config: HostConfig
 const spares = () => new Spares({ config, machines: MACHINES, clock: realClock, random, log: silentLog })
@@ -85,6 +86,39 @@ describe('spare clusters', () => {
     await removeAll(volume('b'))
     expect(await take(spares(), 'c')).toBe(1_500_000_002)
   })
+
+  // A program of another service that runs as nobody, or one that initdb left.
+  const withPerl = whyNot === undefined ? it : it.skip
+  withPerl(
+    'give nothing away that a link in them leads to',
+    async () => {
+      const { target, damage } = makeTarget()
+      try {
+        for (let round = 1; round <= 5; round++) {
+          config = hostConfig({ firstUid: HOSTILE_UIDS })
+          const program = join(config.dataDir, '..', 'swap.pl')
+          writeFileSync(program, SWAP, { mode: 0o644 })
+          const bait = `mkdir x; for i in $(seq 300); do echo > x/$i; done; ln -s ${target} y`
+          const swap = `(exec perl ${program}) > /dev/null 2>&1 < /dev/null & echo $! > swap.pid`
+          initdb(`mkdir "$2"; echo 18 > "$2/PG_VERSION"; ${bait}; ${swap}`)
+          await take(spares(), 'a').catch(() => undefined)
+          const folders = [
+            volume('a'),
+            ...readdirSync(join(config.dataDir, 'spares')).map(name => join(config.dataDir, 'spares', name)),
+          ]
+          for (const folder of folders.filter(existsSync)) {
+            const pid = Number(readFileSync(join(folder, 'swap.pid'), 'utf8'))
+            if (pid > 1) process.kill(pid, 'SIGKILL')
+          }
+          rmSync(join(config.dataDir, '..'), { recursive: true })
+        }
+        expect(damage()).toEqual([])
+      } finally {
+        rmSync(target, { recursive: true })
+      }
+    },
+    60_000,
+  )
 
   asRoot('belong to a free uid once all were used', async () => {
     const firstUid = 1_500_000_000

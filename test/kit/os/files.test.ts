@@ -1,4 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
@@ -21,6 +32,26 @@ describe.each([
     expect(statSync(path).mode & 0o777).toBe(0o600)
     expect(readFileSync(path, 'utf8')).toBe('two')
     expect(existsSync(`${path}.new`)).toBe(false)
+  })
+})
+
+describe('replaceFile, where a tenant could put links', () => {
+  it('follows none, neither at its own name nor at its draft’s', async () => {
+    const [path, victim] = [join(directory, 'linked'), join(directory, 'victim')]
+    writeFileSync(victim, 'precious')
+    for (const name of [path, `${path}.new`]) symlinkSync(victim, name)
+    await replaceFile(path, 'mine', { mode: 0o640 })
+    expect(readFileSync(victim, 'utf8')).toBe('precious')
+    expect(lstatSync(path).isFile()).toBe(true)
+    expect(readFileSync(path, 'utf8')).toBe('mine')
+  })
+
+  it('leaves no draft when it fails', async () => {
+    const path = join(directory, 'taken')
+    mkdirSync(join(path, 'inner'), { recursive: true })
+    const before = readdirSync(directory)
+    await expect(replaceFile(path, 'mine')).rejects.toThrow()
+    expect(readdirSync(directory)).toEqual(before)
   })
 })
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -151,6 +151,23 @@ describe('a machine on EC2', () => {
     const { system: parts } = await system()
     const other = { ...machine, datastore: { manager: 'postgresql', version: '9' } }
     await expect(prepareMachine(other, parts)).rejects.toThrow('the image has no engine in')
+  })
+
+  // Only root can give a file away.
+  const asRoot = process.getuid?.() === 0 ? it : it.skip
+  asRoot('writes to no file of root that a link in its agent’s folder leads to (as root only)', async () => {
+    const victim = join(folder, 'victim')
+    await chmod(folder, 0o755)
+    await writeFile(victim, 'precious', { mode: 0o600 })
+    const { system: parts } = await system('', { owner: { uid: 1_500_000_001, gid: 1_500_000_001 } })
+    await prepareMachine(machine, parts)
+    for (const name of ['config.json.new', 'config.json', 'enrolment.json', 'journal']) {
+      const path = join(parts.home, 'agent', name)
+      await rm(path, { force: true })
+      await symlink(victim, path)
+      await prepareMachine(machine, parts)
+    }
+    expect([await readFile(victim, 'utf8'), (await lstat(victim)).uid]).toEqual(['precious', 0])
   })
 
   it('grows its file system with its volume', async () => {
