@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { RootMode } from '../lib/contracts/guest/root.ts'
 
 /**
- * What an agent is started with: `config.json` in its folder, made of the user-data and of what its machine adds. Its
- * `AgentSite` is `<folder>.site.json`, beside the folder.
+ * What an agent is started with, made of the user-data and of what its machine adds: `<folder>.config.json`, beside its
+ * folder, as its `AgentSite`, which is `<folder>.site.json`. Machines of earlier versions have `config.json` in it.
  */
 export const AgentConfig = z.object({
   userData: z.object({ instance: z.string(), generation: z.int(), secret: z.string(), enrolUrl: z.string() }),

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { guestSubject } from '../lib/contracts/conductor.ts'
 import type { AnyDriver, CertificateVerbs, DriverContext, DriverFactory } from '../lib/datastores/driver.ts'
@@ -25,7 +25,9 @@ const VERSION = '0.1.0'
 const FOLDER_CHECK_MS = 1_000
 const LAST_HEARTBEAT_MS = 1_500
 
-const readConfig = (dir: string) => AgentConfig.parse(JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')))
+const configFileOf = (dir: string) =>
+  [`${dir}.config.json`, join(dir, 'config.json')].find(path => existsSync(path)) ?? `${dir}.config.json`
+const readConfig = (path: string) => AgentConfig.parse(JSON.parse(readFileSync(path, 'utf8')))
 const readSite = (dir: string) => AgentSite.parse(JSON.parse(readFileSync(`${dir}.site.json`, 'utf8')))
 
 type Drivers = Readonly<Record<string, DriverFactory>>
@@ -51,10 +53,10 @@ function waitForCertificate(driver: AnyDriver, served: Promise<void>): AnyDriver
 }
 
 /** An agent whose folder was removed ends with its database. */
-async function endWithFolder(dir: string, shutdown: Shutdown): Promise<void> {
+async function endWithFolder(paths: string[], shutdown: Shutdown): Promise<void> {
   while (!shutdown.signal.aborted) {
     await clock.sleep(FOLDER_CHECK_MS, shutdown.signal)
-    if (!(await exists(join(dir, 'config.json')))) await shutdown.run()
+    for (const path of paths) if (!(await exists(path))) await shutdown.run()
   }
 }
 
@@ -147,11 +149,12 @@ export async function runAgent(drivers: Drivers): Promise<void> {
   const dir = process.argv[2]
   // Without a folder it only fills Node.js's compile cache for the agents to come.
   if (dir === undefined) process.exit(0)
-  const config = readConfig(dir)
+  const configFile = configFileOf(dir)
+  const config = readConfig(configFile)
   const log = systemLog('guest-agent', config.logLevel).child({ instance: config.userData.instance })
   const shutdown = new Shutdown(log, () => process.exit(0))
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => void shutdown.run())
-  void endWithFolder(dir, shutdown)
+  void endWithFolder([dir, configFile], shutdown)
   await run({ dir, config, drivers, log, shutdown }, onQuery).catch(error => {
     // A shutdown also ends an enrolment that is being tried, with its last error.
     if (!shutdown.signal.aborted) throw error

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, chown, open, readdir, readFile, readlink, realpath, rename, symlink } from 'node:fs/promises'
+import { lchown, open, readdir, readlink, realpath, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
 import type { MachineSide, ServerProcesses } from '../lib/datastores/machine.ts'
@@ -9,8 +9,9 @@ import { replaceFile } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
 import { AGENT_FLAGS, type HostConfig } from './config.ts'
 import { makeFolder } from './data-dir.ts'
+import { endUid, listPids, runsAs } from './end-uid.ts'
 import { engineFor } from './engines.ts'
-import { logFile, type ServerState, serverDir, siteFile, volumeDir } from './state.ts'
+import { configFile, logFile, type ServerState, serverDir, siteFile, volumeDir } from './state.ts'
 
 /** What datastores do on a machine, by manager. */
 export type Machines = Readonly<Record<string, MachineSide>>
@@ -31,27 +32,20 @@ export async function writeAgentFiles(config: HostConfig, server: ServerState, u
     datastore: server.datastore,
     logLevel: config.logLevel,
   }
-  const path = join(dir, 'config.json')
-  await replaceFile(path, JSON.stringify(content))
-  if (server.uid !== undefined) {
-    await chown(path, server.uid, server.uid)
-    await chown(dir, server.uid, server.uid)
-  }
+  await writeReadable(configFile(config.dataDir, server.name), content, server)
+  if (server.uid !== undefined) await lchown(dir, server.uid, server.uid)
 }
 
-/**
- * Writes where the database lives and what it may use: beside the agent's folder, so that its uid can read it, not
- * change it.
- */
+/** Writes a file beside the agent's folder: its uid can read it, and neither change it nor put a link in its place. */
+const writeReadable = (path: string, content: unknown, { uid }: ServerState) =>
+  replaceFile(path, JSON.stringify(content), { mode: 0o640, ...(uid !== undefined && { owner: { uid: 0, gid: uid } }) })
+
+/** Writes where the database lives and what it may use. */
 export async function writeSite(config: HostConfig, server: ServerState): Promise<void> {
-  const { address, port, flavor, datastore, volume, name, uid } = server
+  const { address, port, flavor, datastore, volume, name } = server
   const engine = await engineFor(config, datastore)
   const site = { volume: volumeDir(config.dataDir, volume), engine, address, port, flavor, root: config.root }
-  const draft = `${siteFile(config.dataDir, name)}.new`
-  await replaceFile(draft, JSON.stringify(site))
-  await chmod(draft, 0o640)
-  if (uid !== undefined) await chown(draft, 0, uid)
-  await rename(draft, siteFile(config.dataDir, name))
+  await writeReadable(siteFile(config.dataDir, name), site, server)
 }
 
 /** An agent mostly waits: an arena of memory for each of its threads would be wasted. */
@@ -134,27 +128,37 @@ export async function stopServer(parts: StopParts, server: ServerState): Promise
   await stopEverything(parts, server)
 }
 
-/** Ends every process of the server at once. */
-export async function stopEverything({ config, machines, clock }: StopParts, server: ServerState): Promise<void> {
+/** How often it is looked whether a database has ended by itself, every 20 ms, before it is ended by force. */
+const LOOKS = { byItself: 20, all: 100 }
+
+/** Ends every process of the server at once; if it has a uid of its own, every process of that uid. */
+export async function stopEverything(parts: StopParts, server: ServerState): Promise<void> {
+  await endServer(parts, server)
+  if (server.uid !== undefined) await endUid(server.uid, parts.clock)
+}
+
+/** Ends agent and database. */
+async function endServer({ config, machines, clock }: StopParts, server: ServerState): Promise<void> {
   const agent = await agentOf(config, server)
   if (agent) signal(agent.pid, 'SIGKILL')
   const { processes, endSignal } = await databaseOf(config, machines, server)
   for (const { pid } of processes) signal(pid, endSignal)
-  for (let tries = 0; tries < 100; tries++) {
+  for (let looks = 0; looks < LOOKS.all; looks++) {
     const remaining = await processesOf(config, machines, server)
     if (remaining.length === 0) return
-    if (tries >= 20) for (const { pid } of remaining) signal(pid, 'SIGKILL')
+    // A tenant's program may look like a server, and make others without end: its uid is ended as a whole.
+    if (looks >= LOOKS.byItself && server.uid !== undefined) return
+    if (looks >= LOOKS.byItself) for (const { pid } of remaining) signal(pid, 'SIGKILL')
     await clock.sleep(20)
   }
   throw new Error(`processes of ${server.name} do not end`)
 }
 
-/** The processes of a server's agent and database; if it has a uid of its own, every process of that uid. */
+/** The processes of a server's agent and database. */
 async function processesOf(config: HostConfig, machines: Machines, server: ServerState): Promise<ProcessRef[]> {
   const agent = await agentOf(config, server)
-  const ofUid = server.uid === undefined ? [] : await processesOfUid(server.uid)
   const { processes } = await databaseOf(config, machines, server)
-  return [...(agent ? [agent] : []), ...processes, ...ofUid]
+  return [...(agent ? [agent] : []), ...processes]
 }
 
 /** The processes of a server's database. */
@@ -164,20 +168,6 @@ function databaseOf(config: HostConfig, machines: Machines, server: ServerState)
 
 async function agentOf(config: HostConfig, server: ServerState): Promise<ProcessRef | undefined> {
   return server.agent && (await isAlive(server.agent)) ? server.agent : agentIn(config, server)
-}
-
-const listPids = async () => (await readdir('/proc').catch(() => [])).filter(name => /^\d+$/.test(name))
-
-async function runsAs(pid: string, uid: number): Promise<boolean> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-  return status.includes(`\nUid:\t${uid}\t`)
-}
-
-async function processesOfUid(uid: number): Promise<ProcessRef[]> {
-  const processes = await Promise.all(
-    (await listPids()).map(async pid => ((await runsAs(pid, uid)) ? processRef(Number(pid)) : undefined)),
-  )
-  return processes.filter(process => process !== undefined)
 }
 
 async function waitForEnd(agent: ProcessRef, ms: number, clock: Clock): Promise<void> {

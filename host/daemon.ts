@@ -1,3 +1,5 @@
+import { realpath } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { z } from 'zod'
 import type { HostMethods } from '../lib/contracts/host.ts'
 import type { Manifest } from '../lib/datastores/manifest.ts'
@@ -11,16 +13,21 @@ import { AgentKeeper, activeState } from './agent-keeper.ts'
 import { type Machines, stopEverything, stopServer, writeAgentFiles, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import type { Ownership } from './data-dir.ts'
+import { endRemoved } from './end-removed.ts'
+import { endUid } from './end-uid.ts'
+import { removeFolder, removeInside } from './folders.ts'
 import { InstanceQueues } from './instance-queues.ts'
 import { Spares } from './spares.ts'
 import {
+  configFile,
   type HostState,
   hostState,
   logFile,
+  removeDrafts,
   type ServerState,
+  STOPPED_FILE,
   serverDir,
   siteFile,
-  stoppedFile,
   volumeDir,
 } from './state.ts'
 
@@ -70,6 +77,10 @@ export class Daemon {
   readonly #queues = new InstanceQueues()
   readonly #ended = new AbortController()
   readonly #endpoints: Endpoints
+  /** The uids of its instances, for an end without the records. */
+  readonly #uids = new Set<number>()
+  /** The data directory by its real path, which cannot be found once it was removed. */
+  #realDataDir = ''
 
   constructor(parts: DaemonParts) {
     const { config, clock, log } = parts
@@ -90,7 +101,11 @@ export class Daemon {
 
   /** Takes over what runs already, starts what should run, and keeps it running until `close` or `stop`. */
   async start(): Promise<void> {
+    const { dataDir } = this.#parts.config
+    this.#realDataDir = await realpath(dataDir)
+    await removeDrafts(dataDir)
     await this.#spares.sweep()
+    for (const { uid } of await this.#state.volumes.all()) if (uid !== undefined) this.#uids.add(uid)
     await Promise.all((await this.#state.servers.all()).map(server => this.#agents.ensure(server)))
     this.#spares.fill()
     void this.#watch()
@@ -106,7 +121,9 @@ export class Daemon {
   /** Stops every database and agent, and then this daemon; they come back at the next start. */
   async stop(): Promise<void> {
     await this.close()
-    const { log } = this.#parts
+    const { log, clock, ownership } = this.#parts
+    // The records went with it.
+    if ((await ownership()) === 'removed') return endRemoved(this.#realDataDir, this.#uids, clock)
     const servers = await this.#state.servers.all()
     await Promise.all(
       servers.map(server =>
@@ -135,6 +152,7 @@ export class Daemon {
       try {
         const dir = volumeDir(this.#parts.config.dataDir, name)
         const uid = await this.#spares.take(datastore.manager, datastore.version, dir)
+        if (uid !== undefined) this.#uids.add(uid)
         await this.#state.volumes.put({ ...request, ...(uid !== undefined && { uid }) })
       } catch (error) {
         return this.#report('update_volume', request, { status: 'ERROR', fault: messageOf(error) })
@@ -147,8 +165,11 @@ export class Daemon {
 
   async #deleteVolume(request: Request<'delete_volume'>): Promise<void> {
     await this.#markDeleted(request.name)
-    await removeAll(volumeDir(this.#parts.config.dataDir, request.name))
+    const volume = await this.#state.volumes.get(request.name)
+    if (volume?.uid !== undefined) await endUid(volume.uid, this.#parts.clock)
+    await removeFolder(volumeDir(this.#parts.config.dataDir, request.name))
     await this.#state.volumes.remove(request.name)
+    if (volume?.uid !== undefined) this.#uids.delete(volume.uid)
     await this.#report('update_volume', request, { status: 'GONE' })
   }
 
@@ -182,10 +203,15 @@ export class Daemon {
       await stopServer(this.#parts, server)
       this.#agents.forgetStarts(server.name)
       // A database that was stopped on purpose starts with its server.
-      await removeAll(stoppedFile(this.#parts.config.dataDir, server.name))
+      await this.#removeStopMark(server)
       await this.#agents.start(rebooted)
     }
     await this.#report('update_server', server, activeState(rebooted))
+  }
+
+  async #removeStopMark({ name, uid }: ServerState): Promise<void> {
+    const dir = serverDir(this.#parts.config.dataDir, name)
+    await (uid === undefined ? removeAll(join(dir, STOPPED_FILE)) : removeInside(dir, uid, STOPPED_FILE))
   }
 
   async #createServer(request: Request<'create_server'>): Promise<void> {
@@ -228,9 +254,8 @@ export class Daemon {
     await this.#markDeleted(request.name)
     const server = await this.#state.servers.get(request.name)
     if (server) await stopEverything(this.#parts, server)
-    await removeAll(serverDir(config.dataDir, request.name))
-    await removeAll(logFile(config.dataDir, request.name))
-    await removeAll(siteFile(config.dataDir, request.name))
+    await removeFolder(serverDir(config.dataDir, request.name))
+    for (const file of [logFile, siteFile, configFile]) await removeAll(file(config.dataDir, request.name))
     await this.#state.servers.remove(request.name)
     if (server) this.#endpoints.release(server)
     this.#agents.forgetStarts(request.name)

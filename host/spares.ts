@@ -1,13 +1,14 @@
-import { chown, lstat, readdir, rename } from 'node:fs/promises'
+import { lstat, readdir, rename } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { SerialQueue } from '../lib/kit/async/serial.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
-import { exists, readJson, removeAll, replaceFile } from '../lib/kit/os/files.ts'
+import { exists, readJson, replaceFile } from '../lib/kit/os/files.ts'
 import { type Machines, machineOf } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import { makeFolder } from './data-dir.ts'
 import { engineFor } from './engines.ts'
+import { giveFolder, removeFolder } from './folders.ts'
 import { freeUid, usedUids } from './uids.ts'
 
 /** How often a volume that an instance waits for is tried to be made. */
@@ -75,7 +76,7 @@ export class Spares {
       } catch (error) {
         if (attempt >= MAKE_TRIES || this.#ended.signal.aborted) throw error
         this.#log.warn({ attempt, error: messageOf(error) }, 'making a volume failed')
-        await removeAll(dir)
+        await removeFolder(dir)
       }
     }
   }
@@ -133,12 +134,12 @@ export class Spares {
       const background = signal ? { signal, idle: true } : {}
       const owner = uid === undefined ? {} : { uid: NOBODY, gid: NOBODY }
       await machineOf(this.#machines, manager).initVolume({ engine, dir: draft, ...background, ...owner })
-      if (uid !== undefined) await chownTree(draft, uid)
+      if (uid !== undefined) await giveFolder(draft, uid)
       await rename(draft, dir)
       return (await lstat(dir)).uid
     } catch (error) {
       // What cannot be removed now is left to `sweep`; the first error is the one to report.
-      await removeAll(draft).catch(() => undefined)
+      await removeFolder(draft).catch(() => undefined)
       throw error
     } finally {
       if (uid !== undefined) this.#reservedUids.delete(uid)
@@ -148,7 +149,9 @@ export class Spares {
   /** Removes what was in the making when the daemon died. */
   async sweep(): Promise<void> {
     const names = await readdir(this.#folder).catch(() => [])
-    await Promise.all(names.filter(name => name.startsWith('draft-')).map(name => removeAll(join(this.#folder, name))))
+    await Promise.all(
+      names.filter(name => name.startsWith('draft-')).map(name => removeFolder(join(this.#folder, name))),
+    )
   }
 
   /**
@@ -166,15 +169,4 @@ export class Spares {
     this.#reservedUids.add(uid)
     return uid
   }
-}
-
-/** Gives the files and folders of a tree to a uid and its group. Links are left alone, and so is what they point to. */
-async function chownTree(path: string, uid: number): Promise<void> {
-  const entries = await readdir(path, { withFileTypes: true })
-  for (const entry of entries) {
-    const inner = join(path, entry.name)
-    if (entry.isDirectory()) await chownTree(inner, uid)
-    else if (entry.isFile()) await chown(inner, uid, uid)
-  }
-  await chown(path, uid, uid)
 }

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { readJson, removeAll, replaceFile } from '../lib/kit/os/files.ts'
+import { DRAFT_SUFFIX, readJson, removeAll, replaceFile } from '../lib/kit/os/files.ts'
 import { makeFolder } from './data-dir.ts'
 
 const partFields = { name: z.string(), instance: z.string(), project: z.string(), generation: z.int() }
@@ -76,11 +76,21 @@ export function hostState(dataDir: string) {
 }
 export type HostState = ReturnType<typeof hostState>
 
+/** Removes the files that a daemon had not written to their end when it died. */
+export async function removeDrafts(dataDir: string): Promise<void> {
+  for (const parts of [['state'], ['state', 'volumes'], ['state', 'servers'], ['state', 'deleted'], ['servers']]) {
+    const folder = join(dataDir, ...parts)
+    const names = await readdir(folder).catch(() => [])
+    for (const name of names) if (name.endsWith(DRAFT_SUFFIX)) await removeAll(join(folder, name))
+  }
+}
+
 /** Where the files of a volume and of a server are. */
 export const volumeDir = (dataDir: string, name: string) => join(dataDir, 'volumes', name)
 export const serverDir = (dataDir: string, name: string) => join(dataDir, 'servers', name)
-/** Beside the server's folder: in it, the instance's uid could put a link in its place. */
+/** These two are beside the server's folder: in it, the instance's uid could put links in their place. */
+export const configFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.config.json`)
 export const siteFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.site.json`)
 /** The file that the agent leaves in its folder when its database is stopped on purpose. */
-export const stoppedFile = (dataDir: string, name: string) => join(serverDir(dataDir, name), 'stopped')
+export const STOPPED_FILE = 'stopped'
 export const logFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.log`)

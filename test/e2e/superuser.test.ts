@@ -31,8 +31,10 @@ asRoot('a superuser of an instance, where each has a uid of its own (as root onl
   const volume = ({ id }: { id: string }) => at('volumes', `volume-${id}-1`)
   const server = ({ id }: { id: string }) => at('servers', `server-${id}-1`)
   const site = (instance: { id: string }) => `${server(instance)}.site.json`
+  const config = (instance: { id: string }) => `${server(instance)}.config.json`
   const isOwn = (path: string) =>
-    [volume(ours), server(ours)].some(folder => path.startsWith(`${folder}/`)) || path === site(ours)
+    [volume(ours), server(ours)].some(folder => path.startsWith(`${folder}/`)) ||
+    [site(ours), config(ours)].includes(path)
   const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`
 
   /** Tries to read the first byte of each file; returns `read` or the error. */
@@ -64,9 +66,10 @@ asRoot('a superuser of an instance, where each has a uid of its own (as root onl
     ...['master.key', 'coffer.db', 'coffer.db-wal', 'host.json', 'host.log', 'openrc', 'openrc-admin'].map(one =>
       at(one),
     ),
-    ...['config.json', 'enrolment.json', 'journal'].map(one => join(server(theirs), one)),
+    ...['enrolment.json', 'journal'].map(one => join(server(theirs), one)),
     ...['os_admin.pw', 'os_maint.pw', 'server.key', 'data/PG_VERSION'].map(one => join(volume(theirs), one)),
     site(theirs),
+    config(theirs),
     // The log of its own agent is closed too.
     `${server(ours)}.log`,
     at('state', 'servers', `server-${theirs.id}-1.json`),
@@ -108,7 +111,16 @@ asRoot('a superuser of an instance, where each has a uid of its own (as root onl
 
     const parts = readdirSync(coffer.dataDir).map(name => at(name))
     const programs = readdirSync(at('runtime')).map(name => at('runtime', name))
-    const rest = [coffer.dataDir, ...parts, ...programs, ...closed(), site(ours), volume(theirs), server(theirs)]
+    const rest = [
+      coffer.dataDir,
+      ...parts,
+      ...programs,
+      ...closed(),
+      site(ours),
+      config(ours),
+      volume(theirs),
+      server(theirs),
+    ]
     // The socket of the queue accepts every connection, and then needs a token.
     expect(await each(rest, 'if test -w "$it"; then echo "$it"; fi')).toEqual([at('queue.sock')])
     expect(await shell(`find ${programs.join(' ')} ! -type l -writable`)).toEqual([])
@@ -129,7 +141,7 @@ asRoot('a superuser of an instance, where each has a uid of its own (as root onl
   })
 
   it('can read the files of its uid, with its agent’s credentials, which open its own queue only', async () => {
-    const paths = [site(ours), join(server(ours), 'config.json'), join(volume(ours), 'os_admin.pw')]
+    const paths = [site(ours), config(ours), join(volume(ours), 'os_admin.pw')]
     const rows = await sql(`SELECT code FROM tried(ARRAY[${paths.map(quoted)}])`)
     expect(rows).toEqual(paths.map(() => ({ code: 'read' })))
     const [enrolment] = await sql(`SELECT pg_read_file(${quoted(join(server(ours), 'enrolment.json'))}) AS text`)

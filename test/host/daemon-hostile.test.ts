@@ -56,6 +56,13 @@ asRoot('a program of a tenant, where each instance has a uid of its own (as root
     expect(await survivors(HOSTILE_UIDS)).toEqual([])
   }, 60_000)
 
+  it('is ended when the data directory is removed while its agent starts', async () => {
+    const starting = world.daemon.handlers.reboot_server({ ...part(server.name), changeId: 'r1' }, undefined)
+    rmSync(world.config.dataDir, { recursive: true, maxRetries: 20 })
+    await Promise.allSettled([starting, world.daemon.stop()])
+    expect(await survivors(HOSTILE_UIDS)).toEqual([])
+  }, 60_000)
+
   it('leads no deletion of a volume out of it by a link', async () => {
     const { target, damage } = makeTarget()
     try {

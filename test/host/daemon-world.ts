@@ -89,7 +89,7 @@ export async function daemonWorld(changes: Partial<HostConfig> = {}): Promise<Da
       random,
       log: silentLog,
       report: async (method, { name }, state) => void reports.push({ method, name, ...state }),
-      ownership: async () => 'held',
+      ownership: async () => (existsSync(config.dataDir) ? 'held' : 'removed'),
       onEnd: () => {},
     })
   const namesIn = (folder: string) =>

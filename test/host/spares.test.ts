@@ -9,7 +9,7 @@ import { readJson, removeAll } from '../../lib/kit/os/files.ts'
 import { silentLog } from '../kit/random.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { hostConfig, random } from './daemon-world.ts'
-import { HOSTILE_UIDS, makeTarget, SWAP, whyNot } from './hostile.ts'
+import { HOSTILE_UIDS, makeTarget, pidsOf, SWAP, whyNot } from './hostile.ts'
 
 let config: HostConfig
 const spares = () => new Spares({ config, machines: MACHINES, clock: realClock, random, log: silentLog })
@@ -99,16 +99,12 @@ describe('spare clusters', () => {
           const program = join(config.dataDir, '..', 'swap.pl')
           writeFileSync(program, SWAP, { mode: 0o644 })
           const bait = `mkdir x; for i in $(seq 300); do echo > x/$i; done; ln -s ${target} y`
-          const swap = `(exec perl ${program}) > /dev/null 2>&1 < /dev/null & echo $! > swap.pid`
+          const swap = `(exec perl ${program}) > /dev/null 2>&1 < /dev/null &`
           initdb(`mkdir "$2"; echo 18 > "$2/PG_VERSION"; ${bait}; ${swap}`)
           await take(spares(), 'a').catch(() => undefined)
-          const folders = [
-            volume('a'),
-            ...readdirSync(join(config.dataDir, 'spares')).map(name => join(config.dataDir, 'spares', name)),
-          ]
-          for (const folder of folders.filter(existsSync)) {
-            const pid = Number(readFileSync(join(folder, 'swap.pid'), 'utf8'))
-            if (pid > 1) process.kill(pid, 'SIGKILL')
+          for (const pid of pidsOf(65_534)) {
+            const path = `/proc/${pid}/cmdline`
+            if (existsSync(path) && readFileSync(path, 'utf8').includes(program)) process.kill(Number(pid), 'SIGKILL')
           }
           rmSync(join(config.dataDir, '..'), { recursive: true })
         }

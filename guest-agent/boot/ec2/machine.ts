@@ -1,9 +1,10 @@
-import { chmod, chown, mkdir, open, rename } from 'node:fs/promises'
+import { lchown, mkdir, open, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { geteuid } from 'node:process'
 import { z } from 'zod'
 import type { MachineSide } from '../../../lib/datastores/machine.ts'
 import type { Clock } from '../../../lib/kit/clock.ts'
-import { exists, removeAll, writeAtomically } from '../../../lib/kit/os/files.ts'
+import { exists, removeAll, replaceFile } from '../../../lib/kit/os/files.ts'
 import { AgentConfig, type AgentSite } from '../../config.ts'
 
 /** What an EC2 machine gets at its first start. */
@@ -132,12 +133,11 @@ async function writeAgentFiles(
   if (!address) throw new Error('the machine does not know its address')
   const dir = join(home, 'agent')
   await mkdir(dir, { recursive: true, mode: 0o700 })
+  await lchown(dir, owner.uid, owner.gid)
   const config: AgentConfig = { userData, datastore, logLevel }
-  await writeAtomically(join(dir, 'config.json'), JSON.stringify(config))
-  await chown(join(dir, 'config.json'), owner.uid, owner.gid)
-  await chown(dir, owner.uid, owner.gid)
-  // Beside the folder, where the agent's user can read it and not change it. The machine is this instance's alone.
   const site: AgentSite = { volume: dataDir(system), engine, address, port, flavor: hardware, root: 'superuser' }
-  await writeAtomically(`${dir}.site.json`, JSON.stringify(site))
-  await chmod(`${dir}.site.json`, 0o644)
+  // Beside the folder: in it, the agent's user could put links in their place.
+  const readable = { mode: 0o640, owner: { uid: geteuid?.() ?? 0, gid: owner.gid } }
+  await replaceFile(`${dir}.config.json`, JSON.stringify(config), readable)
+  await replaceFile(`${dir}.site.json`, JSON.stringify(site), readable)
 }

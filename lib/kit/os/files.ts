@@ -1,5 +1,6 @@
-import { chown, lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, open, readFile, rename, rm, unlink } from 'node:fs/promises'
 import { codeOf } from '../errors.ts'
 
 /** The uid and gid to own a file or run a program, where they are not the process's own. */
@@ -8,25 +9,42 @@ export interface Owner {
   gid: number
 }
 
-/**
- * Writes a file so that a reader, or a restart after a crash, sees the old content or the new, never a part. Makes the
- * folders that are missing; `replaceFile` does not.
- */
-export async function writeAtomically(path: string, content: string, mode = 0o600): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  await replaceFile(path, content, { mode })
-}
+/** How the names of files end that are not complete; a process that dies leaves them. */
+export const DRAFT_SUFFIX = '.new'
 
-/** As writeAtomically, but throws ENOENT where the folder is missing: a folder that was removed does not come back. */
+const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
+
+/**
+ * Writes a file so that a reader, or a restart after a crash, sees the old content or the new, never a part. Throws
+ * ENOENT where the folder is missing: a folder that was removed does not come back. The draft is a new file with a name
+ * that nobody can foresee: no link that another put there is followed.
+ */
 export async function replaceFile(
   path: string,
   content: string,
   { mode = 0o600, owner }: { mode?: number; owner?: Owner | undefined } = {},
 ): Promise<void> {
-  const draft = `${path}.new`
-  await writeFile(draft, content, { mode, flush: true })
-  if (owner) await chown(draft, owner.uid, owner.gid)
-  await rename(draft, path)
+  const draft = `${path}.${randomBytes(8).toString('hex')}${DRAFT_SUFFIX}`
+  const file = await open(draft, NEW_FILE, 0o600)
+  try {
+    await writeNew(file, content, mode, owner)
+    await rename(draft, path)
+  } catch (error) {
+    await unlink(draft).catch(() => undefined)
+    throw error
+  }
+}
+
+async function writeNew(file: FileHandle, content: string, mode: number, owner: Owner | undefined): Promise<void> {
+  try {
+    await file.writeFile(content)
+    if (owner) await file.chown(owner.uid, owner.gid)
+    // Not when it is opened: the umask would cut it.
+    if (mode !== 0o600) await file.chmod(mode)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }
 
 /** Whether there is a file or folder of that name; a link counts, whatever it points to. */

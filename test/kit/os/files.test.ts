@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { exists, replaceFile, writeAtomically } from '../../../lib/kit/os/files.ts'
+import { exists, replaceFile } from '../../../lib/kit/os/files.ts'
 
 let directory: string
 beforeAll(() => {
@@ -21,17 +21,20 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(directory, { recursive: true }))
 
-describe.each([
-  ['replaceFile', replaceFile],
-  ['writeAtomically', writeAtomically],
-])('%s', (name, write) => {
+describe('replaceFile', () => {
   it('writes a private file, and replaces it whole', async () => {
-    const path = join(directory, name)
-    await write(path, 'one')
-    await write(path, 'two')
+    const path = join(directory, 'file')
+    await replaceFile(path, 'one')
+    await replaceFile(path, 'two')
     expect(statSync(path).mode & 0o777).toBe(0o600)
     expect(readFileSync(path, 'utf8')).toBe('two')
-    expect(existsSync(`${path}.new`)).toBe(false)
+    expect(readdirSync(directory)).toEqual(['file'])
+  })
+
+  it('does not make a missing folder', async () => {
+    const path = join(directory, 'missing', 'file')
+    await expect(replaceFile(path, 'one')).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(existsSync(join(directory, 'missing'))).toBe(false)
   })
 })
 
@@ -52,16 +55,6 @@ describe('replaceFile, where a tenant could put links', () => {
     const before = readdirSync(directory)
     await expect(replaceFile(path, 'mine')).rejects.toThrow()
     expect(readdirSync(directory)).toEqual(before)
-  })
-})
-
-describe('a missing folder', () => {
-  it('is made by writeAtomically and not by replaceFile', async () => {
-    const path = join(directory, 'missing', 'file')
-    await expect(replaceFile(path, 'one')).rejects.toMatchObject({ code: 'ENOENT' })
-    expect(existsSync(join(directory, 'missing'))).toBe(false)
-    await writeAtomically(path, 'one')
-    expect(readFileSync(path, 'utf8')).toBe('one')
   })
 })
 

@@ -76,7 +76,7 @@ describe('a machine on EC2', () => {
     const cluster = join(parts.home, 'volume', 'cluster')
     expect(await readdir(cluster)).toEqual(expect.arrayContaining(['data', 'os_maint.pw']))
     const text = (name: string) => readFile(join(parts.home, name), 'utf8')
-    const config = AgentConfig.parse(JSON.parse(await text(join('agent', 'config.json'))))
+    const config = AgentConfig.parse(JSON.parse(await text('agent.config.json')))
     expect(config).toEqual({ userData: machine.userData, datastore: machine.datastore, logLevel: 'info' })
     expect(AgentSite.parse(JSON.parse(await text('agent.site.json')))).toEqual({
       volume: cluster,
@@ -86,7 +86,7 @@ describe('a machine on EC2', () => {
       flavor: { ramMb: 400, vcpus: 2 },
       root: 'superuser',
     })
-    expect((await lstat(join(parts.home, 'agent', 'config.json'))).mode & 0o777).toBe(0o600)
+    expect((await lstat(join(parts.home, 'agent.config.json'))).mode & 0o777).toBe(0o640)
   })
 
   it('keeps its data at later starts, and uses its new engine and size', async () => {
