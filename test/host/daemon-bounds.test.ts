@@ -1,0 +1,73 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { realClock } from '../kit/virtual-clock.ts'
+import { type DaemonWorld, daemonWorld } from './daemon-world.ts'
+import { endAllOf, HOSTILE_UIDS, pidsOf, whyNot } from './hostile.ts'
+
+const datastore = { manager: 'postgresql', version: '18' }
+const part = (name: string) => ({ name, instance: 'i1', project: 'p1', generation: 1 })
+const volume = { ...part('volume-i1-1'), sizeGb: 1, datastore }
+const server = {
+  ...part('server-i1-1'),
+  volume: volume.name,
+  flavor: { ramMb: 512, vcpus: 1 },
+  datastore,
+  userData: JSON.stringify({ instance: 'i1', generation: 1, secret: 's', enrolUrl: 'http://127.0.0.1/enrol' }),
+}
+
+// Without root nothing of this can be done.
+const asRoot = whyNot === undefined ? describe : describe.skip
+
+asRoot('a program of an instance (as root, with perl)', () => {
+  let world: DaemonWorld
+  beforeEach(async () => {
+    world = await daemonWorld({ firstUid: HOSTILE_UIDS })
+    await world.daemon.handlers.create_volume(volume, undefined)
+  })
+  afterEach(async () => {
+    endAllOf(HOSTILE_UIDS)
+    await world.remove()
+  }, 60_000)
+
+  /** What a program of perl prints that runs where the agent does. */
+  async function outputOf(program: string): Promise<string> {
+    const agent = `import { spawnSync } from 'node:child_process'
+      import { renameSync, writeFileSync } from 'node:fs'
+      const { stdout } = spawnSync('perl', ['-e', ${JSON.stringify(program)}], { encoding: 'utf8' })
+      writeFileSync('draft', stdout)
+      renameSync('draft', 'output')
+      setInterval(() => {}, 1_000)`
+    writeFileSync(join(world.config.dataDir, '..', 'agent.mjs'), agent)
+    await world.daemon.handlers.create_server(server, undefined)
+    const path = join(world.config.dataDir, 'servers', server.name, 'output')
+    while (!existsSync(path)) await realClock.sleep(20)
+    return readFileSync(path, 'utf8')
+  }
+
+  it('can start no more than some hundred others', async () => {
+    // They hold no pipe: its output ends with the first.
+    const program = `$| = 1; for (1..3000) { my $pid = fork; last unless defined $pid;
+      if (!$pid) { close STDOUT; close STDERR; sleep 60; exit } $n++ } print $n`
+    const started = Number(await outputOf(program))
+    expect(started).toBeGreaterThan(100)
+    expect(started).toBeLessThan(1_000)
+    await world.daemon.handlers.delete_server(part(server.name), undefined)
+    expect(pidsOf(HOSTILE_UIDS)).toEqual([])
+  }, 60_000)
+
+  it('sees no process of another uid', async () => {
+    const output = await outputOf(
+      'print join " ", grep { (stat "/proc/$_")[4] != $< } grep /^[0-9]+$/, split " ", `ls /proc`',
+    )
+    expect(output).toBe('')
+  }, 60_000)
+
+  it('is in no control group that stays when its server is deleted', async () => {
+    await outputOf('print 1')
+    await world.daemon.handlers.delete_server(part(server.name), undefined)
+    const parents = ['', 'pids', 'cpu', 'memory', 'unified'].map(name => join('/sys/fs/cgroup', name, 'coffer'))
+    const groups = parents.filter(path => existsSync(path)).flatMap(path => readdirSync(path))
+    expect(groups).not.toContain(server.name)
+  }, 60_000)
+})
