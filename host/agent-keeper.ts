@@ -5,6 +5,7 @@ import { isAlive } from '../lib/kit/os/process.ts'
 import type { MachineState } from '../lib/ports/compute.ts'
 import { agentIn, startAgent, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
+import type { Confinement } from './confinement.ts'
 import type { InstanceQueues } from './instance-queues.ts'
 import type { HostState, ServerState } from './state.ts'
 
@@ -13,6 +14,7 @@ const STARTS = { max: 5, withinMs: 60_000 }
 
 interface AgentKeeperParts {
   config: HostConfig
+  confinement: Confinement
   clock: Clock
   log: Log
   state: HostState
@@ -36,9 +38,13 @@ export class AgentKeeper {
 
   /** Starts the agent of a server that has none. */
   async start(server: ServerState): Promise<void> {
-    const { config, state, log } = this.#parts
+    const { config, state, log, confinement } = this.#parts
     await writeSite(config, server)
-    const { agent, child } = await startAgent(config, server)
+    const { agent, child } = await startAgent(config, server, confinement)
+    // It has not started its database yet, and nothing of the tenant runs.
+    await confinement
+      .bound(server, agent.pid)
+      .catch(error => log.error({ server: server.name, error: messageOf(error) }, 'the server is not bounded'))
     this.#children.set(server.name, child)
     child.once('exit', () => {
       if (this.#children.get(server.name) === child) this.#children.delete(server.name)
@@ -46,6 +52,15 @@ export class AgentKeeper {
     })
     await state.servers.put({ ...server, agent })
     log.info({ server: server.name, instance: server.instance, pid: agent.pid }, 'agent started')
+  }
+
+  /** Raises the bounds of a server that runs; lower ones apply when its agent starts next, for they would end it now. */
+  async raiseBounds(server: ServerState, previous: ServerState['flavor']): Promise<void> {
+    const { confinement, log } = this.#parts
+    const flavor = { ...server.flavor, ramMb: Math.max(server.flavor.ramMb, previous.ramMb) }
+    await confinement
+      .raise({ ...server, flavor }, server.agent?.pid)
+      .catch(error => log.error({ server: server.name, error: messageOf(error) }, 'the bounds were not raised'))
   }
 
   /** Forgets how often the agent was started lately. */

@@ -4,10 +4,12 @@ import { lchown, open, readdir, readlink, realpath, symlink } from 'node:fs/prom
 import { join } from 'node:path'
 import { kill } from 'node:process'
 import type { MachineSide, ServerProcesses } from '../lib/datastores/machine.ts'
+import type { Manifest } from '../lib/datastores/manifest.ts'
 import type { Clock } from '../lib/kit/clock.ts'
 import { replaceFile } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
 import { AGENT_FLAGS, type HostConfig } from './config.ts'
+import { type Confinement, hiddenCommand } from './confinement.ts'
 import { makeFolder } from './data-dir.ts'
 import { endUid, listPids, runsAs } from './end-uid.ts'
 import { engineFor } from './engines.ts'
@@ -21,6 +23,13 @@ export function machineOf(machines: Machines, manager: string): MachineSide {
   const machine = Object.hasOwn(machines, manager) ? machines[manager] : undefined
   if (!machine) throw new Error(`this host knows no datastore ${manager}`)
   return machine
+}
+
+/** The port of a manager's datastore. Throws if this machine does not know it. */
+export function portOf(manifests: Readonly<Record<string, Manifest>>, manager: string): number {
+  const manifest = Object.hasOwn(manifests, manager) ? manifests[manager] : undefined
+  if (!manifest) throw new Error(`Datastore manager '${manager}' cannot be found.`)
+  return manifest.port
 }
 
 /** Writes the configuration that an agent reads at its start. */
@@ -55,12 +64,12 @@ const AGENT_ENV = { MALLOC_ARENA_MAX: '1', UV_THREADPOOL_SIZE: '2' }
 export async function startAgent(
   config: HostConfig,
   server: ServerState,
+  confinement: Confinement,
 ): Promise<{ agent: ProcessRef; child: ChildProcess }> {
   const dir = serverDir(config.dataDir, server.name)
   const log = await open(logFile(config.dataDir, server.name), 'a', 0o600)
   try {
-    const owner = server.uid === undefined ? {} : { uid: server.uid, gid: server.uid }
-    const args = [...AGENT_FLAGS, config.runtime.agent, dir]
+    const { program, args, ...owner } = agentCommand(config, server, confinement)
     // AWS's SDK asks for a home directory, and a uid without a passwd entry has none.
     const env = {
       PATH: '/usr/local/bin:/usr/bin:/bin',
@@ -69,7 +78,7 @@ export async function startAgent(
       ...(await compileCache(config, server)),
     }
     const stdio: ['ignore', number, number] = ['ignore', log.fd, log.fd]
-    const child = spawn(config.runtime.node, args, { ...owner, cwd: dir, detached: true, stdio, env })
+    const child = spawn(program, args, { ...owner, cwd: dir, detached: true, stdio, env })
     child.unref()
     await once(child, 'spawn')
     const agent = child.pid === undefined ? undefined : await processRef(child.pid)
@@ -78,6 +87,13 @@ export async function startAgent(
   } finally {
     await log.close()
   }
+}
+
+/** How the agent is started: as its uid, and seeing that uid's processes only where that is possible. */
+function agentCommand({ dataDir, runtime }: HostConfig, { name, uid }: ServerState, { hides }: Confinement) {
+  const args = [...AGENT_FLAGS, runtime.agent, serverDir(dataDir, name)]
+  if (uid === undefined) return { program: runtime.node, args }
+  return hides ? hiddenCommand(uid, runtime.node, args) : { program: runtime.node, args, uid, gid: uid }
 }
 
 /**
@@ -114,6 +130,7 @@ const STOP_MS = 40_000
 export interface StopParts {
   config: HostConfig
   machines: Machines
+  confinement: Confinement
   clock: Clock
 }
 
@@ -133,8 +150,11 @@ const LOOKS = { byItself: 20, all: 100 }
 
 /** Ends every process of the server at once; if it has a uid of its own, every process of that uid. */
 export async function stopEverything(parts: StopParts, server: ServerState): Promise<void> {
+  const { confinement, clock } = parts
   await endServer(parts, server)
-  if (server.uid !== undefined) await endUid(server.uid, parts.clock)
+  await confinement.end(server)
+  if (server.uid !== undefined) await endUid(server.uid, clock)
+  await confinement.release(server)
 }
 
 /** Ends agent and database. */

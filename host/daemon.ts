@@ -10,8 +10,9 @@ import type { Handlers } from '../lib/kit/rpc/contract.ts'
 import type { MachineState } from '../lib/ports/compute.ts'
 import { type Endpoint, Endpoints } from './addresses.ts'
 import { AgentKeeper, activeState } from './agent-keeper.ts'
-import { type Machines, stopEverything, stopServer, writeAgentFiles, writeSite } from './agents.ts'
+import { type Machines, portOf, stopEverything, stopServer, writeAgentFiles, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
+import type { Confinement } from './confinement.ts'
 import type { Ownership } from './data-dir.ts'
 import { endRemoved } from './end-removed.ts'
 import { endUid } from './end-uid.ts'
@@ -43,6 +44,7 @@ interface DaemonParts {
   /** The datastores that this machine runs, by manager. */
   manifests: Readonly<Record<string, Manifest>>
   machines: Machines
+  confinement: Confinement
   clock: Clock
   random: Random
   log: Log
@@ -83,15 +85,13 @@ export class Daemon {
   #realDataDir = ''
 
   constructor(parts: DaemonParts) {
-    const { config, clock, log } = parts
+    const { config, confinement, clock, log } = parts
     this.#parts = parts
     this.#state = hostState(config.dataDir)
     this.#spares = new Spares(parts)
     this.#endpoints = new Endpoints(config.network)
     this.#agents = new AgentKeeper({
-      config,
-      clock,
-      log,
+      ...{ config, confinement, clock, log },
       state: this.#state,
       queues: this.#queues,
       ended: this.#ended.signal,
@@ -187,7 +187,10 @@ export class Daemon {
     const { flavor = server.flavor, datastore = server.datastore, changeId } = request
     const changed = { ...server, flavor, datastore, changeId }
     try {
-      if (server.changeId !== changeId) await writeSite(this.#parts.config, changed)
+      if (server.changeId !== changeId) {
+        await writeSite(this.#parts.config, changed)
+        await this.#agents.raiseBounds(changed, server.flavor)
+      }
       await this.#state.servers.put(changed)
       await this.#report('update_server', server, activeState(changed))
     } catch (error) {
@@ -224,7 +227,7 @@ export class Daemon {
     const { userData, ...spec } = request
     let reserved: Endpoint | undefined
     try {
-      const port = this.#portOf(request.datastore.manager)
+      const port = portOf(this.#parts.manifests, request.datastore.manager)
       reserved = await this.#endpoints.choose(port, () => this.#state.servers.all())
       const server: ServerState = { ...spec, ...reserved, ...(volume.uid !== undefined && { uid: volume.uid }) }
       // The agent's certificate is for this address: the control plane has to know it before the agent asks.
@@ -239,14 +242,6 @@ export class Daemon {
       if (reserved) this.#endpoints.release(reserved)
       await this.#report('update_server', request, { status: 'ERROR', fault: messageOf(error) })
     }
-  }
-
-  /** The port of a datastore. Throws if this machine does not know it. */
-  #portOf(manager: string): number {
-    const { manifests } = this.#parts
-    const manifest = Object.hasOwn(manifests, manager) ? manifests[manager] : undefined
-    if (!manifest) throw new Error(`Datastore manager '${manager}' cannot be found.`)
-    return manifest.port
   }
 
   async #deleteServer(request: Request<'delete_server'>): Promise<void> {

@@ -6,6 +6,7 @@ import { messageOf } from '../lib/kit/errors.ts'
 import { processRef } from '../lib/kit/os/process.ts'
 import { systemClock as clock, systemRandom as random, systemLog } from '../lib/wiring/system.ts'
 import { HostConfig } from './config.ts'
+import { detectConfinement } from './confinement.ts'
 import { connectQueue } from './connect-queue.ts'
 import { Daemon } from './daemon.ts'
 import { ownershipOf, takeDataDir } from './data-dir.ts'
@@ -34,8 +35,10 @@ const seals = sealer(sealKeys(config))
 const queue = await connectQueue({ readConfig, clock, random, log })
 const reports = new Reports({ config, queue, sealer: seals, clock, random, log })
 const stopping = new AbortController()
+const confinement = await detectConfinement(config.firstUid)
 const daemon = new Daemon({
   config,
+  confinement,
   manifests: MANIFESTS,
   machines: MACHINES,
   clock,
@@ -59,7 +62,7 @@ async function run(): Promise<void> {
   if (!self) throw new Error('this process cannot be identified')
   await takeDataDir(config.dataDir, self)
   await daemon.start()
-  log.info({ pid: process.pid }, 'host ready')
+  log.info({ pid: process.pid, confinement: confinement.words }, 'host ready')
   void reports.announce(stopping.signal)
   await receiveRequests({ config, queue, sealer: seals, handlers: daemon.handlers, clock, log }, stopping.signal)
 }

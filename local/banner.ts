@@ -6,8 +6,15 @@ export const superuserNote =
   'note: --root superuser: the root user of an instance runs programs on this machine, so all tenants must be trusted'
 
 /** What `npm start` prints before its ready line: what runs, and where its files are. */
-export function startupBanner(cloud: { url: string; dataDir: string; socket: string; rate: number }): string {
-  const { url, dataDir, socket, rate } = cloud
+export function startupBanner(cloud: {
+  url: string
+  dataDir: string
+  socket: string
+  rate: number
+  /** What instances are bounded by. */
+  bounds: string
+}): string {
+  const { url, dataDir, socket, rate, bounds } = cloud
   const file = (name: string) => join(dataDir, name)
   const daemon = parseProcessRef(readTextIfExists(file('host.pid')))
   const lines = {
@@ -19,6 +26,7 @@ export function startupBanner(cloud: { url: string; dataDir: string; socket: str
     'host daemon': `pid ${daemon?.pid ?? 'unknown'}, log ${file('host.log')}`,
     agents: `logs ${file('servers/*.log')}`,
     databases: `logs ${file('volumes/*/server.log')}`,
+    bounds,
     accounts: `${file('openrc')}, openrc-admin, openrc-alt, clouds.yaml`,
   }
   return Object.entries(lines)

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { type AgentRuntime, prepareRuntime } from '../agent-bundle/runtime.ts'
+import { detectConfinement } from '../host/confinement.ts'
 import type { Log } from '../lib/kit/clock.ts'
 import { serveQueue } from '../lib/platform/queue/socket/server.ts'
 import { wakeAll } from '../lib/taskmanager/scheduler.ts'
@@ -43,7 +44,7 @@ async function start(options: Options, shutdown: Shutdown): Promise<void> {
     await platform.store.close()
   })
   void exitIfRemoved(dataDir, shutdown)
-  announce(options, cloud, httpUrl(host, port))
+  await announce(options, cloud, httpUrl(host, port))
 }
 
 /** A host of this machine. */
@@ -110,8 +111,15 @@ async function writeClientFiles(dataDir: string, { platform }: EmbeddedCloud, ur
   if (platform.identityService) await writeAccounts(dataDir, platform.identityService, url)
 }
 
-function announce({ dataDir, quiet, rate, root: rootMode }: Options, { socket }: EmbeddedCloud, url: string): void {
-  if (!quiet) process.stdout.write(startupBanner({ url, dataDir, socket, rate }))
+async function announce(
+  { dataDir, quiet, rate, root: rootMode }: Options,
+  { socket }: EmbeddedCloud,
+  url: string,
+): Promise<void> {
+  if (!quiet) {
+    const { words: bounds } = await detectConfinement(root ? 0 : undefined)
+    process.stdout.write(startupBanner({ url, dataDir, socket, rate, bounds }))
+  }
   if (!root && !quiet) console.log('note: without root all instances run as one user: no boundary between tenants')
   if (rootMode === 'superuser') console.log(superuserNote)
   console.log(`ready ${url}`)

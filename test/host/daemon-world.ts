@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { HostConfig } from '../../host/config.ts'
+import { detectConfinement } from '../../host/confinement.ts'
 import { Daemon } from '../../host/daemon.ts'
 import { hostState, siteFile } from '../../host/state.ts'
 import { MACHINES } from '../../lib/datastores/machines.ts'
@@ -80,9 +81,11 @@ export function hostConfig(changes: Partial<HostConfig> = {}): HostConfig {
 export async function daemonWorld(changes: Partial<HostConfig> = {}): Promise<DaemonWorld> {
   const config = hostConfig(changes)
   const reports: Report[] = []
+  const confinement = await detectConfinement(config.firstUid)
   const boot = () =>
     new Daemon({
       config,
+      confinement,
       manifests: MANIFESTS,
       machines: MACHINES,
       clock: realClock,

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bundleAgent } from '../../../agent-bundle/bundle.ts'
 import type { HostConfig } from '../../../host/config.ts'
+import { UNCONFINED } from '../../../host/confinement.ts'
 import { Daemon } from '../../../host/daemon.ts'
 import { hostReport, Reports } from '../../../host/reports.ts'
 import { receiveRequests } from '../../../host/requests.ts'
@@ -99,6 +100,7 @@ async function startHost(cloud: EmbeddedCloud, dataDir: string, agent: string) {
   const seals = sealer({ kid: async () => config.kid, key: async (_kid, _subject, _generation, way) => key(way) })
   const reports = new Reports({ config, queue, sealer: seals, clock, random, log })
   const daemon = new Daemon({
+    confinement: UNCONFINED,
     ...{ config, clock, random, log, ...datastores },
     machines: { toy: toyMachine },
     report: (method, part, state) => reports.send(method, { ...part, state }),
