@@ -8,7 +8,7 @@ import type { Manifest } from '../lib/datastores/manifest.ts'
 import type { Clock } from '../lib/kit/clock.ts'
 import { replaceFile } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
-import { AGENT_FLAGS, type HostConfig } from './config.ts'
+import { AGENT_FLAGS, type HostConfig, PROGRAM_PATH } from './config.ts'
 import { type Confinement, hiddenCommand } from './confinement.ts'
 import { makeFolder } from './data-dir.ts'
 import { endUid, listPids, runsAs } from './end-uid.ts'
@@ -72,7 +72,7 @@ export async function startAgent(
     const { program, args, ...owner } = agentCommand(config, server, confinement)
     // AWS's SDK asks for a home directory, and a uid without a passwd entry has none.
     const env = {
-      PATH: '/usr/local/bin:/usr/bin:/bin',
+      PATH: PROGRAM_PATH,
       HOME: dir,
       ...AGENT_ENV,
       ...(await compileCache(config, server)),

@@ -31,7 +31,7 @@ const PARENT = 'coffer'
 const MAX_WEIGHT = 10_000
 
 /** Where the kernel shows control groups, and the file that says in which ones this process is. */
-interface Places {
+export interface Places {
   root?: string
   self?: string
 }

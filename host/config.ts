@@ -6,6 +6,9 @@ import { QueueAccess } from '../lib/contracts/queue-access.ts'
 /** How Node.js runs an agent. Its compile cache is valid for the same flags only. */
 export const AGENT_FLAGS = ['--max-old-space-size=64', '--max-semi-space-size=1']
 
+/** Where programs are looked for that work for an instance. */
+export const PROGRAM_PATH = '/usr/local/bin:/usr/bin:/bin'
+
 /** What a host daemon is started with: `host.json`, readable by its user alone. */
 export const HostConfig = HostAccess.extend({
   queue: z.preprocess(addKind, QueueAccess),

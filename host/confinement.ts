@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { platform, release } from 'node:os'
 import { promisify } from 'node:util'
-import { type Bounds, Cgroups, RESOURCES, type Resource } from './cgroups.ts'
+import { type Bounds, Cgroups, type Places, RESOURCES, type Resource } from './cgroups.ts'
+import { PROGRAM_PATH } from './config.ts'
 import type { ServerState } from './state.ts'
 
 type ConfinedServer = Pick<ServerState, 'name' | 'uid' | 'flavor'>
@@ -52,9 +53,9 @@ export const UNCONFINED: Confinement = {
 }
 
 /** What this machine offers, for a daemon that gives each instance a uid (`firstUid`). */
-export async function detectConfinement(firstUid: number | undefined): Promise<Confinement> {
+export async function detectConfinement(firstUid: number | undefined, places: Places = {}): Promise<Confinement> {
   if (firstUid === undefined || platform() !== 'linux') return UNCONFINED
-  const [cgroups, hides, limits] = await Promise.all([Cgroups.open(), canHide(), canLimit()])
+  const [cgroups, hides, limits] = await Promise.all([Cgroups.open(places), canHide(), canLimit()])
   await cgroups.sweep()
   const limitsProcesses = limits && cgroups.versionOf('processes') === undefined
   return {
@@ -94,11 +95,14 @@ function wordsFor(cgroups: Cgroups, hides: boolean, limitsProcesses: boolean): s
  * space would refuse PostgreSQL's shared memory.
  */
 async function prlimit(pid: number, processes: number): Promise<void> {
-  await promisify(execFile)('prlimit', ['--pid', String(pid), `--nproc=${processes}:${processes}`])
+  await run('prlimit', ['--pid', String(pid), `--nproc=${processes}:${processes}`])
 }
 
+/** Programs are looked for where agents' are. */
+const run = (program: string, args: string[]) => promisify(execFile)(program, args, { env: { PATH: PROGRAM_PATH } })
+
 const succeeds = (program: string, args: string[]): Promise<boolean> =>
-  promisify(execFile)(program, args).then(
+  run(program, args).then(
     () => true,
     () => false,
   )

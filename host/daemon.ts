@@ -82,7 +82,7 @@ export class Daemon {
   /** The uids of its instances, for an end without the records. */
   readonly #uids = new Set<number>()
   /** The data directory by its real path, which cannot be found once it was removed. */
-  #realDataDir = ''
+  #realDataDir: string | undefined
 
   constructor(parts: DaemonParts) {
     const { config, confinement, clock, log } = parts
@@ -122,8 +122,6 @@ export class Daemon {
   async stop(): Promise<void> {
     await this.close()
     const { log, clock, ownership } = this.#parts
-    // The records went with it.
-    if ((await ownership()) === 'removed') return endRemoved(this.#realDataDir, this.#uids, clock)
     const servers = await this.#state.servers.all()
     await Promise.all(
       servers.map(server =>
@@ -132,6 +130,9 @@ export class Daemon {
         ),
       ),
     )
+    // Its records went with it.
+    if (this.#realDataDir !== undefined && (await ownership()) === 'removed')
+      await endRemoved(this.#realDataDir, this.#uids, clock)
   }
 
   readonly handlers: Handlers<HostMethods, undefined> = {

@@ -11,6 +11,8 @@ const PAUSE_MS = 20
  * in a folder that was below it (Linux only). The directory is named as `realpath` named it while it was there.
  */
 export async function endRemoved(dataDir: string, uids: Iterable<number>, clock: Clock): Promise<void> {
+  // Everything on the machine is below the root.
+  if (!/^(\/[^/]+)+$/.test(dataDir)) throw new Error(`not the real path of a data directory: '${dataDir}'`)
   await Promise.all([...uids].map(uid => endUid(uid, clock)))
   for (let looks = 0; looks < MAX_LOOKS; looks++) {
     const pids = await workingBelow(dataDir)

@@ -7,9 +7,7 @@ import { join } from 'node:path'
 import { geteuid } from 'node:process'
 import { codeOf } from '../lib/kit/errors.ts'
 import { removeAll } from '../lib/kit/os/files.ts'
-
-/** The programs that remove, as the owner, whatever the owner may remove. */
-const PROGRAM_PATH = '/usr/local/bin:/usr/bin:/bin'
+import { PROGRAM_PATH } from './config.ts'
 
 /**
  * Removes a file or folder of which the parent belongs to this process's user. What is in a folder of another uid is

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { removeFolder } from '../host/folders.ts'
 import { isAlive } from '../lib/kit/os/process.ts'
 import { systemClock } from '../lib/wiring/system.ts'
 import { parseProcessRef, readTextIfExists } from '../local/data-dir.ts'
@@ -19,11 +20,11 @@ export async function sweep(dataDir: string): Promise<void> {
     while ((await isAlive(previous)) && systemClock.now() < end) await systemClock.sleep(50)
   }
   spawnSync(process.execPath, [HOST, config, '--stop'], { stdio: 'ignore', timeout: STOP_MS })
-  for (const folder of ['state', 'servers', 'volumes']) empty(join(dataDir, folder))
+  for (const folder of ['state', 'servers', 'volumes']) await empty(join(dataDir, folder))
   rmSync(config)
 }
 
 /** Empties a folder, but keeps it with its mode: the instances' uids pass through it. */
-function empty(folder: string): void {
-  for (const entry of readdirSync(folder)) rmSync(join(folder, entry), { recursive: true })
+async function empty(folder: string): Promise<void> {
+  for (const entry of readdirSync(folder)) await removeFolder(join(folder, entry))
 }

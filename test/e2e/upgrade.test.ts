@@ -11,7 +11,7 @@ import { deleteInstance, until, waitUntilActive } from './coffer.ts'
 
 const FIXTURES = join(import.meta.dirname, '..', 'fixtures')
 /** As root, instances run as users of their own; the fixtures were made without root. */
-const UID = process.getuid?.() === 0 ? 61_000 : undefined
+const UID = process.getuid?.() === 0 ? 261_000 : undefined
 /** The addresses of the instances in the fixtures, and one that nobody else is likely to use now. */
 const OLD_ADDRESSES = ['127.56.0.2', '127.57.0.2']
 const ANN = { user: 'ann', password: 'secret1', database: 'cart' }

@@ -30,6 +30,13 @@ asRoot('a program of an instance (as root, with perl)', () => {
     await world.remove()
   }, 60_000)
 
+  /** The control groups of the uid. */
+  function groups(): string[] {
+    const parents = ['', 'pids', 'cpu', 'memory', 'unified'].map(name => join('/sys/fs/cgroup', name, 'coffer'))
+    const paths = parents.filter(existsSync).flatMap(path => readdirSync(path).map(name => join(path, name)))
+    return paths.filter(path => path.endsWith(`.${HOSTILE_UIDS}`))
+  }
+
   /** What a program of perl prints that runs where the agent does. */
   async function outputOf(program: string): Promise<string> {
     const agent = `import { spawnSync } from 'node:child_process'
@@ -62,11 +69,28 @@ asRoot('a program of an instance (as root, with perl)', () => {
     expect(output).toBe('')
   }, 60_000)
 
+  it('may use more as soon as its flavor is larger, and not less before its agent starts next', async () => {
+    await outputOf('print 1')
+    const group = groups().find(path => existsSync(join(path, 'pids.max')))
+    // Without control groups a limit of the agent's process is raised.
+    const bound = async () =>
+      group === undefined
+        ? /^Max processes +(\d+)/m.exec(readFileSync(`/proc/${await world.agentOf(server.name)}/limits`, 'utf8'))?.[1]
+        : readFileSync(join(group, 'pids.max'), 'utf8').trim()
+    const change = (changeId: string, ramMb: number) =>
+      world.daemon.handlers.change_server({ ...part(server.name), changeId, flavor: { ramMb, vcpus: 1 } }, undefined)
+    expect(await bound()).toBe('576')
+    await change('c1', 1_024)
+    expect(await bound()).toBe('640')
+    await change('c2', 512)
+    expect(await bound()).toBe('640')
+    await world.daemon.handlers.reboot_server({ ...part(server.name), changeId: 'c3' }, undefined)
+    expect(await bound()).toBe('576')
+  }, 60_000)
+
   it('is in no control group that stays when its server is deleted', async () => {
     await outputOf('print 1')
     await world.daemon.handlers.delete_server(part(server.name), undefined)
-    const parents = ['', 'pids', 'cpu', 'memory', 'unified'].map(name => join('/sys/fs/cgroup', name, 'coffer'))
-    const groups = parents.filter(path => existsSync(path)).flatMap(path => readdirSync(path))
-    expect(groups.filter(name => name.endsWith(String(HOSTILE_UIDS)))).toEqual([])
+    expect(groups()).toEqual([])
   }, 60_000)
 })
