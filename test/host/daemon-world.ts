@@ -57,8 +57,10 @@ export function hostConfig(changes: Partial<HostConfig> = {}): HostConfig {
   writeFileSync(join(engine, 'bin', 'initdb'), INITDB, { mode: 0o755 })
   writeFileSync(
     join(dir, 'agent.mjs'),
-    `import { existsSync } from 'node:fs'
-     if (!existsSync(${JSON.stringify(join(dir, 'broken'))})) setInterval(() => {}, 1_000)`,
+    [
+      "import { existsSync } from 'node:fs'",
+      `if (!existsSync(${JSON.stringify(join(dir, 'broken'))})) setInterval(() => {}, 1_000)`,
+    ].join('\n'),
   )
   return {
     hostId: 'test',
