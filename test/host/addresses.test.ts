@@ -46,6 +46,12 @@ describe('the endpoint of a database', () => {
     expect(await chooseEndpoint(network, port, [])).toEqual({ address: `${network}.0.3`, port })
   })
 
+  onLinux('is one of its network although a tenant listens on many of it in a row', async () => {
+    const port = await listen(`${network}.0.2`)
+    for (let last = 3; last < 150; last++) await listen(`${network}.0.${last}`, port)
+    expect(await chooseEndpoint(network, port, [])).toEqual({ address: expect.stringContaining(`${network}.`), port })
+  })
+
   it('is a free port of 127.0.0.1 where the standard port is taken everywhere', async () => {
     const port = await listen('0.0.0.0')
     const first = await chooseEndpoint(network, port, [])
