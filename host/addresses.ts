@@ -30,18 +30,22 @@ async function bindOnce(address: string, port: number): Promise<number | undefin
 }
 
 const ADDRESS_COUNT = 256 * 254 - 1
-const MOST_REFUSALS = 20
+/** Where these are refused in a row, the search goes on anywhere: a tenant's listeners may be the reason. */
+const MOST_IN_ORDER = 20
+const MOST_REFUSALS = 120
 
 /**
  * An endpoint that nobody has: an address of the loopback network `network` (its first two numbers, such as 127.20) with
  * the datastore's port. Where that cannot be bound (a listener on all addresses, another system than Linux), it is
- * 127.0.0.1 with another port. Throws if there is none. The search begins at the address with number `first`.
+ * 127.0.0.1 with another port. Throws if there is none. The search begins at the address with number `first`, and goes
+ * on anywhere after many refusals.
  */
 export async function chooseEndpoint(network: string, port: number, used: Endpoint[], first = 0): Promise<Endpoint> {
   const usedAddresses = new Set(used.map(({ address }) => address))
   let refused = 0
   for (let step = 0; step < ADDRESS_COUNT && refused < MOST_REFUSALS; step++) {
-    const number = ((first + step) % ADDRESS_COUNT) + 1
+    const index = refused < MOST_IN_ORDER ? first + step : randomInt(ADDRESS_COUNT)
+    const number = (index % ADDRESS_COUNT) + 1
     const address = `${network}.${Math.floor(number / 254)}.${(number % 254) + 1}`
     if (usedAddresses.has(address)) continue
     if (await isFree({ address, port })) return { address, port }

@@ -27,6 +27,7 @@ const ATTACKS = [
   "root is led by a link out of a tenant's folder",
   'a program outlives its instance',
   'one instance uses up the machine',
+  'listeners of a tenant push new databases off their network',
   'other tenants are seen in the process list',
   'TLS is offered, not enforced (RDS MySQL)',
   'XML: bombs, external entities, deep nesting',
