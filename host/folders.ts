@@ -28,12 +28,10 @@ export async function removeFolder(path: string): Promise<void> {
 
 /** Removes an entry of a folder that a uid owns, as that uid; `.` is all of its content. */
 export async function removeInside(folder: string, uid: number, name: string): Promise<void> {
-  // The owner may have closed a folder to itself. An error is left to `rm`, which says less of what has gone meanwhile.
-  const script =
-    name === '.'
-      ? 'chmod -R u+rwX . ; find . -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +'
-      : 'chmod -R u+rwX -- "$1"; rm -rf -- "$1"'
-  const child = spawn('/bin/sh', ['-c', script, 'sh', join('.', name)], {
+  const remove = name === '.' ? 'find . -mindepth 1 -maxdepth 1 -exec rm -rf -- {} +' : 'rm -rf -- "$1"'
+  // The owner may have closed folders to itself.
+  const script = `${remove} || { chmod -R u+rwX -- "$1"; ${remove}; }`
+  const child = spawn('/bin/sh', ['-c', script, 'sh', name], {
     uid,
     gid: uid,
     cwd: folder,
