@@ -5,7 +5,7 @@ import type { Clock } from '../../../kit/clock.ts'
 /**
  * Checkpoints an SQLite file's log in a thread of its own: it waits for the disk, which the serving thread must not.
  */
-interface Checkpoints {
+export interface Checkpoints {
   /** Counts written records; every 2,000 of them a checkpoint starts. */
   written(records: number): void
   /** Ends the thread after the checkpoint under way. */

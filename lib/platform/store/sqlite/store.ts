@@ -4,7 +4,8 @@ import { type Change, Conflict, type Item, type Key, NewerSchema, type Store } f
 import { applyAdd, checkChanges, toJson } from '../changes.ts'
 import { parseCache } from '../parse-cache.ts'
 import { parseSubject, subjectColumn, subjectText } from '../subject.ts'
-import { checkpoints } from './checkpoint.ts'
+import { type Checkpoints, checkpoints } from './checkpoint.ts'
+import { CommitSync, type Sync } from './commit-sync.ts'
 
 export { NewerSchema }
 
@@ -60,6 +61,9 @@ const BUSY_MS = 5_000
 /** Greater than every id. */
 const LAST_ID = '\u{10ffff}'
 
+/** What happens to the log of a file. */
+type Log = Checkpoints & { disk: CommitSync }
+
 /** As in COLUMNS. */
 type Row = [
   project: string,
@@ -78,42 +82,72 @@ interface Head {
 }
 
 /**
- * Opens the file, or creates it (`:memory:` = none). Throws NewerSchema. All calls are synchronous inside, so that none
- * sees another's transaction half done. Ids are ordered by their UTF-8 bytes, which for ASCII is by code units.
+ * Opens the file, or creates it (`:memory:` = none). Throws NewerSchema. The database's part of a call is synchronous, so
+ * that none sees another's transaction half done; then it waits until what it tells is on the disk. `sync` replaces
+ * fdatasync. Ids are ordered by their UTF-8 bytes, which for ASCII is by code units.
  */
-export function sqliteStore(path: string, options: { clock: Clock }): SqliteStore {
+export function sqliteStore(path: string, options: { clock: Clock; sync?: Sync | undefined }): SqliteStore {
   const { clock } = options
   const db = open(path)
   const sql = statements(db)
   const records = new SqliteRecords(db, sql)
-  const log = path === ':memory:' ? undefined : checkpoints(db, path, clock)
+  const log =
+    path === ':memory:' ? undefined : { ...checkpoints(db, path, clock), disk: new CommitSync(path, options.sync) }
+  /** A list can contain whatever is committed. */
+  const onDisk = async <T>(read: () => T): Promise<T> => {
+    const result = read()
+    await log?.disk.ofAll()
+    return result
+  }
   return {
-    get: async key => records.get(key.project, key.id, clock.now()),
-    async list(project, kind, { after, limit }) {
+    async get(key) {
+      const item = records.get(key.project, key.id, clock.now())
+      const pending = log?.disk.ofRecord(key)
+      if (pending) await pending
+      return item
+    },
+    list(project, kind, { after, limit }) {
       const [from, to] = idRange(kind, after)
-      return records.items(sql.list.all(project, from, to, clock.now(), limit))
+      return onDisk(() => records.items(sql.list.all(project, from, to, clock.now(), limit)))
     },
-    all: async (kind, { after, limit }) => records.all(kind, after, limit, clock.now()),
-    due: async (before, limit) => records.items(sql.due.all(before, clock.now(), limit)),
-    async ofSubject(subject, kind, { after, limit }) {
+    all: (kind, { after, limit }) => onDisk(() => records.all(kind, after, limit, clock.now())),
+    due: (before, limit) => onDisk(() => records.items(sql.due.all(before, clock.now(), limit))),
+    ofSubject(subject, kind, { after, limit }) {
       const [from, to] = idRange(kind, after)
-      return records.items(sql.ofSubject.all(subjectText(subject), from, to, clock.now(), limit))
+      return onDisk(() => records.items(sql.ofSubject.all(subjectText(subject), from, to, clock.now(), limit)))
     },
-    async ofParent(parent, kind, { after, limit }) {
+    ofParent(parent, kind, { after, limit }) {
       const [from, to] = idRange(kind, after)
-      return records.items(sql.ofParent.all(subjectText(parent), from, to, clock.now(), limit))
+      return onDisk(() => records.items(sql.ofParent.all(subjectText(parent), from, to, clock.now(), limit)))
     },
-    async transact(changes) {
-      records.apply(changes, clock.now(), true)
-      log?.written(changes.length)
+    transact: changes => transact(records, changes, clock.now(), log),
+    async check(changes) {
+      try {
+        records.apply(changes, clock.now(), false)
+      } finally {
+        await log?.disk.ofAll()
+      }
     },
-    check: async changes => records.apply(changes, clock.now(), false),
     async close() {
       await log?.close()
+      await log?.disk.close()
       if (db.isOpen) db.close()
     },
     sweepExpired: (now, limit) => Number(sql.sweep.run(now, limit).changes),
   }
+}
+
+async function transact(records: SqliteRecords, changes: Change[], now: number, log: Log | undefined): Promise<void> {
+  log?.disk.assertUsable()
+  try {
+    records.apply(changes, now, true)
+  } catch (error) {
+    // A conflict tells of what another transaction wrote.
+    await log?.disk.ofAll()
+    throw error
+  }
+  log?.written(changes.length)
+  await log?.disk.committed(changes.map(({ key }) => key))
 }
 
 /** The records of an open file. */

@@ -164,10 +164,7 @@ describe('what is committed and not yet on the disk', () => {
       ),
     )
     held[1]!.fail(new Error('EIO'))
-    expect(await Promise.all([lost, queued])).toEqual([
-      expect.stringContaining('EIO'),
-      expect.stringContaining('EIO'),
-    ])
+    expect(await Promise.all([lost, queued])).toEqual([expect.stringContaining('EIO'), expect.stringContaining('EIO')])
     await expect(store.transact([put(4)])).rejects.toThrow('EIO')
     await expect(store.get(key(2))).rejects.toThrow('EIO')
     await expect(store.list('demo', 'a', { limit: 9 })).rejects.toThrow('EIO')
