@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { hostTopic } from '../lib/contracts/conductor.ts'
 import { derivedSealKeys } from '../lib/kit/crypto/seal.ts'
 import { allHosts } from '../lib/model/placement.ts'
@@ -16,12 +17,12 @@ import { addHost } from '../test/sim/hosts.ts'
 import { SimMachine } from '../test/sim/machine.ts'
 
 /**
- * `cloud.ts DATA_DIR RATE`, forked: the control plane of `local/main.ts` (gateway, consumers, store and queue), and
+ * `cloud.ts DATA_DIR RATE [SYNC_MS]`, forked: the control plane of `local/main.ts` (gateway, consumers, store and queue), and
  * in the same process, on the same queue, a simulated machine whose guests answer at once. Sends `base` to its parent
  * once it serves. Its consumers start at the parent's first message, so that requests can be measured without the
- * work they cause.
+ * work they cause. With SYNC_MS each sync of the store takes so long, instead of what this disk takes.
  */
-const [dataDir = '', rate = '0'] = process.argv.slice(2)
+const [dataDir = '', rate = '0', syncMs] = process.argv.slice(2)
 const log = systemLog('control', 'info')
 prepareDataDir(dataDir, process.getuid?.() === 0)
 const { metricsOf, ...limits } = gatewayLimits(Number(rate), systemClock)
@@ -33,6 +34,7 @@ const cloud = await embeddedCloud({
   publicUrl: undefined,
   rate: Number(rate),
   metrics: limits.registry,
+  sync: syncMs === undefined ? undefined : () => sleep(Number(syncMs)),
 })
 setPlatform(cloud.platform)
 await registerMachine(cloud)

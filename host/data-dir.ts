@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { z } from 'zod'
 import { codeOf } from '../lib/kit/errors.ts'
-import { readJson, replaceFile } from '../lib/kit/os/files.ts'
+import { readJson, replaceFile, syncFolder } from '../lib/kit/os/files.ts'
 import type { ProcessRef } from '../lib/kit/os/process.ts'
 
 /** Whether a daemon still has its data directory: another daemon may have taken over, or the directory was removed. */
@@ -41,9 +41,12 @@ export async function makeFolder(dataDir: string, segments: string[], mode = 0o7
   let path = dataDir
   for (const segment of segments) {
     path = join(path, segment)
-    await mkdir(path, { mode }).catch((error: unknown) => {
-      if (codeOf(error) !== 'EEXIST') throw error
-    })
+    await mkdir(path, { mode }).then(
+      () => syncFolder(dirname(path)),
+      (error: unknown) => {
+        if (codeOf(error) !== 'EEXIST') throw error
+      },
+    )
   }
   return path
 }

@@ -1,7 +1,7 @@
-import { chmod, copyFile, link, mkdir, readdir, readFile, readlink, rename, symlink } from 'node:fs/promises'
+import { chmod, copyFile, link, mkdir, readdir, readFile, readlink, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from '../lib/kit/errors.ts'
-import { exists, removeAll, replaceFile } from '../lib/kit/os/files.ts'
+import { exists, moveInto, removeAll, replaceFile } from '../lib/kit/os/files.ts'
 import type { HostConfig } from './config.ts'
 
 /** An engine as it was installed: `stamp` changes with its content. */
@@ -39,7 +39,7 @@ async function copyEngine({ from, stamp }: EngineSource, to: string): Promise<vo
   await removeAll(draft)
   await copyTree(from, draft)
   await removeAll(to)
-  await rename(draft, to)
+  await moveInto(draft, to)
   await replaceFile(`${to}.stamp`, stamp, { mode: 0o644 })
 }
 

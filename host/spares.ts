@@ -1,9 +1,9 @@
-import { lstat, readdir, rename } from 'node:fs/promises'
+import { lstat, readdir } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { SerialQueue } from '../lib/kit/async/serial.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
-import { exists, readJson, replaceFile } from '../lib/kit/os/files.ts'
+import { exists, moveInto, readJson, replaceFile } from '../lib/kit/os/files.ts'
 import { type Machines, machineOf } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import { makeFolder } from './data-dir.ts'
@@ -85,7 +85,7 @@ export class Spares {
   async #moveSpare(dir: string): Promise<number | undefined> {
     const [name] = await this.#readySpares()
     if (name === undefined) return undefined
-    await rename(join(this.#folder, name), dir)
+    await moveInto(join(this.#folder, name), dir)
     return (await lstat(dir)).uid
   }
 
@@ -135,7 +135,7 @@ export class Spares {
       const owner = uid === undefined ? {} : { uid: NOBODY, gid: NOBODY }
       await machineOf(this.#machines, manager).initVolume({ engine, dir: draft, ...background, ...owner })
       if (uid !== undefined) await giveFolder(draft, uid)
-      await rename(draft, dir)
+      await moveInto(draft, dir)
       return (await lstat(dir)).uid
     } catch (error) {
       // What cannot be removed now is left to `sweep`; the first error is the one to report.

@@ -1,6 +1,7 @@
 import { accessSync, chmodSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { codeOf } from '../lib/kit/errors.ts'
+import { syncFolderSync } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
 import { StartupError } from './options.ts'
 
@@ -37,6 +38,8 @@ function makeFolder(path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
   if (path !== dirname(path)) makeFolder(dirname(path))
   mkdirSync(path, { mode: 0o711 })
+  // With its name all would be lost.
+  syncFolderSync(dirname(path))
 }
 
 /** As root, instances run as uids of their own, which must be able to enter every folder above. */

@@ -1,10 +1,10 @@
-import { lchown, mkdir, open, rename } from 'node:fs/promises'
+import { lchown, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { geteuid } from 'node:process'
 import { z } from 'zod'
 import type { MachineSide } from '../../../lib/datastores/machine.ts'
 import type { Clock } from '../../../lib/kit/clock.ts'
-import { exists, removeAll, replaceFile } from '../../../lib/kit/os/files.ts'
+import { exists, moveInto, removeAll, replaceFile } from '../../../lib/kit/os/files.ts'
 import { AgentConfig, type AgentSite } from '../../config.ts'
 
 /** What an EC2 machine gets at its first start. */
@@ -119,7 +119,7 @@ async function ensureData(side: MachineSide, engine: string, system: System): Pr
   const draft = join(volumeDir(system), 'draft')
   await removeAll(draft)
   await side.initVolume({ engine, dir: draft, ...system.owner })
-  await rename(draft, data)
+  await moveInto(draft, data)
 }
 
 async function writeAgentFiles(

@@ -4,6 +4,7 @@ import { lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises
 import { dirname, join } from 'node:path'
 import type { Random } from '../../../kit/clock.ts'
 import { codeOf } from '../../../kit/errors.ts'
+import { syncFolder } from '../../../kit/os/files.ts'
 import {
   BadChecksum,
   type ByteRange,
@@ -202,17 +203,6 @@ async function writeDraft(
     await file.close()
   }
   return { size, checksum: hash.digest('hex') }
-}
-
-/** Writes a folder's names to the disk. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r').catch(ignoring('ENOENT'))
-  if (!handle) return
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 /** An error handler that returns undefined for these system errors and throws all others. */

@@ -1,6 +1,8 @@
 import { link, open, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { Random } from '../../../kit/clock.ts'
+import { syncFolder } from '../../../kit/os/files.ts'
 import type { MasterKey, Secrets } from '../../../ports/secrets.ts'
 
 const KEY_BYTES = 32
@@ -80,6 +82,8 @@ async function create(path: string, random: Random): Promise<string> {
   } finally {
     await unlink(draft)
   }
+  // What is sealed with a key is lost with it.
+  await syncFolder(dirname(path))
   const text = await read(path)
   if (text === undefined) throw new BadKeyFile(`key file ${path} vanished while it was created`)
   return text

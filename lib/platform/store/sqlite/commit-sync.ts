@@ -1,6 +1,7 @@
-import { closeSync, fdatasync, fdatasyncSync, fsyncSync, openSync } from 'node:fs'
+import { closeSync, fdatasync, fdatasyncSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
+import { syncFolderSync } from '../../../kit/os/files.ts'
 import type { Key } from '../../../ports/store.ts'
 
 /** Writes to the disk what an open file has in the system's memory. */
@@ -33,7 +34,7 @@ export class CommitSync {
     this.#fd = openSync(`${path}-wal`, 'r+')
     // What a killed process committed is read from now on, so it has to be on the disk, and so has the file's name.
     fdatasyncSync(this.#fd)
-    syncFolder(dirname(path))
+    syncFolderSync(dirname(path))
   }
 
   /** Throws once a sync has failed: the system drops what it could not write, so a later sync would prove nothing. */
@@ -95,12 +96,3 @@ function newBatch(): Batch {
 }
 
 const nameOf = ({ project, id }: Key) => `${project}/${id}`
-
-function syncFolder(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-}
