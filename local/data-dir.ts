@@ -1,5 +1,16 @@
-import { accessSync, chmodSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { codeOf } from '../lib/kit/errors.ts'
 import { syncFolderSync } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
@@ -66,22 +77,44 @@ function checkLayoutVersion(dataDir: string): void {
 
 /**
  * Locks the data directory for this process; call the result to unlock it. Throws StartupError if another Coffer has
- * it.
+ * it. The system holds the lock of `lock.db`, and ends it with the process; `lock` names the holder.
  */
 export async function lock(dataDir: string): Promise<() => void> {
   const path = join(dataDir, 'lock')
+  const held = openLocked(join(dataDir, 'lock.db'))
   const holder = parseProcessRef(readTextIfExists(path))
-  if (holder && (await isAlive(holder)))
-    throw new StartupError(`the data directory ${dataDir} is in use by another Coffer (pid ${holder.pid})`)
-  const self = await processRef(process.pid)
-  rmSync(path, { force: true })
-  try {
-    writeFileSync(path, JSON.stringify(self), { mode: 0o600, flag: 'wx' })
-  } catch {
-    throw new StartupError(`the data directory ${dataDir} is in use by another Coffer`)
+  // A version without `lock.db` may still run.
+  if (!held || (holder && (await isAlive(holder)))) {
+    held?.close()
+    const pid = holder ? ` (pid ${holder.pid})` : ''
+    throw new StartupError(`the data directory ${dataDir} is in use by another Coffer${pid}`)
   }
-  return () => rmSync(path, { force: true })
+  rmSync(path, { force: true })
+  writeFileSync(path, JSON.stringify(await processRef(process.pid)), { mode: 0o600, flag: 'wx' })
+  return () => {
+    rmSync(path, { force: true })
+    held.close()
+  }
 }
+
+/** An SQLite file with a transaction that only one process can have; undefined if another has it. */
+function openLocked(path: string): DatabaseSync | undefined {
+  // SQLite would make it readable for others. It is never opened otherwise: closing it would end the lock.
+  if (!existsSync(path)) writeFileSync(path, '', { mode: 0o600 })
+  const db = new DatabaseSync(path, { timeout: 0 })
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    return db
+  } catch (error) {
+    db.close()
+    if (isBusy(error)) return undefined
+    throw new StartupError(`the file ${path} cannot be locked: ${reasonOf(error)}`)
+  }
+}
+
+/** An error of SQLite has the code in `errcode`: 5 = SQLITE_BUSY. */
+const isBusy = (error: unknown) =>
+  typeof error === 'object' && error !== null && 'errcode' in error && error.errcode === 5
 
 /** A process as a lock or pid file names it; undefined if the text is anything else. */
 export function parseProcessRef(text: string | undefined): ProcessRef | undefined {

@@ -51,6 +51,7 @@ const FAULTS = [
   'a process dies and its work hangs',
   'a server dies and nobody sees it',
   'bus or store are killed (-9) in the middle of a load',
+  'two Coffers start on one data directory in the same instant',
   'a power loss takes back what was answered',
   'delete fails on what is half there',
   'volumes left behind and billed, quota held',

@@ -10,10 +10,14 @@ import { lock, parseProcessRef } from '../../local/data-dir.ts'
 const TRIES = 60
 
 let base: string
+const started: ChildProcess[] = []
 beforeAll(() => {
   base = mkdtempSync(join(tmpdir(), 'coffer-lock-'))
 })
-afterAll(() => rmSync(base, { recursive: true }))
+afterAll(() => {
+  for (const locker of started) locker.kill('SIGKILL')
+  rmSync(base, { recursive: true })
+})
 
 function newFolder(name: string): string {
   mkdirSync(join(base, name))
@@ -29,6 +33,7 @@ function startLocker(): ChildProcess {
   writeFileSync(
     program,
     `import { lock } from ${JSON.stringify(source)}
+    process.setMaxListeners(0)
     process.on('message', async ({ folder, time }) => {
       while (Date.now() < time);
       try {
@@ -40,7 +45,9 @@ function startLocker(): ChildProcess {
     })
     process.send('ready')`,
   )
-  return fork(program, { execArgv: ['--disable-warning=ExperimentalWarning'], stdio: 'inherit' })
+  const locker = fork(program, { execArgv: ['--disable-warning=ExperimentalWarning'], stdio: 'inherit' })
+  started.push(locker)
+  return locker
 }
 
 async function startLockers(count: number): Promise<ChildProcess[]> {
@@ -70,7 +77,10 @@ describe('the lock of a data directory', () => {
     for (let index = 0; index < TRIES; index++) {
       const folder = newFolder(`try-${index}`)
       const answers = await race(lockers, folder)
-      expect([index, answers.toSorted()]).toEqual([index, ['held', expect.stringContaining('in use by another Coffer')]])
+      expect([index, answers.toSorted()]).toEqual([
+        index,
+        ['held', expect.stringContaining('in use by another Coffer')],
+      ])
       expect(holderIn(folder)).toBe(lockers[answers.indexOf('held')]?.pid)
     }
     await Promise.all(lockers.map(end))
@@ -107,7 +117,8 @@ describe('the lock of a data directory', () => {
     await expect(lock(folder)).rejects.toThrow(`in use by another Coffer (pid ${process.ppid})`)
     rmSync(join(folder, 'lock'))
     const unlock = await lock(folder)
-    for (const name of ['lock', 'lock.db']) expect([name, statSync(join(folder, name)).mode & 0o777]).toEqual([name, 0o600])
+    for (const name of ['lock', 'lock.db'])
+      expect([name, statSync(join(folder, name)).mode & 0o777]).toEqual([name, 0o600])
     unlock()
   })
 })
