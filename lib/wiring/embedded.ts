@@ -1,5 +1,3 @@
-import { createHash } from 'node:crypto'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { jwtVerify, SignJWT } from 'jose'
 import { agentRecords } from '../agents/agent.ts'
@@ -21,6 +19,7 @@ import { type SqliteStore, sqliteStore } from '../platform/store/sqlite/store.ts
 import { memoryThrottle } from '../platform/throttle/memory/throttle.ts'
 import type { Grant } from '../ports/queue.ts'
 import { buildHostAccess, hostRights, sharedParts } from './common.ts'
+import { socketPath } from './socket-path.ts'
 import { systemClock as clock, systemRandom as random } from './system.ts'
 
 interface EmbeddedOptions {
@@ -61,7 +60,7 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock, sync: options.sync })
   const queue = embeddedQueue({ clock, random })
   const processId = random.uuid()
-  const socket = socketPath(dataDir)
+  const socket = await socketPath(dataDir, random)
   const grantAccess = async (grant: Grant): Promise<QueueAccess> => ({
     kind: 'socket',
     address: socket,
@@ -131,10 +130,3 @@ async function verifyQueueToken(keys: Keys, token: string): Promise<Grant | unde
 }
 
 const topics = (value: unknown) => (Array.isArray(value) ? value.map(String) : [])
-
-/** In the data directory, or in the system's temporary directory if the path is too long for a socket (107 bytes). */
-function socketPath(dataDir: string): string {
-  const inside = join(dataDir, 'queue.sock')
-  if (Buffer.byteLength(inside) <= 100) return inside
-  return join(tmpdir(), `coffer-${createHash('sha256').update(dataDir).digest('hex').slice(0, 16)}.sock`)
-}

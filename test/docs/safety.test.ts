@@ -30,6 +30,7 @@ const ATTACKS = [
   'listeners of a tenant push new databases off their network',
   'other tenants are seen in the process list',
   'TLS is offered, not enforced (RDS MySQL)',
+  "somebody takes the name of the queue's socket before Coffer does",
   'XML: bombs, external entities, deep nesting',
   'JSON: wrong types, `__proto__`, depth, size',
   'tokens: none, garbage, forged, expired, revoked, very long',

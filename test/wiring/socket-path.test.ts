@@ -33,15 +33,15 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'coffer-socket-'))
   base = join(directory, 'tmp')
   mkdirSync(base)
-  chmodSync(own(directory), 0o711)
-  chmodSync(own(base), 0o1777)
+  chmodSync(inTest(directory), 0o711)
+  chmodSync(inTest(base), 0o1777)
   dataDir = join(directory, 'd'.repeat(120))
   mkdirSync(dataDir)
 })
-afterEach(() => rmSync(own(directory), { recursive: true }))
+afterEach(() => rmSync(inTest(directory), { recursive: true }))
 
 /** The path, if it is in the folder that this test made. */
-function own(path: string): string {
+function inTest(path: string): string {
   if (!directory.startsWith(join(tmpdir(), 'coffer-socket-')) || !`${path}/`.startsWith(`${directory}/`))
     throw new Error(`${path} is not the test's own`)
   return path
@@ -67,14 +67,14 @@ describe('the path of the queue’s socket', () => {
     mkdirSync(other)
     expect(await socketPath(other, random, base)).not.toBe(path)
     // The same data directory that lost its files does not get the same name.
-    rmSync(own(dataDir), { recursive: true })
+    rmSync(inTest(dataDir), { recursive: true })
     mkdirSync(dataDir)
     expect(await socketPath(dataDir, random, base)).not.toBe(path)
   })
 
   it('is made again under its name, which agents have, where a clean-up removed it', async () => {
     const path = await socketPath(dataDir, random, base)
-    rmdirSync(own(dirname(path)))
+    rmdirSync(inTest(dirname(path)))
     expect(await socketPath(dataDir, random, base)).toBe(path)
     expect(modeOf(dirname(path))).toBe(0o711)
   })
@@ -84,8 +84,8 @@ describe('the path of the queue’s socket', () => {
     const victim = join(directory, 'victim')
     mkdirSync(victim, { mode: 0o700 })
     writeFileSync(join(victim, 'data'), 'whole')
-    rmdirSync(own(dirname(path)))
-    symlinkSync(victim, own(dirname(path)))
+    rmdirSync(inTest(dirname(path)))
+    symlinkSync(victim, inTest(dirname(path)))
     expect(dirname(await socketPath(dataDir, random, base))).not.toBe(dirname(path))
     expect([readdirSync(victim), modeOf(victim)]).toEqual([['data'], 0o700])
     expect(readFileSync(join(victim, 'data'), 'utf8')).toBe('whole')
@@ -93,15 +93,15 @@ describe('the path of the queue’s socket', () => {
 
   it('is another one where others can write to its folder', async () => {
     const path = await socketPath(dataDir, random, base)
-    chmodSync(own(dirname(path)), 0o733)
+    chmodSync(inTest(dirname(path)), 0o733)
     expect(dirname(await socketPath(dataDir, random, base))).not.toBe(dirname(path))
   })
 
   asRoot('is another one where its folder is somebody else’s (as root only)', async () => {
     const path = await socketPath(dataDir, random, base)
-    rmdirSync(own(dirname(path)))
-    mkdirSync(own(dirname(path)), { mode: 0o711 })
-    lchownSync(own(dirname(path)), NOBODY, NOBODY)
+    rmdirSync(inTest(dirname(path)))
+    mkdirSync(inTest(dirname(path)), { mode: 0o711 })
+    lchownSync(inTest(dirname(path)), NOBODY, NOBODY)
     expect(dirname(await socketPath(dataDir, random, base))).not.toBe(dirname(path))
     expect(lstatSync(dirname(path)).uid).toBe(NOBODY)
   })
@@ -112,17 +112,18 @@ describe('the path of the queue’s socket', () => {
     const server = await serveQueue(queue, { path, admit: async () => undefined, clock, log: silentLog })
     // The shell's tries to remove, move and make something; then a connection, with which nothing is sent.
     const script = `rm -f "$1"; mv "$1" "$1.old"; touch "$2/other"; mv "$2" "$2.old"; ls "$2"`
-    const shell = spawnSync('sh', ['-c', script, 'sh', path, dirname(path)], { uid: NOBODY, gid: NOBODY })
+    const shell = spawnSync('sh', ['-c', script, 'sh', inTest(path), inTest(dirname(path))], {
+      uid: NOBODY,
+      gid: NOBODY,
+      cwd: '/',
+    })
     expect(String(shell.stdout)).toBe('')
     expect(readdirSync(dirname(path))).toEqual(['queue.sock'])
     // Asynchronously: this process is the server.
     const program = `require('net').connect(process.argv[1], function () { console.log('connected'); this.destroy() })`
     const output = await new Promise((resolve, reject) =>
-      execFile(
-        process.execPath,
-        ['-e', program, path],
-        { uid: NOBODY, gid: NOBODY, cwd: '/' },
-        (error, stdout) => (error ? reject(error) : resolve(stdout.trim())),
+      execFile(process.execPath, ['-e', program, path], { uid: NOBODY, gid: NOBODY, cwd: '/' }, (error, stdout) =>
+        error ? reject(error) : resolve(stdout.trim()),
       ),
     )
     expect(output).toBe('connected')
