@@ -14,6 +14,8 @@ export interface Options {
   query?: Record<string, string>
   /** Sent as JSON; a string is sent unchanged. */
   body?: unknown
+  /** The client's address. */
+  remote?: string
 }
 
 /** Sends a request as the gateway does. */
@@ -23,7 +25,7 @@ export async function send(
   path: string,
   options: Options = {},
 ): Promise<ParsedResponse> {
-  const { token, subject, query = {}, body } = options
+  const { token, subject, query = {}, body, remote = '192.0.2.1' } = options
   const headers = {
     ...(token !== undefined && { 'x-auth-token': token }),
     ...(subject !== undefined && { 'x-subject-token': subject }),
@@ -36,6 +38,7 @@ export async function send(
     headers,
     body: text,
     baseUrl: BASE,
+    remote,
   })
   return { ...response, body: response.body === '' ? undefined : JSON.parse(response.body) }
 }

@@ -173,6 +173,27 @@ describe('POST /v3/auth/tokens by password', () => {
     expect((await login(fresh, passwordBody('demo', 'demo-password'))).status).toBe(201)
   })
 
+  it('lets a user in while somebody else fails under his name at another address', async () => {
+    const fresh = await service()
+    const from = (remote: string, password: string) =>
+      send(fresh, 'POST', '/v3/auth/tokens', { body: passwordBody('demo', password), remote })
+    for (let n = 0; n < 20; n++) expect((await from('192.0.2.66', `no ${n}`)).status).toBe(401)
+    expect((await from('192.0.2.66', 'demo-password')).status).toBe(401)
+    expect((await from('192.0.2.1', 'demo-password')).status).toBe(201)
+  })
+
+  it('names user and address of a refused login in the log, cut to a bounded length', async () => {
+    const fresh = await service()
+    await send(fresh, 'POST', '/v3/auth/tokens', { body: passwordBody('demo', 'no'), remote: '192.0.2.66' })
+    await login(fresh, passwordBody('x'.repeat(200), 'no'))
+    await login(fresh, secretBody({ name: 'ci', user: inDefault('demo'), secret: 'no' }))
+    expect(JSON.parse(fresh.logged())).toEqual([
+      { message: 'login refused', user: 'demo', remote: '192.0.2.66' },
+      { message: 'login refused', user: 'x'.repeat(64), remote: '192.0.2.1' },
+      { message: 'login refused', credential: 'ci', user: 'demo', remote: '192.0.2.1' },
+    ])
+  })
+
   it('writes no password to the log', async () => {
     await login(shared, passwordBody('demo', 'hunter2-wrong'))
     expect(shared.logged()).toContain('login refused')

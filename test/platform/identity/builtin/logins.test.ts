@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { MAX_FAILURES } from '../../../../lib/platform/identity/builtin/login-attempts.ts'
+import { MAX_FAILURES, MAX_USER_FAILURES } from '../../../../lib/platform/identity/builtin/login-attempts.ts'
 import { service } from '../../../keystone/service.ts'
 import { cpuMs } from './cpu.ts'
 
@@ -51,12 +51,60 @@ describe('logins', () => {
 
   it('are limited for concurrent guesses, too', async () => {
     const { store, identity } = await service()
-    const many = Array.from({ length: 60 }, () => identity.logins.byPassword({ name: 'demo' }, 'wrong'))
+    const many = Array.from({ length: 60 }, () => identity.logins.byPassword({ name: 'demo' }, 'wrong', '192.0.2.1'))
     await Promise.all(many)
-    const [record] = (await store.all('attempt', { limit: 10 })).items
-    // Ten units each: only attempts in progress when the tenth failed are added.
-    expect(record?.body).toEqual({ units: expect.any(Number) })
-    expect(Reflect.get(Object(record?.body), 'units')).toBeLessThanOrEqual(10 * (MAX_FAILURES + 3))
+    const counts = (await store.all('attempt', { limit: 10 })).items.map(({ body }) => Reflect.get(Object(body), 'units'))
+    // Only attempts in progress when the tenth failed are added.
+    expect(counts).toHaveLength(2)
+    for (const count of counts) expect(count).toBeLessThanOrEqual(MAX_FAILURES + 3)
+    for (const count of counts) expect(count).toBeGreaterThanOrEqual(MAX_FAILURES)
+  })
+
+  it('of a user from one address do not keep him out at another', async () => {
+    const { identity, clock } = await service()
+    const { byPassword } = identity.logins
+    for (let n = 0; n < 3 * MAX_FAILURES; n++) await byPassword({ name: 'demo' }, 'wrong', '192.0.2.66')
+    expect(await byPassword({ name: 'demo' }, 'demo-password', '192.0.2.66')).toBeUndefined()
+    expect(await byPassword({ name: 'demo' }, 'demo-password', '192.0.2.1')).toBeDefined()
+    await clock.advance(60_000)
+    expect(await byPassword({ name: 'demo' }, 'demo-password', '192.0.2.66')).toBeDefined()
+  })
+
+  it('of a user are limited together, however many addresses they come from', async () => {
+    const { byPassword } = (await service()).identity.logins
+    for (let n = 0; n < MAX_USER_FAILURES; n++) await byPassword({ name: 'demo' }, 'wrong', `192.0.2.${n}`)
+    expect(await byPassword({ name: 'demo' }, 'demo-password', '198.51.100.1')).toBeUndefined()
+    expect(await byPassword({ name: 'alt' }, 'alt-password', '192.0.2.1')).toBeDefined()
+  }, 30_000)
+
+  it('from one network of IPv6 count together, as do the two forms of an address of IPv4', async () => {
+    const { byPassword } = (await service()).identity.logins
+    for (let n = 0; n < MAX_FAILURES; n++) await byPassword({ name: 'demo' }, 'wrong', `2001:db8::${n}`)
+    expect(await byPassword({ name: 'demo' }, 'demo-password', '2001:db8:0:0:9::1')).toBeUndefined()
+    expect(await byPassword({ name: 'demo' }, 'demo-password', '2001:db8:0:1::1')).toBeDefined()
+    for (let n = 0; n < MAX_FAILURES; n++) await byPassword({ name: 'alt' }, 'wrong', '::ffff:192.0.2.1')
+    expect(await byPassword({ name: 'alt' }, 'alt-password', '192.0.2.1')).toBeUndefined()
+    expect(await byPassword({ name: 'alt' }, 'alt-password', '::ffff:192.0.2.2')).toBeDefined()
+  })
+
+  it('of made-up names, and those that succeed, write nothing', async () => {
+    const { store, identity, demo } = await service()
+    const { byPassword, bySecret } = identity.logins
+    const transact = store.transact
+    let writes = 0
+    store.transact = changes => {
+      writes++
+      return transact(changes)
+    }
+    for (let n = 0; n < 12; n++) {
+      await byPassword({ name: `nobody ${n}` }, 'x', '192.0.2.1')
+      await byPassword({ id: `${n}`.padStart(32, '0') }, 'x', '192.0.2.1')
+      await bySecret({ id: `${n}`.padStart(32, '0') }, 'x', '192.0.2.1')
+    }
+    await byPassword(demo.user, 'demo-password', '192.0.2.1')
+    expect(writes).toBe(0)
+    await byPassword(demo.user, 'wrong', '192.0.2.1')
+    expect(writes).toBe(1)
   })
 
   it('by an application credential are limited and belong to its user', async () => {
