@@ -27,6 +27,7 @@ export const handler = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().hand
     headers: Object.fromEntries(headers),
     body: event.body ?? undefined,
     baseUrl: getPlatform().publicUrl ?? baseUrl(event),
+    remote: event.requestContext?.identity?.sourceIp ?? '',
   })
   return { statusCode: response.status, headers: response.headers, body: response.body }
 })

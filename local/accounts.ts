@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { seedAccounts } from '../lib/platform/identity/builtin/accounts.ts'
 import type { IdentityService } from '../lib/ports/accounts.ts'
 import { readTextIfExists, writePrivate } from './data-dir.ts'
+import { StartupError } from './options.ts'
 
 /** The three accounts of a local cloud, and the files that hold their passwords. */
 const ACCOUNTS = [
@@ -11,31 +12,51 @@ const ACCOUNTS = [
   { file: 'openrc-alt', cloud: 'coffer-alt', user: 'alt', project: 'alt', roles: ['member'] },
 ]
 
+interface AccountOptions {
+  /** The users that get a new password. */
+  renew?: string[]
+  /** Where several processes may write accounts at once: gives each of them the same password of a new user. */
+  firstPassword?(user: string): Promise<string>
+}
+
 /**
  * Creates the accounts at the first start, and writes `openrc`, `openrc-admin`, `openrc-alt` and `clouds.yaml`, for
- * their owner only. Where several processes may do so at once, `newPassword` must give each of them the same.
+ * their owner only. Returns the users whose password stands in no file: they keep it, and get no file. Throws
+ * StartupError for an unknown user in `renew`.
  */
 export async function writeAccounts(
   dataDir: string,
   service: IdentityService,
   base: string,
-  newPassword: (user: string) => Promise<string> = async () => randomBytes(18).toString('base64url'),
-): Promise<void> {
-  const accounts = await Promise.all(
-    ACCOUNTS.map(async account => ({
-      ...account,
-      password: passwordIn(join(dataDir, account.file)) ?? (await newPassword(account.user)),
-    })),
+  { renew = [], firstPassword }: AccountOptions = {},
+): Promise<string[]> {
+  const names = ACCOUNTS.map(({ user }) => user)
+  if (!renew.every(name => names.includes(name))) throw new StartupError(`--new-password takes ${names.join(', ')}`)
+  const newPassword = firstPassword ?? (async () => randomBytes(18).toString('base64url'))
+  const candidates = await Promise.all(
+    ACCOUNTS.map(async account => {
+      const written = renew.includes(account.user) ? undefined : passwordOf(dataDir, account)
+      return { ...account, isWritten: written !== undefined, password: written ?? (await newPassword(account.user)) }
+    }),
   )
-  const seeded = await seedAccounts(service.accounts, accounts)
+  const seeded = await seedAccounts(service.accounts, candidates)
+  const accounts: typeof candidates = []
   for (const [index, { user, created }] of seeded.entries()) {
-    const account = accounts[index]
-    // The account exists but its file was lost: it gets the password that the new file will hold.
-    if (account && !created && passwordIn(join(dataDir, account.file)) === undefined)
-      await service.accounts.setPassword(user.id, account.password)
+    const account = candidates[index]!
+    if (renew.includes(user.name) && !created) await service.accounts.setPassword(user.id, account.password)
+    const isKnown = created || account.isWritten || renew.includes(user.name)
+    // Another gateway may have created it, with the same first password.
+    if (isKnown || (firstPassword && (await service.logins.byPassword(user, account.password)))) accounts.push(account)
   }
   for (const account of accounts) writePrivate(join(dataDir, account.file), openrc(account, base))
   writePrivate(join(dataDir, 'clouds.yaml'), cloudsYaml(accounts, base))
+  return names.filter(name => !accounts.some(({ user }) => user === name))
+}
+
+/** What to do about users whose password stands in no file; undefined if there are none. */
+export function missingPasswords(users: string[]): string | undefined {
+  if (users.length === 0) return undefined
+  return `note: the password of ${users.join(', ')} is in no file, and stays as it is: for a new one start with --new-password USER`
 }
 
 type Account = (typeof ACCOUNTS)[number] & { password: string }
@@ -76,4 +97,10 @@ function cloudsYaml(accounts: Account[], base: string): string {
   return `clouds:\n${clouds.join('')}`
 }
 
-const passwordIn = (path: string) => /^export OS_PASSWORD=(\S+)$/m.exec(readTextIfExists(path) ?? '')?.[1]
+/** The password in the account's file, or in `clouds.yaml`. */
+function passwordOf(dataDir: string, { file, cloud }: (typeof ACCOUNTS)[number]): string | undefined {
+  const variables = readTextIfExists(join(dataDir, file)) ?? ''
+  const clouds = readTextIfExists(join(dataDir, 'clouds.yaml')) ?? ''
+  const [, section = ''] = clouds.split(`\n  ${cloud}:\n`)
+  return (/^export OS_PASSWORD=(\S+)$/m.exec(variables) ?? /^ {6}password: (\S+)$/m.exec(section))?.[1]
+}

@@ -7,7 +7,7 @@ import { wakeAll } from '../lib/taskmanager/scheduler.ts'
 import { setPlatform } from '../lib/wiring/current.ts'
 import { type EmbeddedCloud, embeddedCloud } from '../lib/wiring/embedded.ts'
 import { systemClock, systemLog } from '../lib/wiring/system.ts'
-import { writeAccounts } from './accounts.ts'
+import { missingPasswords, writeAccounts } from './accounts.ts'
 import { httpUrl, listen, listeningPort, localUrl } from './address.ts'
 import { startupBanner, superuserNote } from './banner.ts'
 import { startConsumers } from './consumers.ts'
@@ -30,7 +30,7 @@ async function start(options: Options, shutdown: Shutdown): Promise<void> {
   const { cloud, server, port } = await startGateway(options, log)
   const { platform, socket: path, admit } = cloud
   const socket = await serveQueue(platform.queue, { path, admit, clock: systemClock, log })
-  await writeClientFiles(dataDir, cloud, localUrl(host, port))
+  await writeClientFiles(options, cloud, localUrl(host, port))
   const daemons = await Promise.all(hosts.map(place => startHost(place, options, cloud, log)))
   const stopConsumers = startConsumers(platform)
   await wakeAll(platform)
@@ -106,9 +106,12 @@ async function startGateway(
 }
 
 /** What clients need: the CA's certificate, which is public, and the accounts. */
-async function writeClientFiles(dataDir: string, { platform }: EmbeddedCloud, url: string): Promise<void> {
+async function writeClientFiles(options: Options, { platform }: EmbeddedCloud, url: string): Promise<void> {
+  const { dataDir, newPasswords: renew, quiet } = options
   writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
-  if (platform.identityService) await writeAccounts(dataDir, platform.identityService, url)
+  if (!platform.identityService) return
+  const note = missingPasswords(await writeAccounts(dataDir, platform.identityService, url, { renew }))
+  if (note !== undefined && !quiet) console.log(note)
 }
 
 async function announce(

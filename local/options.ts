@@ -23,6 +23,8 @@ export interface Options {
   root: RootMode
   insecure: boolean
   quiet: boolean
+  /** Accounts of the data directory that get a new password. */
+  newPasswords: string[]
 }
 
 /** Invalid option or environment: print one line, exit non-zero. */
@@ -53,6 +55,7 @@ export function readOptions(args: string[], root: boolean, cwd: string): Options
     root: rootMode(values.root ?? 'administrator'),
     insecure: values.insecure ?? false,
     quiet: values.quiet ?? false,
+    newPasswords: values['new-password'] ?? [],
   }
   if (!root && !options.insecure && !isLoopback(options.host)) {
     throw new StartupError(
@@ -78,6 +81,7 @@ function parseOptions(args: string[]) {
         root: { type: 'string' },
         insecure: { type: 'boolean' },
         quiet: { type: 'boolean' },
+        'new-password': { type: 'string', multiple: true },
       },
     })
   } catch (error) {

@@ -6,7 +6,7 @@ import { wakeAll } from '../lib/taskmanager/scheduler.ts'
 import { setPlatform } from '../lib/wiring/current.ts'
 import { type SelfHosted, selfHosted } from '../lib/wiring/self-hosted.ts'
 import { systemClock, systemLog } from '../lib/wiring/system.ts'
-import { writeAccounts } from './accounts.ts'
+import { missingPasswords, writeAccounts } from './accounts.ts'
 import { httpUrl, listen, listeningPort } from './address.ts'
 import { superuserNote } from './banner.ts'
 import { COMPONENTS, startConsumers } from './consumers.ts'
@@ -25,7 +25,7 @@ import type { Shutdown } from './shutdown.ts'
 const root = process.getuid?.() === 0
 
 async function start(options: ServeOptions, shutdown: Shutdown): Promise<void> {
-  const { only, quiet, rate, dataDir, host, port, root: rootMode } = options
+  const { only, quiet, rate, host, port, root: rootMode } = options
   const log = systemLog(only.join(','), quiet ? 'warn' : 'info', quiet ? 2 : 1)
   process.umask(0o022)
   await openDataDir(options)
@@ -36,7 +36,7 @@ async function start(options: ServeOptions, shutdown: Shutdown): Promise<void> {
   if (only.includes('gateway')) {
     const edge = { ...limits, metrics: metricsOf(cloud.platform) }
     server = await listen(host, port, () => gateway({ host, port, log, edge }))
-    await writeClientFiles(dataDir, cloud)
+    await writeClientFiles(options, cloud)
   }
   if (only.includes('host') && rootMode === 'superuser') console.log(superuserNote)
   const daemon = only.includes('host') ? await startHost(options, cloud, log) : undefined
@@ -59,10 +59,17 @@ async function openDataDir({ only, dataDir }: ServeOptions): Promise<void> {
 }
 
 /** What clients need: the CA's certificate and the accounts. Several gateways may write them, all the same. */
-async function writeClientFiles(dataDir: string, { platform, firstPassword }: SelfHosted): Promise<void> {
+async function writeClientFiles(
+  { dataDir, newPasswords: renew }: ServeOptions,
+  { platform, firstPassword }: SelfHosted,
+): Promise<void> {
   writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
-  if (platform.identityService)
-    await writeAccounts(dataDir, platform.identityService, platform.publicUrl ?? '', firstPassword)
+  if (!platform.identityService) return
+  const accounts = { renew, firstPassword }
+  const note = missingPasswords(
+    await writeAccounts(dataDir, platform.identityService, platform.publicUrl ?? '', accounts),
+  )
+  if (note !== undefined) console.log(note)
 }
 
 /** Starts the components that consume from the queue; call the result to stop them. */

@@ -6,7 +6,7 @@ import type { Log } from '../lib/kit/clock.ts'
 import { makeMasterKey } from '../lib/platform/secrets/ssm/init.ts'
 import { type AwsSettings, awsHostAccess, awsPlatform, AwsSettings as Settings, stageNames } from '../lib/wiring/aws.ts'
 import { systemLog, systemRandom } from '../lib/wiring/system.ts'
-import { writeAccounts } from '../local/accounts.ts'
+import { missingPasswords, writeAccounts } from '../local/accounts.ts'
 import { listen, listeningPort, localUrl } from '../local/address.ts'
 import { lock, prepareDataDir, writePublic } from '../local/data-dir.ts'
 import { startHostDaemon } from '../local/host-daemon.ts'
@@ -106,12 +106,17 @@ const exportLines = (variables: Record<string, string>) =>
 /** Writes accounts and files, and starts the host daemon that runs the instances; call the result to stop it. */
 async function startInstances(
   settings: AwsSettings,
-  { dataDir, spares, hostId, ramMb, root: rootMode }: Options,
+  { dataDir, spares, hostId, ramMb, root: rootMode, newPasswords: renew }: Options,
   runtime: AgentRuntime,
   log: Log,
 ): Promise<() => Promise<void>> {
   const platform = awsPlatform(settings)
-  if (platform.identityService) await writeAccounts(dataDir, platform.identityService, settings.COFFER_URL)
+  if (platform.identityService) {
+    const note = missingPasswords(
+      await writeAccounts(dataDir, platform.identityService, settings.COFFER_URL, { renew }),
+    )
+    if (note !== undefined) console.log(note)
+  }
   writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
   writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
   const hostAccess = () => awsHostAccess(platform, settings, OPERATOR, hostId)

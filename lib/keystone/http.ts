@@ -14,6 +14,8 @@ export interface KeystoneRequest {
   body: string | undefined
   /** The URL of the service, `http://127.0.0.1:8779`: the base of links and of the catalog. */
   baseUrl: string
+  /** The client's address; empty if it is not known. */
+  remote: string
 }
 
 export interface KeystoneResponse {

@@ -51,10 +51,11 @@ async function authenticate(call: KeystoneCall, identity: Auth['identity']): Pro
   throw isSupported ? badRequest(`Expecting to find ${method} in identity.`) : unauthorized()
 }
 
-async function byPassword({ deps }: KeystoneCall, { user: login }: PasswordMethod): Promise<Authenticated> {
-  const user = await deps.identity.logins.byPassword(userRef(login), login.password)
+async function byPassword({ deps, request }: KeystoneCall, { user: login }: PasswordMethod): Promise<Authenticated> {
+  const { remote } = request
+  const user = await deps.identity.logins.byPassword(userRef(login), login.password, remote)
   if (user) return { user, methods: ['password'] }
-  deps.log.warn({ user: login.id?.slice(0, 64) }, 'login refused')
+  deps.log.warn({ user: nameOf(login), remote }, 'login refused')
   throw unauthorized()
 }
 
@@ -65,12 +66,17 @@ async function byToken({ deps }: KeystoneCall, token: string): Promise<Authentic
   return { user, parent, methods: [...new Set([...parent.methods, 'token'])] }
 }
 
-async function bySecret({ deps }: KeystoneCall, login: SecretMethod): Promise<Authenticated> {
-  const verified = await deps.identity.logins.bySecret(await credentialRef(deps, login), login.secret)
+async function bySecret({ deps, request }: KeystoneCall, login: SecretMethod): Promise<Authenticated> {
+  const { remote } = request
+  const verified = await deps.identity.logins.bySecret(await credentialRef(deps, login), login.secret, remote)
   if (verified) return { ...verified, methods: ['application_credential'] }
-  deps.log.warn({ credential: login.id?.slice(0, 64) }, 'login refused')
+  const user = login.user && nameOf(login.user)
+  deps.log.warn({ credential: nameOf(login), ...(user !== undefined && { user }), remote }, 'login refused')
   throw unauthorized()
 }
+
+/** What the client calls it, for the log. */
+const nameOf = ({ id, name }: { id?: string | undefined; name?: string | undefined }) => (id ?? name)?.slice(0, 64)
 
 async function credentialRef({ identity }: KeystoneCall['deps'], { id, name, user }: SecretMethod) {
   if (id !== undefined) return { id }

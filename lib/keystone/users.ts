@@ -17,7 +17,11 @@ export const changePassword: KeystoneHandler = async call => {
   await requireUser(call, userId, false)
   const { user } = parseRequest(PasswordRequest, call.request.body)
   const { accounts, logins } = call.deps.identity
-  if (!(await logins.byPassword({ id: userId }, user.original_password))) throw unauthorized()
+  const { remote } = call.request
+  if (!(await logins.byPassword({ id: userId }, user.original_password, remote))) {
+    call.deps.log.warn({ user: userId, remote }, 'password change refused')
+    throw unauthorized()
+  }
   await accounts.setPassword(userId, user.password)
   call.deps.log.info({ user: userId }, 'password changed')
   return NO_CONTENT

@@ -86,16 +86,17 @@ export class TooManyLogins extends Error {
 }
 
 /**
- * Checks passwords and secrets. A failure takes as long for an unknown user as for a wrong password. All methods throw
- * TooManyLogins.
+ * Checks passwords and secrets. A failure takes as long for an unknown user as for a wrong password. Failures count for
+ * the user at the client's `address`, and in a wider bound for the user. All methods throw TooManyLogins.
  */
 export interface Logins {
   /** The user, if enabled, if the password is right, and if there were not too many failures recently. */
-  byPassword(user: { id: string } | { name: string }, password: string): Promise<User | undefined>
+  byPassword(user: { id: string } | { name: string }, password: string, address?: string): Promise<User | undefined>
   /** The credential and its user, under the same conditions. */
   bySecret(
     credential: { id: string } | { user: string; name: string },
     secret: string,
+    address?: string,
   ): Promise<{ user: User; credential: AppCredential } | undefined>
 }
 

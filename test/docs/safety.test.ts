@@ -35,6 +35,8 @@ const ATTACKS = [
   'JSON: wrong types, `__proto__`, depth, size',
   'tokens: none, garbage, forged, expired, revoked, very long',
   'passwords are guessed',
+  'somebody keeps a user out by failing under his name',
+  'made-up names fill the store',
   'management by members',
   'messages are forged, flipped, cut or repeated',
   'a text that a pattern takes hours for (ReDoS)',

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
-import { inDefault, login, passwordBody, send, tokenBody, tokenOf, valueAt } from './client.ts'
+import { inDefault, login, passwordBody, secretBody, send, tokenBody, tokenOf, valueAt } from './client.ts'
 import { BASE, type Service, START, service } from './service.ts'
 
 const DEFAULT = { id: 'default', name: 'Default' }

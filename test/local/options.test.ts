@@ -6,7 +6,15 @@ const read = (...args: string[]) => readOptions(args, false, '/home/ann')
 
 describe('the options of npm start', () => {
   it('have defaults that depend on the user', () => {
-    const defaults = { port: 8779, host: '127.0.0.1', rate: 200, spares: 2, insecure: false, quiet: false, newPasswords: [] }
+    const defaults = {
+      port: 8779,
+      host: '127.0.0.1',
+      rate: 200,
+      spares: 2,
+      insecure: false,
+      quiet: false,
+      newPasswords: [],
+    }
     const host = { root: 'administrator', hostId: 'local', hosts: 1, ramMb: Math.floor((1.5 * totalmem()) / 2 ** 20) }
     expect(read()).toEqual({ ...defaults, ...host, dataDir: '/home/ann/.coffer' })
     expect(readOptions([], true, '/root')).toEqual({ ...defaults, ...host, dataDir: '/var/lib/coffer' })

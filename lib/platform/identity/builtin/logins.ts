@@ -11,33 +11,33 @@ import { isPassword, type PasswordHash } from './passwords.ts'
 const MAX_CONCURRENT = 3
 const MAX_WAITING = 200
 
-/** Checks passwords and secrets against the store; limits guesses for each user and work for the process. */
+/** Checks passwords and secrets against the store; limits guesses for each user, and work for the process. */
 export function logins(store: Store, clock: Clock): Logins {
   const attempts = loginAttempts(store, clock)
   const limited = limitConcurrency(MAX_CONCURRENT, MAX_WAITING)
 
   /** `whom` names the counter: the id if there is one, so that other ways to name a user give no further guesses. */
-  const check = async (whom: string, secret: string, stored: PasswordHash | undefined): Promise<boolean> => {
-    const finish = await attempts.begin(whom)
-    if (!finish) return false
-    const matches = await isPassword(secret, stored)
-    await finish(matches)
+  const check = async (whom: string, address: string, secret: string, hash?: PasswordHash): Promise<boolean> => {
+    const login = { whom, address, exists: hash !== undefined }
+    if (await attempts.areTooMany(login)) return false
+    const matches = await isPassword(secret, hash)
+    if (!matches) await attempts.addFailure(login)
     return matches
   }
 
   return {
-    byPassword: (who, password) =>
+    byPassword: (who, password, address = '') =>
       limited(async () => {
         const record = await userRecord(store, 'id' in who ? who.id : await userIdOf(store, who.name))
         const whom = record?.body.id ?? ('id' in who ? `id ${who.id}` : `name ${who.name}`)
-        const matches = await check(whom, password, record?.body.password)
+        const matches = await check(whom, address, password, record?.body.password)
         return matches && record?.body.enabled ? withoutHash(record) : undefined
       }),
-    bySecret: (which, secret) =>
+    bySecret: (which, secret, address = '') =>
       limited(async () => {
         const record = await credentialRecord(store, which)
         const whom = record?.body.id ?? ('id' in which ? `id ${which.id}` : `name ${which.user} ${which.name}`)
-        const matches = await check(`credential ${whom}`, secret, record?.body.secret)
+        const matches = await check(`credential ${whom}`, address, secret, record?.body.secret)
         const credential = withoutSecret(record)
         const user = credential && withoutHash(await userRecord(store, credential.user))
         return matches && credential && user?.enabled ? { user, credential } : undefined

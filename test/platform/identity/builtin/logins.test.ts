@@ -53,7 +53,9 @@ describe('logins', () => {
     const { store, identity } = await service()
     const many = Array.from({ length: 60 }, () => identity.logins.byPassword({ name: 'demo' }, 'wrong', '192.0.2.1'))
     await Promise.all(many)
-    const counts = (await store.all('attempt', { limit: 10 })).items.map(({ body }) => Reflect.get(Object(body), 'units'))
+    const counts = (await store.all('attempt', { limit: 10 })).items.map(({ body }) =>
+      Reflect.get(Object(body), 'units'),
+    )
     // Only attempts in progress when the tenth failed are added.
     expect(counts).toHaveLength(2)
     for (const count of counts) expect(count).toBeLessThanOrEqual(MAX_FAILURES + 3)
