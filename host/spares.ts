@@ -1,4 +1,4 @@
-import { lstat, readdir } from 'node:fs/promises'
+import { lstat, readdir, rename } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { SerialQueue } from '../lib/kit/async/serial.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
@@ -135,7 +135,8 @@ export class Spares {
       const owner = uid === undefined ? {} : { uid: NOBODY, gid: NOBODY }
       await machineOf(this.#machines, manager).initVolume({ engine, dir: draft, ...background, ...owner })
       if (uid !== undefined) await giveFolder(draft, uid)
-      await moveInto(draft, dir)
+      // A spare that a power loss takes back is made again.
+      await (signal ? rename(draft, dir) : moveInto(draft, dir))
       return (await lstat(dir)).uid
     } catch (error) {
       // What cannot be removed now is left to `sweep`; the first error is the one to report.
