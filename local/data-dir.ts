@@ -42,6 +42,7 @@ export function prepareDataDir(dataDir: string, root: boolean): void {
     chmodSync(join(dataDir, folder), 0o711)
   }
   chmodSync(dataDir, 0o711)
+  syncFolderSync(dataDir)
 }
 
 /** Like mkdir with `recursive`, which loops for ever below a folder that answers ENOENT, as /proc does. */

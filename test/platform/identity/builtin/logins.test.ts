@@ -89,6 +89,21 @@ describe('logins', () => {
     expect(await byPassword({ name: 'alt' }, 'alt-password', '::ffff:192.0.2.2')).toBeDefined()
   })
 
+  it('of made-up names take as long as those that are counted in the store', async () => {
+    const { store, identity, clock } = await service()
+    const transact = store.transact
+    store.transact = async changes => {
+      await transact(changes)
+      await clock.advance(7)
+    }
+    const sleeps: number[] = []
+    clock.sleep = async ms => void sleeps.push(ms)
+    await identity.logins.byPassword({ name: 'demo' }, 'wrong', '192.0.2.1')
+    expect(sleeps).toEqual([])
+    await identity.logins.byPassword({ name: 'nobody' }, 'wrong', '192.0.2.1')
+    expect(sleeps).toEqual([7])
+  })
+
   it('of made-up names, and those that succeed, write nothing', async () => {
     const { store, identity, demo } = await service()
     const { byPassword, bySecret } = identity.logins
