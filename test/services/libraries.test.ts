@@ -79,7 +79,7 @@ one = db.get_instance('${id}')
 before = one.is_root_enabled(db)
 login = one.enable_root_user(db)
 result = [instance.name, before, one.is_root_enabled(db), login['name'], len(login['password'])]`),
-      ).toEqual(['sdk two', false, true, 'postgres', 36])
+      ).toEqual(['sdk two', false, true, 'root', 36])
       const runUntilActive = async (action: string) =>
         ok(`
 one = db.get_instance('${id}')
