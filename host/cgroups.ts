@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -29,6 +30,8 @@ interface Hierarchy {
 /** The folder of all instances' groups: whatever Coffer they belong to, they get names of their own. */
 const PARENT = 'coffer'
 const MAX_WEIGHT = 10_000
+/** Each daemon removes empty groups once, at its start: so many do not start in this moment. */
+const MAX_ENTER_TRIES = 20
 
 /** Where the kernel shows control groups, and the file that says in which ones this process is. */
 export interface Places {
@@ -65,22 +68,13 @@ export class Cgroups {
 
   /** Puts a process, and what it will start, in the group of that name. */
   async place(name: string, bounds: Bounds, pid: number): Promise<void> {
-    for (const hierarchy of this.#hierarchies) {
-      const enter = async () => {
-        const group = await makeGroup(hierarchy, name, bounds)
-        await writeFile(join(group, 'cgroup.procs'), String(pid))
-      }
-      // Another daemon may have removed it as an empty one.
-      await enter().catch(error =>
-        ['ENOENT', 'ENODEV'].includes(String(codeOf(error))) ? enter() : Promise.reject(error),
-      )
-    }
+    for (const hierarchy of this.#hierarchies) enterGroup(hierarchy, name, bounds, pid)
   }
 
   /** Changes the bounds of a group that exists. */
   async change(name: string, bounds: Bounds): Promise<void> {
     for (const hierarchy of this.#hierarchies) {
-      if (await exists(join(hierarchy.parent, name))) await makeGroup(hierarchy, name, bounds)
+      if (await exists(join(hierarchy.parent, name))) makeGroup(hierarchy, name, bounds)
     }
   }
 
@@ -161,14 +155,28 @@ const makeParent = (path: string): Promise<boolean> =>
     error => codeOf(error) === 'EEXIST',
   )
 
-async function makeGroup({ version, parent, resources }: Hierarchy, name: string, bounds: Bounds): Promise<string> {
+/**
+ * Another daemon that starts may remove the group as an empty one before the process is in it: then it is made again.
+ * Synchronously, as these are no files on a disk: so that happens hardly ever.
+ */
+function enterGroup(hierarchy: Hierarchy, name: string, bounds: Bounds, pid: number): void {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const group = makeGroup(hierarchy, name, bounds)
+      writeFileSync(join(group, 'cgroup.procs'), String(pid))
+      return
+    } catch (error) {
+      if (attempt >= MAX_ENTER_TRIES || !['ENOENT', 'ENODEV'].includes(String(codeOf(error)))) throw error
+    }
+  }
+}
+
+function makeGroup({ version, parent, resources }: Hierarchy, name: string, bounds: Bounds): string {
   const group = join(parent, name)
-  await mkdir(group).catch(error => {
-    if (codeOf(error) !== 'EEXIST') throw error
-  })
+  mkdirSync(group, { recursive: true })
   for (const resource of resources) {
     const [file, value] = FILES[version][resource](bounds)
-    await writeFile(join(group, file), value)
+    writeFileSync(join(group, file), value)
   }
   return group
 }

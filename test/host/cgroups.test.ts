@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -113,5 +115,37 @@ describe('a machine without control groups', () => {
     write('tree/system.slice', '')
     const cgroups = await open('2:pids:/\n0::/system.slice/coffer.service\n')
     expect([cgroups.versionOf('processes'), cgroups.endsAll]).toEqual([1, false])
+  })
+})
+
+const asRoot = process.getuid?.() === 0 ? describe : describe.skip
+
+// Without root there are no groups to enter.
+asRoot('a control group (as root only)', () => {
+  it('is entered although other daemons remove empty groups meanwhile', async () => {
+    const [cgroups, others] = [await Cgroups.open(), await Cgroups.open()]
+    if (cgroups.versionOf('processes') === undefined && !cgroups.endsAll) return
+    const child = spawn('sleep', ['60'], { stdio: 'ignore' })
+    await once(child, 'spawn')
+    const name = `test-${process.pid}`
+    const groupsOf = (pid: number) => readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n')
+    let ended = false
+    const sweeping = (async () => {
+      while (!ended) await others.sweep()
+    })()
+    try {
+      const entered: string[] = []
+      for (let round = 0; round < 20; round++) {
+        await cgroups.place(`${name}-${round}`, bounds, child.pid ?? 0)
+        entered.push(groupsOf(child.pid ?? 0).find(line => line.endsWith(`/${name}-${round}`)) ?? 'none')
+      }
+      expect(entered).not.toContain('none')
+    } finally {
+      ended = true
+      await sweeping
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+      for (let round = 0; round < 20; round++) await cgroups.remove(`${name}-${round}`)
+    }
   })
 })
