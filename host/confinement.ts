@@ -29,7 +29,7 @@ const AGENT_MB = 192
 /** Programs of the agent, and of a tenant besides its connections. */
 const MORE_PROCESSES = 512
 
-/** As PostgreSQL's rules do, one process for each 8 MB. */
+/** One process for each 8 MB, as a database has sessions. */
 const boundsOf = ({ ramMb, vcpus }: ServerState['flavor']): Bounds => ({
   memoryMb: ramMb + AGENT_MB,
   processes: Math.min(1_000, Math.ceil(ramMb / 8)) + MORE_PROCESSES,
@@ -92,7 +92,7 @@ function wordsFor(cgroups: Cgroups, hides: boolean, limitsProcesses: boolean): s
 
 /**
  * A limit for the uid: no limit of this kind bounds the memory of all its processes together, and one for the address
- * space would refuse PostgreSQL's shared memory.
+ * space would refuse a database's shared memory.
  */
 async function prlimit(pid: number, processes: number): Promise<void> {
   await run('prlimit', ['--pid', String(pid), `--nproc=${processes}:${processes}`])
