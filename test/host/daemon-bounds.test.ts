@@ -2,19 +2,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { realClock } from '../kit/virtual-clock.ts'
-import { type DaemonWorld, daemonWorld } from './daemon-world.ts'
+import { type DaemonWorld, daemonWorld, part, server, volume } from './daemon-world.ts'
 import { endAllOf, HOSTILE_UIDS, pidsOf, whyNot } from './hostile.ts'
-
-const datastore = { manager: 'postgresql', version: '18' }
-const part = (name: string) => ({ name, instance: 'i1', project: 'p1', generation: 1 })
-const volume = { ...part('volume-i1-1'), sizeGb: 1, datastore }
-const server = {
-  ...part('server-i1-1'),
-  volume: volume.name,
-  flavor: { ramMb: 512, vcpus: 1 },
-  datastore,
-  userData: JSON.stringify({ instance: 'i1', generation: 1, secret: 's', enrolUrl: 'http://127.0.0.1/enrol' }),
-}
 
 // Without root nothing of this can be done.
 const asRoot = whyNot === undefined ? describe : describe.skip

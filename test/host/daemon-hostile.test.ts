@@ -3,20 +3,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { volumeDir } from '../../host/state.ts'
 import { realClock } from '../kit/virtual-clock.ts'
-import { type DaemonWorld, daemonWorld } from './daemon-world.ts'
+import { type DaemonWorld, daemonWorld, part, server, volume, volumeOf } from './daemon-world.ts'
 import { endAllOf, FORK_CHAIN, HOSTILE_UIDS, makeBait, makeTarget, pidsOf, runAs, SWAP, whyNot } from './hostile.ts'
-
-const datastore = { manager: 'postgresql', version: '18' }
-const part = (name: string) => ({ name, instance: 'i1', project: 'p1', generation: 1 })
-const volumeOf = (name: string) => ({ ...part(name), sizeGb: 1, datastore })
-const volume = volumeOf('volume-i1-1')
-const server = {
-  ...part('server-i1-1'),
-  volume: volume.name,
-  flavor: { ramMb: 512, vcpus: 1 },
-  datastore,
-  userData: JSON.stringify({ instance: 'i1', generation: 1, secret: 's', enrolUrl: 'http://127.0.0.1/enrol' }),
-}
 
 // Without root all instances run as one user, and there is no boundary to attack.
 const asRoot = whyNot === undefined ? describe : describe.skip

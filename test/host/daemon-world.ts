@@ -42,6 +42,19 @@ export interface DaemonWorld {
   remove(): Promise<void>
 }
 
+/** The requests for an instance's volume and server. */
+export const datastore = { manager: 'postgresql', version: '18' }
+export const part = (name: string) => ({ name, instance: 'i1', project: 'p1', generation: 1 })
+export const volumeOf = (name: string) => ({ ...part(name), sizeGb: 1, datastore })
+export const volume = volumeOf('volume-i1-1')
+export const server = {
+  ...part('server-i1-1'),
+  volume: volume.name,
+  flavor: { ramMb: 512, vcpus: 1 },
+  datastore,
+  userData: JSON.stringify({ instance: 'i1', generation: 1, secret: 's', enrolUrl: 'http://127.0.0.1/enrol' }),
+}
+
 export const random = { uuid: randomUUID, bytes: randomBytes }
 
 /** Makes the files of a cluster by which it is recognized. */

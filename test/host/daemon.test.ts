@@ -3,18 +3,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { processRef } from '../../lib/kit/os/process.ts'
 import { realClock } from '../kit/virtual-clock.ts'
-import { type DaemonWorld, daemonWorld } from './daemon-world.ts'
+import { type DaemonWorld, daemonWorld, datastore, part, server, volume } from './daemon-world.ts'
 
-const datastore = { manager: 'postgresql', version: '18' }
-const part = (name: string) => ({ name, instance: 'i1', project: 'p1', generation: 1 })
-const volume = { ...part('volume-i1-1'), sizeGb: 1, datastore }
-const server = {
-  ...part('server-i1-1'),
-  volume: volume.name,
-  flavor: { ramMb: 512, vcpus: 1 },
-  datastore,
-  userData: JSON.stringify({ instance: 'i1', generation: 1, secret: 's', enrolUrl: 'http://127.0.0.1/enrol' }),
-}
 const activeVolume = { method: 'update_volume', name: volume.name, status: 'ACTIVE' }
 const deletedVolume = { ...activeVolume, status: 'GONE' }
 const deletedServer = { method: 'update_server', name: server.name, status: 'GONE' }
