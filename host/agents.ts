@@ -127,7 +127,7 @@ export async function agentIn({ dataDir }: HostConfig, { name, uid }: ServerStat
 const STOP_MS = 40_000
 
 /** What ending a server takes: where it is, and how its datastore's processes are found. */
-export interface StopParts {
+interface StopParts {
   config: HostConfig
   machines: Machines
   confinement: Confinement

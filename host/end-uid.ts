@@ -15,7 +15,7 @@ export async function runsAs(pid: string, uid: number): Promise<boolean> {
 }
 
 /** The processes of a uid that have not ended, at one look. What forks and ends meanwhile may be missing. */
-export async function processesOfUid(uid: number): Promise<ProcessRef[]> {
+async function processesOfUid(uid: number): Promise<ProcessRef[]> {
   const processes = await Promise.all(
     (await listPids()).map(async pid => ((await runsAs(pid, uid)) ? processRef(Number(pid)) : undefined)),
   )

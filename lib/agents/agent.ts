@@ -67,7 +67,7 @@ export interface CommandRecord {
 export const agentCommands = recordType<CommandRecord>('command', body => renameFields(body, { issued: 'issuedAt' }))
 export const commandId = (instance: string, number: number) => `${instance}#${String(number).padStart(12, '0')}`
 /** The owner under which a command's secrets are encrypted. */
-export const commandSecretOwner = (row: Pick<CommandRecord, 'project' | 'instance' | 'number'>) =>
+const commandSecretOwner = (row: Pick<CommandRecord, 'project' | 'instance' | 'number'>) =>
   `${row.project}/command#${commandId(row.instance, row.number)}`
 export const commandSignal = (instance: string, number: number) => `command ${commandId(instance, number)}`
 

@@ -150,15 +150,8 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
     if (agent) await completeCommand(platform, agent, number, { status: 'failed', error: { code, message } })
   },
 
-  async update_server(input, reporter) {
-    await assertOnHost(reporter, input)
-    await handleMachineState(reporter.platform, { ...input, sequence: reporter.sequence })
-  },
-
-  async update_volume(input, reporter) {
-    await assertOnHost(reporter, input)
-    await handleMachineState(reporter.platform, { ...input, sequence: reporter.sequence })
-  },
+  update_server: updateMachine,
+  update_volume: updateMachine,
 
   async update_host(report, { platform, host }) {
     if (host !== undefined) await registerHost(platform, host, report)
@@ -166,6 +159,14 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
 }
 
 const dispatch = serve(conductor, handlers)
+
+async function updateMachine(
+  input: Omit<Parameters<typeof handleMachineState>[1], 'sequence'>,
+  reporter: Reporter,
+): Promise<void> {
+  await assertOnHost(reporter, input)
+  await handleMachineState(reporter.platform, { ...input, sequence: reporter.sequence })
+}
 
 /** Throws BadMessage if the instance is on another host. One that is gone is on none. */
 async function assertOnHost(

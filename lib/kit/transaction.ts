@@ -19,21 +19,18 @@ export interface Transaction {
   onBound?(index: number): Promise<Error | undefined>
 }
 
-/** Nothing to change and nothing to send. */
-export const NO_CHANGES: Transaction = { changes: [], messages: [] }
-
 /**
  * How a commit went. `stale`: a record has changed since it was read, so the changes have to be made anew. `refused`: one
  * of the extra records conflicts.
  */
-export type CommitResult = 'committed' | 'stale' | 'refused'
+type CommitResult = 'committed' | 'stale' | 'refused'
 
 /**
  * Commits a transaction together with extra records (`write` = the store's transact), or only checks it (its check).
  * Nothing is changed unless the result is `committed`. Throws what `onBound` returns.
  */
 export async function tryCommit(
-  { changes, onBound }: Transaction,
+  { changes = [], onBound }: Partial<Transaction>,
   records: Change[],
   write: Store['transact'],
 ): Promise<CommitResult> {
@@ -55,8 +52,8 @@ export async function tryCommit(
 export const MAX_ATTEMPTS = 50
 
 /** Sends messages of a committed transaction. A failure is logged only: `periodic` makes up for a lost message. */
-export async function sendMessages(queue: Queue, messages: TopicMessage[], log: Log): Promise<void> {
-  for (const { topic, ...message } of messages) {
+export async function sendMessages(queue: Queue, messages: TopicMessage[] | undefined, log: Log): Promise<void> {
+  for (const { topic, ...message } of messages ?? []) {
     try {
       await queue.send(topic, [message])
     } catch (error) {
@@ -66,22 +63,32 @@ export async function sendMessages(queue: Queue, messages: TopicMessage[], log: 
 }
 
 /**
- * Commits what `decide` returns, and sends its messages. `decide` is called again, and has to read afresh, when a record
- * has changed since it was read. Throws what `decide` and `onBound` throw, and Conflict after 50 attempts.
+ * Writes (`write` = the store's transact), or only checks (its check), what `decide` returns, which is also the result.
+ * `decide` is called again, and has to read afresh, when a record has changed since it was read. Throws what `decide` and
+ * `onBound` throw, and Conflict after 50 attempts.
+ */
+export async function decideUntilFresh<T extends Partial<Transaction>>(
+  decide: () => Promise<T>,
+  write: Store['transact'],
+): Promise<T> {
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    const transaction = await decide()
+    if ((await tryCommit(transaction, [], write)) === 'committed') return transaction
+  }
+  throw new Conflict(0, 'version')
+}
+
+/**
+ * Commits what `decide` returns, and sends its messages. Throws likewise.
  *
  * @example
  * await commit(platform, async () => beginRestart(platform, await findInstance(platform, caller, id)))
  */
-export async function commit<T extends Transaction>(
+export async function commit<T extends Partial<Transaction>>(
   { store, queue, log }: { store: Store; queue: Queue; log: Log },
   decide: () => Promise<T>,
 ): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    const transaction = await decide()
-    if ((await tryCommit(transaction, [], changes => store.transact(changes))) === 'committed') {
-      await sendMessages(queue, transaction.messages, log)
-      return transaction
-    }
-    if (attempt >= MAX_ATTEMPTS) throw new Conflict(0, 'version')
-  }
+  const transaction = await decideUntilFresh(decide, changes => store.transact(changes))
+  await sendMessages(queue, transaction.messages, log)
+  return transaction
 }

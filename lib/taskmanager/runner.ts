@@ -20,7 +20,7 @@ const MAX_DELAY_MS = 900_000
 export type OperationSagas = Record<OperationName, Saga<unknown, Platform>>
 
 /** A stored operation, as far as a message about it needs to know it. */
-export type StoredOperation = OperationRef & { project: string; subject: Subject; requestId: string }
+type StoredOperation = OperationRef & { project: string; subject: Subject; requestId: string }
 
 /** The message that wakes the taskmanager for an operation. If it is lost, `periodic` sends it again. */
 export function operationMessage(operation: StoredOperation, delayMs = 0): TopicMessage {

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 
 const KIB = 1024
-export const MAX_BODY = 1024 * KIB
+const MAX_BODY = 1024 * KIB
 /** How much is read of whoever has shown no valid token. */
-export const MAX_UNKNOWN_BODY = 64 * KIB
+const MAX_UNKNOWN_BODY = 64 * KIB
 /** How much of a larger body is read and dropped, so that its sender gets to read the response. */
 const MAX_DROPPED = 16 * MAX_BODY
 /** Bytes of bodies that are held until their turn comes: of all, and of one project or of all who are unknown. */

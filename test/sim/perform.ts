@@ -7,7 +7,7 @@ export async function perform(platform: Platform, handle: () => Promise<Reply | 
   let result: Reply | Mutation | undefined
   await commit(platform, async () => {
     result = await handle()
-    return { changes: [], messages: [], ...('reply' in result && result) }
+    return 'reply' in result ? result : {}
   })
   if (!result) throw new Error('nothing was handled')
   if (!('reply' in result)) return result

@@ -1,7 +1,7 @@
 import type { Queue } from '../../ports/queue.ts'
 import { type Change, Conflict } from '../../ports/store.ts'
 import { badRequest, Fault, messageOf } from '../errors.ts'
-import { MAX_ATTEMPTS, sendMessages, type Transaction, tryCommit } from '../transaction.ts'
+import { decideUntilFresh, MAX_ATTEMPTS, sendMessages, tryCommit } from '../transaction.ts'
 import {
   assertKey,
   type HandlerOutcome,
@@ -56,19 +56,8 @@ export function mutations<D extends MutationDeps>(record: AuditRecorder<D>): Mid
 
 /** The reply that the mutation would get. Throws what it would be refused with. */
 async function check({ store }: MutationDeps, decide: () => Promise<Mutation>): Promise<Reply> {
-  for (let attempt = 1; ; attempt++) {
-    const mutation = await decide()
-    const result = await tryCommit(transactionOf(mutation), [], changes => store.check(changes))
-    if (result === 'committed') return mutation.reply
-    if (attempt >= MAX_ATTEMPTS) throw new Conflict(0, 'version')
-  }
+  return (await decideUntilFresh(decide, changes => store.check(changes))).reply
 }
-
-const transactionOf = ({ changes = [], messages = [], onBound }: Mutation): Transaction => ({
-  changes,
-  messages,
-  ...(onBound && { onBound }),
-})
 
 /** One mutation on its way from its handler to its reply. */
 class Execution<D extends MutationDeps> {
@@ -115,14 +104,13 @@ class Execution<D extends MutationDeps> {
   /** Whether the mutation is committed; if not, it has to be decided anew. */
   async #commit(mutation: Mutation): Promise<boolean> {
     const { deps, log } = this.#event.state.call
-    const transaction = transactionOf(mutation)
     // What the mutation waits for may still fail, so its outcome is recorded when it has ended.
     const outcome = mutation.afterCommit ? undefined : { reply: mutation.reply }
     const records = [...this.#record(this.#event, outcome), ...(await this.#idempotencyChanges(outcome, false))]
-    const result = await tryCommit(transaction, records, changes => deps.store.transact(changes))
+    const result = await tryCommit(mutation, records, changes => deps.store.transact(changes))
     if (result !== 'committed') return false
     this.#event.state.audited = true
-    await sendMessages(deps.queue, transaction.messages, log)
+    await sendMessages(deps.queue, mutation.messages, log)
     return true
   }
 
@@ -159,7 +147,7 @@ class Execution<D extends MutationDeps> {
     try {
       const audit = this.#record(this.#event, outcome)
       const records = await this.#idempotencyChanges(outcome, reserved)
-      const result = await tryCommit({ changes: audit, messages: [] }, records, all => deps.store.transact(all))
+      const result = await tryCommit({ changes: audit }, records, all => deps.store.transact(all))
       if (result === 'refused' && !reserved) return false
       this.#event.state.audited = true
     } catch (error) {
