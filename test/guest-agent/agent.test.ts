@@ -173,6 +173,16 @@ describe('an agent at rest', () => {
     ended.abort()
     await running
   })
+
+  it('reports as often as before after its clock was set back', async () => {
+    const ended = new AbortController()
+    const running = agent.run(ended.signal)
+    await reports(30)
+    clock.setBack(86_400_000)
+    expect((await reports(60)).length).toBeGreaterThanOrEqual(1)
+    ended.abort()
+    await running
+  })
 })
 
 describe('heartbeats of an agent', () => {

@@ -5,6 +5,8 @@ import type { Clock } from '../../lib/kit/clock.ts'
 export interface VirtualClock extends Clock {
   /** Moves on by `ms` milliseconds and wakes sleepers in order. What one of them does runs before the next is woken. */
   advance(ms: number): Promise<void>
+  /** Sets the clock back, as an administrator does: sleeps last as long as before. */
+  setBack(ms: number): void
 }
 
 interface Sleeper {
@@ -48,6 +50,10 @@ export function virtualClock(start = 1_700_000_000_000): VirtualClock {
         await nextTurn()
       }
       now = Math.max(now, until)
+    },
+    setBack(ms) {
+      now -= ms
+      for (const sleeper of sleepers) sleeper.wakeAt -= ms
     },
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
+import { HOSTS_PROJECT, type Host, hosts } from '../../lib/model/host.ts'
 import { embeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import { setPlatform } from '../../lib/wiring/current.ts'
 import { systemLog } from '../../lib/wiring/system.ts'
@@ -14,6 +15,11 @@ function setUp() {
   const metrics = registry()
   const platform = { queue, clock, metrics, log: systemLog('test', 'silent') }
   return { clock, queue, metrics, platform, stop: new AbortController() }
+}
+
+/** What is done with it when it is due: it is due no longer. */
+const REMOVED_HOST: Host = {
+  ...{ id: 'b', state: 'removed', ramMb: 1, engines: {}, network: '127.9', version: '1', lastReport: 0 },
 }
 
 const casts = (group: string, count: number) => Array.from({ length: count }, () => ({ body: group, group }))
@@ -98,6 +104,16 @@ describe('the schedule', () => {
     }
     await clock.advance(60_000)
     expect(store.sweepExpired(clock.now(), 5_000)).toBe(0)
+    await end()
+  })
+
+  it('acts on what was due before the clock was set back', async () => {
+    const { clock, store, end } = await startSchedule()
+    const due = clock.now() + 5_000
+    await store.transact([{ op: 'put', key: hosts.key(HOSTS_PROJECT, 'b'), body: REMOVED_HOST, due }])
+    clock.setBack(86_400_000)
+    await clock.advance(5_000)
+    expect((await hosts.get(store, HOSTS_PROJECT, 'b'))?.due).toBeUndefined()
     await end()
   })
 

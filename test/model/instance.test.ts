@@ -56,4 +56,14 @@ describe('operatingStatusOf', () => {
     expect(operatingStatusOf(longLease, 1_001 + 3 * HEARTBEAT_EXPIRY_MS)).toBe('ERROR')
     expect(statusOf(healthy)).toBe('ACTIVE')
   })
+
+  it('is ERROR if the report was recorded before the clock was set back by that long', () => {
+    const dayAhead = 86_400_000
+    const healthy: Facts = {
+      ...facts('NONE', 'ACTIVE', 'healthy'),
+      agentReport: { status: 'healthy', at: dayAhead, sequence: 1 },
+    }
+    expect(operatingStatusOf(healthy, dayAhead - 1_000)).toBe('HEALTHY')
+    expect(operatingStatusOf(healthy, 1_000)).toBe('ERROR')
+  })
 })

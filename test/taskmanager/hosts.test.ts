@@ -59,6 +59,15 @@ describe('a host that is due', () => {
     ])
   })
 
+  it('is silent if its report was recorded before the clock was set back, until it reports', async () => {
+    world.clock.setBack(86_400_000)
+    await process()
+    expect(await status()).toBe('ERROR')
+    await report()
+    await process()
+    expect(await status()).toBe('ACTIVE')
+  })
+
   it('marks no instance with the silence of a host that reports meanwhile', async () => {
     await world.clock.advance(60_000)
     await process(overtakenBy(report))
