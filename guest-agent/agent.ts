@@ -1,9 +1,10 @@
 import { type ConductorMethods, conductor } from '../lib/contracts/conductor.ts'
 import { type GuestAnswer, GuestMessage, type GuestMethods, guest } from '../lib/contracts/guest/guest.ts'
 import { RejectedByDatastore } from '../lib/datastores/driver.ts'
-import type { Random } from '../lib/kit/clock.ts'
+import { elapsedMs, type Random } from '../lib/kit/clock.ts'
 import { type Envelope, readEnvelope, type Sealer } from '../lib/kit/crypto/seal.ts'
 import { messageOf } from '../lib/kit/errors.ts'
+import type { Sequence } from '../lib/kit/os/sequence.ts'
 import { BadMessage, type Client, client } from '../lib/kit/rpc/contract.ts'
 import type { Message, Queue } from '../lib/ports/queue.ts'
 import { dispatch, type ExecutionParts, executeCommand } from './handlers.ts'
@@ -18,6 +19,8 @@ interface AgentParts extends ExecutionParts {
   queue: Queue
   sealer: Sealer
   random: Random
+  /** Numbers its reports. */
+  sequence: Sequence
   version: string
   /** Called before each query. */
   onQuery(): void
@@ -48,7 +51,6 @@ export class Agent {
   /** Queries that were received, until they expire: none is answered twice. */
   readonly #receivedQueries = new Map<string, number>()
   #working = false
-  #lastSequence = 0
   #heartbeats = 0
   #lastHeartbeat = { time: 0, usedBytes: 0 }
 
@@ -123,7 +125,7 @@ export class Agent {
       await clock.sleep(USAGE_CHECK_MS, signal)
       const { time, usedBytes } = this.#lastHeartbeat
       const hasChanged = Math.abs(((await this.#usedBytes()) ?? usedBytes) - usedBytes) >= USAGE_STEP_BYTES
-      if (hasChanged || clock.now() - time >= leaseMs) await this.heartbeat()
+      if (hasChanged || elapsedMs(clock.now(), time) >= leaseMs) await this.heartbeat()
     }
   }
 
@@ -232,13 +234,10 @@ export class Agent {
   }
 
   async #report(method: string, input: unknown): Promise<void> {
-    const { subject, generation, sealer, queue, random, clock } = this.#parts
-    this.#lastSequence = Math.max(this.#lastSequence + 1, clock.now() * 1000)
+    const { subject, generation, sealer, queue, random, clock, sequence } = this.#parts
+    const number = await sequence.next()
     const header = { subject, generation, direction: 'up', kind: 'report', id: random.uuid() } as const
-    const body = await sealer.seal(
-      { ...header, expires: clock.now() + REPORT_MS },
-      { method, input, sequence: this.#lastSequence },
-    )
+    const body = await sealer.seal({ ...header, expires: clock.now() + REPORT_MS }, { method, input, sequence: number })
     await queue.send(this.#parts.conductor, [{ body }])
   }
 }

@@ -1,6 +1,6 @@
 import { type GuestMethods, guest } from '../lib/contracts/guest/guest.ts'
 import { type AnyDriver, RejectedByDatastore, type ServerControl } from '../lib/datastores/driver.ts'
-import type { Clock, Log } from '../lib/kit/clock.ts'
+import { type Clock, elapsedMs, type Log } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { readHardware } from '../lib/kit/os/process-stats.ts'
 import { type Handlers, serve } from '../lib/kit/rpc/contract.ts'
@@ -140,10 +140,10 @@ export async function retryWhileRestarting<T>(
     } catch (error) {
       if (attempt >= TRIES || !driver.isConnectionLost?.(error)) throw error
     }
-    const deadline = clock.now() + WAIT_MS
+    const start = clock.now()
     do {
       await clock.sleep(POLL_MS)
-    } while (!isServing(health().status) && clock.now() < deadline)
+    } while (!isServing(health().status) && elapsedMs(clock.now(), start) < WAIT_MS)
   }
 }
 

@@ -6,6 +6,7 @@ import type { Log } from '../lib/kit/clock.ts'
 import { sealer } from '../lib/kit/crypto/seal.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { exists } from '../lib/kit/os/files.ts'
+import { openSequence } from '../lib/kit/os/sequence.ts'
 import { systemClock as clock, systemRandom as random, systemLog } from '../lib/wiring/system.ts'
 import { ActiveCredentials } from './active-credentials.ts'
 import { Agent, LEASE_MS } from './agent.ts'
@@ -108,7 +109,7 @@ async function setUpConnection({ dir, config, log, shutdown: { signal } }: Setup
 }
 
 async function run(setup: Setup, onQuery: () => void): Promise<void> {
-  const { config, log, shutdown } = setup
+  const { dir, config, log, shutdown } = setup
   const { journal, driver, supervisor, control } = await setUpDatabase(setup)
   const { credentials, served, queue } = await setUpConnection(setup, driver)
   const { topic, conductor, access } = credentials.current
@@ -120,6 +121,7 @@ async function run(setup: Setup, onQuery: () => void): Promise<void> {
     queue,
     sealer: sealer(credentials.sealKeys()),
     journal,
+    sequence: await openSequence(join(dir, 'sequence.json'), { clock, log }),
     driver: { ...waitForCertificate(driver, served), ...control },
     clock,
     random,

@@ -2,7 +2,7 @@ import type { ServiceStatus } from '../lib/contracts/conductor.ts'
 import type { Server, ServerControl } from '../lib/datastores/driver.ts'
 import { backOffMs } from '../lib/kit/async/back-off.ts'
 import { SerialQueue } from '../lib/kit/async/serial.ts'
-import type { Clock, Log } from '../lib/kit/clock.ts'
+import { type Clock, elapsedMs, type Log } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import type { StopMark } from './stop-mark.ts'
 
@@ -171,7 +171,7 @@ export class DatabaseSupervisor {
         status: 'crashed',
         message: 'The database server ended unexpectedly; it is being started again.',
       })
-      failures = [...failures.filter(time => time > this.#clock.now() - STARTS.withinMs), this.#clock.now()]
+      failures = [...failures.filter(time => elapsedMs(this.#clock.now(), time) < STARTS.withinMs), this.#clock.now()]
       if (failures.length >= STARTS.max) return this.#giveUp('it keeps ending')
       // A restart that is requested meanwhile waits for this start, and then does its own.
       if (!(await this.#queue.run(() => this.#startWithRetry(signal)))) return

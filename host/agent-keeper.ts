@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process'
-import type { Clock, Log } from '../lib/kit/clock.ts'
+import { type Clock, elapsedMs, type Log } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { isAlive } from '../lib/kit/os/process.ts'
 import type { MachineState } from '../lib/ports/compute.ts'
@@ -99,7 +99,7 @@ export class AgentKeeper {
     const { clock, log, report } = this.#parts
     const { name } = server
     const now = clock.now()
-    const recent = (this.#starts.get(name) ?? []).filter(time => time > now - STARTS.withinMs)
+    const recent = (this.#starts.get(name) ?? []).filter(time => elapsedMs(now, time) < STARTS.withinMs)
     if (recent.length >= STARTS.max) return
     this.#starts.set(name, [...recent, now])
     if (recent.length === STARTS.max - 1) {

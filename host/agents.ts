@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { kill } from 'node:process'
 import type { MachineSide, ServerProcesses } from '../lib/datastores/machine.ts'
 import type { Manifest } from '../lib/datastores/manifest.ts'
-import type { Clock } from '../lib/kit/clock.ts'
+import { type Clock, elapsedMs } from '../lib/kit/clock.ts'
 import { replaceFile } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
 import { AGENT_FLAGS, type HostConfig, PROGRAM_PATH } from './config.ts'
@@ -191,8 +191,8 @@ async function agentOf(config: HostConfig, server: ServerState): Promise<Process
 }
 
 async function waitForEnd(agent: ProcessRef, ms: number, clock: Clock): Promise<void> {
-  const end = clock.now() + ms
-  while (clock.now() < end && (await isAlive(agent))) await clock.sleep(20)
+  const start = clock.now()
+  while (elapsedMs(clock.now(), start) < ms && (await isAlive(agent))) await clock.sleep(20)
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -11,6 +11,8 @@ export type Ownership = 'held' | 'replaced' | 'removed'
 const Holder = z.object({ pid: z.int() })
 
 const pidFile = (dataDir: string) => join(dataDir, 'host.pid')
+/** Where the daemon remembers which numbers it has given to its reports. */
+export const sequenceFile = (dataDir: string) => join(dataDir, 'host.sequence.json')
 
 /** Names the daemon that the data directory belongs to from now on. Throws ENOENT if there is no such directory. */
 export const takeDataDir = (dataDir: string, daemon: ProcessRef): Promise<void> =>

@@ -4,12 +4,13 @@ import { MANIFESTS } from '../lib/datastores/manifests.ts'
 import { type SealKeys, sealer } from '../lib/kit/crypto/seal.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { processRef } from '../lib/kit/os/process.ts'
+import { openSequence } from '../lib/kit/os/sequence.ts'
 import { systemClock as clock, systemRandom as random, systemLog } from '../lib/wiring/system.ts'
 import { HostConfig } from './config.ts'
 import { detectConfinement } from './confinement.ts'
 import { connectQueue } from './connect-queue.ts'
 import { Daemon } from './daemon.ts'
-import { ownershipOf, takeDataDir } from './data-dir.ts'
+import { ownershipOf, sequenceFile, takeDataDir } from './data-dir.ts'
 import { Reports } from './reports.ts'
 import { receiveRequests } from './requests.ts'
 
@@ -33,7 +34,8 @@ const config = readConfig()
 const log = systemLog('host', config.logLevel)
 const seals = sealer(sealKeys(config))
 const queue = await connectQueue({ readConfig, clock, random, log })
-const reports = new Reports({ config, queue, sealer: seals, clock, random, log })
+const sequence = await openSequence(sequenceFile(config.dataDir), { clock, log })
+const reports = new Reports({ config, queue, sealer: seals, sequence, clock, random, log })
 const stopping = new AbortController()
 const confinement = await detectConfinement(config.firstUid)
 const daemon = new Daemon({

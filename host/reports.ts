@@ -2,6 +2,7 @@ import { type HostReport, hostSubject } from '../lib/contracts/conductor.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import type { Sealer } from '../lib/kit/crypto/seal.ts'
 import { messageOf } from '../lib/kit/errors.ts'
+import type { Sequence } from '../lib/kit/os/sequence.ts'
 import type { Queue } from '../lib/ports/queue.ts'
 import type { HostConfig } from './config.ts'
 
@@ -28,13 +29,14 @@ interface ReportsParts {
   sealer: Sealer
   clock: Clock
   random: Random
+  /** Numbers the reports. */
+  sequence: Sequence
   log: Log
 }
 
 /** Sends a daemon's reports to the conductor, sealed and numbered. */
 export class Reports {
   readonly #parts: ReportsParts
-  #lastSequence = 0
 
   constructor(parts: ReportsParts) {
     this.#parts = parts
@@ -42,7 +44,7 @@ export class Reports {
 
   /** Never rejects for a queue that cannot be reached: the control plane asks again when it is back. */
   async send(method: 'update_server' | 'update_volume' | 'update_host', input: object): Promise<void> {
-    const { config, queue, sealer, clock, random, log } = this.#parts
+    const { config, queue, sealer, clock, random, log, sequence } = this.#parts
     const header = {
       subject: hostSubject(config.hostId),
       generation: 0,
@@ -51,7 +53,7 @@ export class Reports {
       id: random.uuid(),
       expires: clock.now() + REPORT_MS,
     } as const
-    const body = await sealer.seal(header, { method, input, sequence: this.#nextSequence() })
+    const body = await sealer.seal(header, { method, input, sequence: await sequence.next() })
     await queue.send(config.conductor, [{ body }]).catch(error => {
       log.warn({ method, error: messageOf(error) }, 'sending a report failed')
     })
@@ -65,11 +67,5 @@ export class Reports {
       await this.send('update_host', report)
       await clock.sleep(HOST_HEARTBEAT_MS, signal)
     }
-  }
-
-  /** Rises with every report, over restarts too. */
-  #nextSequence(): number {
-    this.#lastSequence = Math.max(this.#lastSequence + 1, this.#parts.clock.now() * 1000)
-    return this.#lastSequence
   }
 }

@@ -8,6 +8,7 @@ import { messageOf } from '../lib/kit/errors.ts'
 import { MAX_ATTEMPTS } from '../lib/kit/rpc/batch.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import type { Message } from '../lib/ports/queue.ts'
+import { wakeAll } from '../lib/taskmanager/scheduler.ts'
 import { contextOf, sqsEvent } from './gateway/events.ts'
 
 type ConsumerPlatform = Pick<Platform, 'queue' | 'clock' | 'log' | 'metrics'>
@@ -17,6 +18,8 @@ const TIMEOUT_MS = 60_000
 /** Messages that one function handles at once. */
 export const CONCURRENCY = 64
 const PERIOD_MS = 1_000
+/** Less than this is a correction that no wait notices. */
+const SET_BACK_MS = 1_000
 /**
  * How often expired records are deleted, and how many at once. After a full batch the next follows after a short
  * pause.
@@ -49,7 +52,7 @@ export async function consume(
   const run: Record<Component, () => Promise<unknown>> = {
     taskmanager: () => consumeTopic(platform, TASKMANAGER_TOPIC, taskmanager, signal),
     conductor: () => consumeTopic(platform, CONDUCTOR_TOPIC, conductor, signal),
-    periodic: () => Promise.all([tick, sweepJob(platform)].map(job => repeat(platform, job, signal))),
+    periodic: () => Promise.all([tickJob(platform), sweepJob(platform)].map(job => repeat(platform, job, signal))),
   }
   await Promise.all(components.map(component => run[component]()))
 }
@@ -126,13 +129,25 @@ async function repeat(
   }
 }
 
-const tick: Job = {
-  name: 'periodic',
-  everyMs: PERIOD_MS,
-  async run() {
-    await periodic({} as Parameters<typeof periodic>[0], contextOf('periodic', TIMEOUT_MS))
-    return undefined
-  },
+/** Acts on what is due. A clock that was set back would let it wait until the clock has caught up. */
+function tickJob(platform: Platform): Job {
+  const { clock, log } = platform
+  let last = clock.now()
+  return {
+    name: 'periodic',
+    everyMs: PERIOD_MS,
+    async run() {
+      const now = clock.now()
+      const lostMs = last - now
+      last = now
+      if (lostMs > SET_BACK_MS) {
+        log.warn({ lostMs }, 'the clock was set back')
+        await wakeAll(platform)
+      }
+      await periodic({} as Parameters<typeof periodic>[0], contextOf('periodic', TIMEOUT_MS))
+      return undefined
+    },
+  }
 }
 
 /** Deletes expired records in batches; requests and due records have their turn in between. */

@@ -44,7 +44,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
   await endPrevious(pidFileIn(dataDir), log)
   const config: HostConfig = { ...hostConfig(options), ...(await options.hostAccess()) }
   const report = hostReport(config)
-  if (report) await registerHost(options.platform, config.hostId, report, true)
+  if (report) await registerHost(options.platform, config.hostId, report, 'start')
   writeFileSync(configFileIn(dataDir), JSON.stringify(config), { mode: 0o600 })
   return new HostDaemon(dataDir, await launch(dataDir), log)
 }

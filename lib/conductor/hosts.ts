@@ -11,16 +11,25 @@ import type { Store } from '../ports/store.ts'
 type Deps = Pick<Platform, 'store' | 'clock' | 'compute'>
 
 /**
- * Records what a host has: as it reports, or (`isStart`) as its launcher says before it starts. Only a start brings a
- * removed host back. A host that was silent stays so until `periodic` has seen to its instances. False if ignored.
+ * Records what a host has: as it reports (with the report's number), or as its launcher says before it starts. Only a
+ * start brings a removed host back. A host that was silent stays so until `periodic` has seen to its instances. False if
+ * ignored, as is a report that comes after a later one.
  */
-export async function registerHost(deps: Deps, id: string, report: HostReport, isStart = false): Promise<boolean> {
+export async function registerHost(
+  deps: Deps,
+  id: string,
+  report: HostReport,
+  from: 'start' | { sequence: number },
+): Promise<boolean> {
+  const isStart = from === 'start'
   const { store, clock, compute } = deps
   if (id === compute.defaultHost && !(await hosts.get(store, HOSTS_PROJECT, id))) await adoptInstances(store, id)
   return withOptimisticRetry(store, async () => {
     const item = await hosts.get(store, HOSTS_PROJECT, id)
-    const { state = 'active', silentSince } = item?.body ?? {}
-    if (state === 'removed' && !isStart) return { changes: [], result: false }
+    const { state = 'active', silentSince, sequence: previous } = item?.body ?? {}
+    const sequence = isStart ? previous : from.sequence
+    const isLate = !isStart && previous !== undefined && from.sequence <= previous
+    if (isLate || (state === 'removed' && !isStart)) return { changes: [], result: false }
     const now = clock.now()
     const body: Host = {
       id,
@@ -31,6 +40,7 @@ export async function registerHost(deps: Deps, id: string, report: HostReport, i
       version: report.version,
       lastReport: now,
       leaseMs: report.lease_ms,
+      ...(sequence !== undefined && { sequence }),
       ...(silentSince !== undefined && state !== 'removed' && { silentSince }),
     }
     const due = body.silentSince === undefined ? now + report.lease_ms : now

@@ -6,6 +6,12 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/**
+ * How long before `now` a time was, in milliseconds. One that is ahead of the clock was taken before the clock was set back: it
+ * counts as just as long ago, so that nobody waits until the clock has caught up.
+ */
+export const elapsedMs = (now: number, time: number): number => Math.abs(now - time)
+
 /** Randomness. Passed in, so that tests can repeat a run. */
 export interface Random {
   uuid(): string

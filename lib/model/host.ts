@@ -13,6 +13,8 @@ export interface Host {
   network: string
   version: string
   lastReport: number
+  /** The number of its last report. */
+  sequence?: number
   /** How long a report is valid; missing if no further one is awaited. */
   leaseMs?: number
   /** Its last report before it fell silent. Stays until its instances show their own states again. */

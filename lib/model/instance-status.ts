@@ -1,4 +1,5 @@
 import type { ServiceStatus } from '../contracts/conductor.ts'
+import { elapsedMs } from '../kit/clock.ts'
 import type { MachineState } from '../ports/compute.ts'
 import { type Instance, isBusyOrBroken, taskOf } from './instance.ts'
 
@@ -53,7 +54,7 @@ export function operatingStatusOf(
   // The agent has not reported since the status was reset: ERROR, as in Trove.
   if (!agentReport) return 'ERROR'
   const expiry = (HEARTBEAT_EXPIRY_MS * Math.max(agentReport.lease ?? 0, MINUTE_MS)) / MINUTE_MS
-  return now - agentReport.at > expiry ? 'ERROR' : BY_SERVICE[agentReport.status]
+  return elapsedMs(now, agentReport.at) > expiry ? 'ERROR' : BY_SERVICE[agentReport.status]
 }
 
 /** The status in the agent's last report, in Trove's words, whatever the state of the server. */

@@ -1,4 +1,5 @@
 import { hostTopic } from '../contracts/conductor.ts'
+import { elapsedMs } from '../kit/clock.ts'
 import { messageOf } from '../kit/errors.ts'
 import { type Stored, withOptimisticRetry } from '../kit/records.ts'
 import { timestampZ } from '../kit/time.ts'
@@ -28,7 +29,7 @@ export async function processHost(platform: Platform, { body }: Stored<Host>): P
 }
 
 const hasExpired = ({ clock }: Pick<Platform, 'clock'>, { lastReport, leaseMs = Infinity }: Host): boolean =>
-  clock.now() >= lastReport + leaseMs
+  elapsedMs(clock.now(), lastReport) >= leaseMs
 
 /** Replaces a host's record, or leaves it as it is if `change` returns undefined. Returns what it has become. */
 function updateHost(
@@ -68,7 +69,7 @@ async function showSilence(platform: Platform, id: string): Promise<void> {
 /** Gives the instances of a host that reports again the states that it last reported of them. */
 async function endSilence(platform: Platform, id: string, since: number): Promise<void> {
   const { compute, clock } = platform
-  const hasReturned = (host: Host) => host.silentSince === since && host.state !== 'removed' && host.lastReport > since
+  const hasReturned = (host: Host) => host.silentSince === since && host.state !== 'removed' && host.lastReport !== since
   await changeInstances(platform, id, hasReturned, async instance => {
     const state = await compute.server(instance.project, serverOf(instance))
     return state && reportServer(instance, state, clock.now())

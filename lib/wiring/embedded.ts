@@ -20,7 +20,7 @@ import { memoryThrottle } from '../platform/throttle/memory/throttle.ts'
 import type { Grant } from '../ports/queue.ts'
 import { buildHostAccess, hostRights, sharedParts } from './common.ts'
 import { socketPath } from './socket-path.ts'
-import { systemClock as clock, systemRandom as random } from './system.ts'
+import { systemClock as clock, systemRandom as random, steadyClock } from './system.ts'
 
 interface EmbeddedOptions {
   dataDir: string
@@ -58,7 +58,7 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
   const secrets = keyfileSecrets(join(dataDir, 'master.key'), random)
   const keys = derivedKeys(secrets)
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock, sync: options.sync })
-  const queue = embeddedQueue({ clock, random })
+  const queue = embeddedQueue({ clock: steadyClock, random })
   const processId = random.uuid()
   const socket = await socketPath(dataDir, random)
   const grantAccess = async (grant: Grant): Promise<QueueAccess> => ({

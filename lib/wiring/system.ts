@@ -18,6 +18,9 @@ export const systemClock: Clock = {
     }),
 }
 
+/** Time since this process began: for durations within it. Nobody can set it. */
+export const steadyClock: Clock = { ...systemClock, now: () => performance.now() }
+
 /** The machine's source of randomness. */
 export const systemRandom: Random = {
   uuid: () => randomUUID(),

@@ -1,5 +1,5 @@
 import { setImmediate as nextLoopTurn } from 'node:timers/promises'
-import type { Clock } from '../../lib/kit/clock.ts'
+import { type Clock, elapsedMs } from '../../lib/kit/clock.ts'
 import { Fault } from '../../lib/kit/errors.ts'
 import { Lanes } from './lanes.ts'
 
@@ -151,7 +151,7 @@ export class FairQueue {
     this.#watching = true
     while (this.#waiting > 0) {
       const [oldest] = this.#places
-      const remaining = oldest ? oldest.since + placeMs - clock.now() : placeMs
+      const remaining = oldest ? placeMs - elapsedMs(clock.now(), oldest.since) : placeMs
       if (!oldest || remaining > 0) await clock.sleep(remaining)
       else {
         this.#free(oldest)

@@ -17,7 +17,9 @@ describe('a host', () => {
     world = await new World().open()
   })
 
-  const register = (ramMb: number, isStart = false) => registerHost(world.platform, 'b', reportOf(ramMb), isStart)
+  let sequence = 0
+  const register = (ramMb: number, isStart = false) =>
+    registerHost(world.platform, 'b', reportOf(ramMb), isStart ? 'start' : { sequence: ++sequence })
   const record = async () => (await hosts.get(world.store, HOSTS_PROJECT, 'b'))!
 
   it('is recorded with what it has, and due when its lease ends', async () => {
@@ -37,8 +39,16 @@ describe('a host', () => {
     await world.clock.advance(60_000)
     await register(8_192)
     const { body, due } = await record()
-    expect(body).toEqual({ ...silent, ramMb: 8_192, lastReport: world.clock.now() })
+    expect(body).toEqual({ ...silent, ramMb: 8_192, lastReport: world.clock.now(), sequence })
     expect(due).toBe(world.clock.now())
+  })
+
+  it('is as its latest report says: one that comes after a later one is ignored, over a start too', async () => {
+    await register(4_096)
+    await register(8_192)
+    await register(8_192, true)
+    sequence -= 2
+    expect([await register(4_096), (await record()).body.ramMb]).toEqual([false, 8_192])
   })
 
   it('that was removed is ignored until it is started again', async () => {
@@ -78,10 +88,10 @@ describe('the first registration of the default host', () => {
 
   it('gives it the instances that name no host, together with their memory, once', async () => {
     const world = await worldWithInstance()
-    await registerHost(world.platform, 'other', reportOf(4_096), true)
+    await registerHost(world.platform, 'other', reportOf(4_096), 'start')
     expect(await onHost(world)).toEqual([])
     for (let count = 0; count < 2; count++) {
-      await registerHost(world.platform, HOST_ID, reportOf(4_096), true)
+      await registerHost(world.platform, HOST_ID, reportOf(4_096), 'start')
       expect(await inUse(world)).toEqual([[HOST_ID, 512]])
       const instance = await theInstance(world)
       expect([instance?.host, await onHost(world)]).toEqual([HOST_ID, [instance?.id]])
@@ -90,7 +100,7 @@ describe('the first registration of the default host', () => {
 
   it('counts no memory of an instance that has returned its quota', async () => {
     const world = await worldWithInstance({ quotaReleased: true })
-    await registerHost(world.platform, HOST_ID, reportOf(4_096), true)
+    await registerHost(world.platform, HOST_ID, reportOf(4_096), 'start')
     expect([await inUse(world), (await onHost(world)).length]).toEqual([[], 1])
   })
 
@@ -100,7 +110,7 @@ describe('the first registration of the default host', () => {
     await world.request(platform => scenarios.resize_flavor.begin(platform))
     await forgetHosts(world)
     world.crashAt({ effect: world.effects + 1, when: 'after' })
-    const register = () => world.request(platform => registerHost(platform, HOST_ID, reportOf(4_096), true))
+    const register = () => world.request(platform => registerHost(platform, HOST_ID, reportOf(4_096), 'start'))
     await register()
     expect(await hosts.get(world.store, HOSTS_PROJECT, HOST_ID)).toBeUndefined()
     await register()

@@ -1,12 +1,13 @@
 import { beforeEach, describe, expect, it } from '@jest/globals'
 import { guestClient } from '../../lib/agents/agent.ts'
 import { handleMachineState, receiveMessage } from '../../lib/conductor/reports.ts'
-import { CONDUCTOR_TOPIC, guestSubject } from '../../lib/contracts/conductor.ts'
+import { CONDUCTOR_TOPIC, guestSubject, hostSubject } from '../../lib/contracts/conductor.ts'
 import { detail } from '../../lib/instances/view.ts'
 import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
 import { BadSeal, derivedSealKeys, readEnvelope, type Sealer, sealer } from '../../lib/kit/crypto/seal.ts'
 import { BadMessage } from '../../lib/kit/rpc/contract.ts'
 import { adminDetail } from '../../lib/mgmt/view.ts'
+import { HOSTS_PROJECT, hosts } from '../../lib/model/host.ts'
 import { type Instance, instances, serverOf } from '../../lib/model/instance.ts'
 import type { MachineState } from '../../lib/ports/compute.ts'
 import { seededRandom } from '../kit/random.ts'
@@ -125,6 +126,17 @@ describe('a report of a machine', () => {
       { method: 'update_host', input: hostReport(SIM_DATASTORES, 4_096), sequence: 1 },
     )
     await expect(receiveMessage(world.platform, body)).rejects.toThrow('update_host is not allowed for this sender')
+  })
+})
+
+describe('a report of a machine whose clock is a day behind', () => {
+  it('counts: reports are ordered by their numbers', async () => {
+    const world = await new World(1, { hosts: [{ id: 'a', ramMb: 4_096 }] }).open()
+    const header = { subject: hostSubject('a'), generation: 0, direction: 'up', kind: 'report', id: 'r1' } as const
+    const report = { method: 'update_host', input: hostReport(SIM_DATASTORES, 8_192), sequence: 7 }
+    const expires = world.clock.now() - 86_400_000
+    await receiveMessage(world.platform, await world.platform.sealer.seal({ ...header, expires }, report))
+    expect((await hosts.get(world.store, HOSTS_PROJECT, 'a'))?.body).toMatchObject({ ramMb: 8_192, sequence: 7 })
   })
 })
 

@@ -64,6 +64,7 @@ const FAULTS = [
   'a message that always fails blocks the queue, or what it is about hangs',
   'an agent never comes back, and what it is asked piles up',
   'a message shows again while it is worked on',
+  'a clock is set back or ahead',
   'an upgrade loses data',
 ]
 

@@ -9,8 +9,10 @@ import { Report } from '../../lib/contracts/conductor.ts'
 import type { GuestMessage } from '../../lib/contracts/guest/guest.ts'
 import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
 import { derivedSealKeys, readEnvelope, sealer } from '../../lib/kit/crypto/seal.ts'
+import { openSequence, type Sequence } from '../../lib/kit/os/sequence.ts'
 import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
+import { risingNumbers } from '../kit/rising-numbers.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 import { memoryServer } from '../sim/memory-server.ts'
 
@@ -33,7 +35,7 @@ beforeEach(async () => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
 /** An agent as it starts on a machine, with the journal on its disk. */
-const newAgent = async (options: { leaseMs?: number; health?(): Health } = {}) =>
+const newAgent = async (options: { leaseMs?: number; health?(): Health; sequence?: Sequence } = {}) =>
   new Agent({
     subject: 'guest:i1',
     generation: 1,
@@ -45,6 +47,7 @@ const newAgent = async (options: { leaseMs?: number; health?(): Health } = {}) =
     driver,
     clock,
     random,
+    sequence: risingNumbers(),
     log: silentLog,
     version: '1',
     onQuery: () => {},
@@ -186,6 +189,19 @@ describe('an agent at rest', () => {
 })
 
 describe('heartbeats of an agent', () => {
+  it('are numbered above those of before a restart, although the clock was set back meanwhile', async () => {
+    const startAgain = async () =>
+      newAgent({ sequence: await openSequence(join(dir, 'sequence.json'), { clock, log: silentLog }) })
+    await (await startAgain()).heartbeat()
+    clock.setBack(86_400_000)
+    await (await startAgain()).heartbeat()
+    const messages = await queue.receive('conductor', { max: 10, waitMs: 0 })
+    const [before, after] = await Promise.all(
+      messages.map(async ({ body }) => Report.parse(await seals.open(readEnvelope(body))).sequence),
+    )
+    expect(after).toBeGreaterThan(before!)
+  })
+
   it('report the newest health last, although an earlier one takes longer', async () => {
     let status: Health['status'] = 'restarting'
     agent = await newAgent({ health: () => ({ status }) })

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { HOST_HEARTBEAT_MS, HOST_LEASE_MS, hostReport, Reports } from '../../host/reports.ts'
 import { readEnvelope, sealer } from '../../lib/kit/crypto/seal.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
+import { risingNumbers } from '../kit/rising-numbers.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 
 const CONFIG = {
@@ -18,7 +19,15 @@ function setUp(config: Omit<typeof CONFIG, 'ramMb'> & { ramMb?: number }) {
   const seals = sealer({ kid: async () => 'k1', key: async () => new Uint8Array(32) })
   const bodies: string[] = []
   const queue = { send: async (_topic: string, messages: { body: string }[]) => void bodies.push(messages[0]!.body) }
-  const reports = new Reports({ config, queue, sealer: seals, clock, random: seededRandom(1), log: silentLog })
+  const reports = new Reports({
+    config,
+    queue,
+    sealer: seals,
+    sequence: risingNumbers(),
+    clock,
+    random: seededRandom(1),
+    log: silentLog,
+  })
   const payloads = () => Promise.all(bodies.map(async body => Object(await seals.open(readEnvelope(body)))))
   return { clock, reports, bodies, payloads }
 }

@@ -7,6 +7,7 @@ import { readEnvelope, type SealKeys, sealer } from '../../lib/kit/crypto/seal.t
 import { type Handlers, serve } from '../../lib/kit/rpc/contract.ts'
 import type { Message, Queue } from '../../lib/ports/queue.ts'
 import { silentLog } from '../kit/random.ts'
+import { risingNumbers } from '../kit/rising-numbers.ts'
 import { memoryServer } from './memory-server.ts'
 import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST_ID, hostSubject, type MachineState } from './names.ts'
 
@@ -38,6 +39,8 @@ export class SimMachine {
   failsToWrite: (number: number) => boolean = () => false
   readonly #deletedNames = new Set<string>()
   #sequence = 0
+  /** Numbers the reports of all its agents. */
+  readonly #agentSequence = risingNumbers()
   readonly #queue: Queue
   readonly #keys: SealKeys
   readonly #clock: Clock
@@ -196,6 +199,7 @@ export class SimMachine {
       driver,
       clock: this.#clock,
       random: this.#random,
+      sequence: this.#agentSequence,
       log: silentLog,
       version: 'sim',
       health: () => ({ status }),

@@ -16,7 +16,8 @@ describe('a host that is due', () => {
   })
 
   const record = async () => (await hosts.get(world.store, HOSTS_PROJECT, 'a'))!
-  const report = () => registerHost(world.platform, 'a', hostReport(SIM_DATASTORES, 4_096))
+  let sequence = 0
+  const report = () => registerHost(world.platform, 'a', hostReport(SIM_DATASTORES, 4_096), { sequence: ++sequence })
   const process = async (platform: Platform = world.platform) => processHost(platform, await record())
   const status = async () => statusOf((await theInstance(world))!)
 

@@ -1,3 +1,4 @@
+import { elapsedMs } from '../../kit/clock.ts'
 import type { Remaining, Throttle } from '../../ports/throttle.ts'
 
 const MINUTE_MS = 60_000
@@ -15,8 +16,8 @@ export const EMPTY_BUCKET: Bucket = { level: 0, at: 0 }
 /** When the bucket will be empty; from then on it need not be stored. */
 export const emptyAt = ({ level, at }: Bucket) => at + level
 
-/** The level now. A clock that was set back empties nothing. */
-const currentLevel = ({ level, at }: Bucket, now: number) => Math.max(0, level - Math.max(0, now - at))
+/** The level now. */
+const currentLevel = ({ level, at }: Bucket, now: number) => Math.max(0, level - elapsedMs(now, at))
 
 /** Adds one request: the bucket afterwards, or the milliseconds until there is room for it. */
 export function addRequest(perMinute: number, bucket: Bucket, now: number): { bucket: Bucket; waitMs: number } {

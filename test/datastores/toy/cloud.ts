@@ -23,6 +23,7 @@ import { gateway } from '../../../local/gateway/gateway.ts'
 import { gatewayLimits } from '../../../local/gateway/limits.ts'
 import { login, type Session } from '../../e2e/coffer.ts'
 import { silentLog as log } from '../../kit/random.ts'
+import { risingNumbers } from '../../kit/rising-numbers.ts'
 import { toyMachine } from './machine.ts'
 import { toyManifest } from './manifest.ts'
 
@@ -98,7 +99,7 @@ async function startHost(cloud: EmbeddedCloud, dataDir: string, agent: string) {
   const queue = socketQueue({ clock, log, path: () => address, token: async () => token })
   const key = (direction: 'up' | 'down') => new Uint8Array(Buffer.from(config.keys[direction], 'base64url'))
   const seals = sealer({ kid: async () => config.kid, key: async (_kid, _subject, _generation, way) => key(way) })
-  const reports = new Reports({ config, queue, sealer: seals, clock, random, log })
+  const reports = new Reports({ config, queue, sealer: seals, sequence: risingNumbers(), clock, random, log })
   const daemon = new Daemon({
     confinement: UNCONFINED,
     ...{ config, clock, random, log, ...datastores },
@@ -110,7 +111,7 @@ async function startHost(cloud: EmbeddedCloud, dataDir: string, agent: string) {
   await daemon.start()
   const stopping = new AbortController()
   const report = hostReport(config)
-  if (report) await registerHost(cloud.platform, config.hostId, report, true)
+  if (report) await registerHost(cloud.platform, config.hostId, report, 'start')
   void reports.announce(stopping.signal)
   const receiving = receiveRequests(
     { config, queue, sealer: seals, handlers: daemon.handlers, clock, log },

@@ -2,6 +2,7 @@ import { copyFile, realpath, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
 import { SerialQueue } from '../../../kit/async/serial.ts'
+import { elapsedMs } from '../../../kit/clock.ts'
 import { isAlive, type ProcessRef, processRef } from '../../../kit/os/process.ts'
 import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, spawnServer } from '../cluster/cluster.ts'
@@ -165,9 +166,9 @@ export class PostgresqlServer {
   /** Waits until the condition holds; false if it still does not after `limitMs`. */
   async #waitUntil(limitMs: number, condition: () => Promise<boolean>): Promise<boolean> {
     const { clock } = this.#context
-    const deadline = clock.now() + limitMs
+    const start = clock.now()
     while (!(await condition())) {
-      if (clock.now() >= deadline) return false
+      if (elapsedMs(clock.now(), start) >= limitMs) return false
       await clock.sleep(POLL_MS)
     }
     return true
