@@ -9,6 +9,7 @@ import { exists } from '../lib/kit/os/files.ts'
 import { openSequence } from '../lib/kit/os/sequence.ts'
 import { systemClock as clock, systemRandom as random, systemLog } from '../lib/wiring/system.ts'
 import { ActiveCredentials } from './active-credentials.ts'
+import { AddressClaim, withClaim } from './address-claim.ts'
 import { Agent, LEASE_MS } from './agent.ts'
 import { keepCertificate } from './certificate.ts'
 import { AgentConfig, AgentSite } from './config.ts'
@@ -75,7 +76,8 @@ async function setUpDatabase({ dir, config, drivers, log, shutdown }: Setup) {
   const journal = await openJournal(join(dir, 'journal'))
   // The driver reads it whenever it starts the server; a change of the machine is assigned to it.
   const context = { ...readSite(dir), clock, random, log }
-  const plainDriver = createDriver(drivers, config.datastore.manager, context)
+  const claim = new AddressClaim({ path: `${dir}.address`, clock, log })
+  const plainDriver = withClaim(createDriver(drivers, config.datastore.manager, context), claim)
   const prepared = isPrepared(journal)
   const driver = prepared ? plainDriver : startBeforeEnrolment(plainDriver, clock, log)
   const supervisor = new DatabaseSupervisor({ driver, clock, log, stopMark: stopMarkIn(dir) })

@@ -87,7 +87,7 @@ export class AgentKeeper {
   async #startIfMissing(name: string): Promise<void> {
     const { config, state, ended } = this.#parts
     const server = await state.servers.get(name)
-    if (!server || ended.aborted) return
+    if (!server || server.ended !== undefined || ended.aborted) return
     if (server.agent && (await isAlive(server.agent))) return
     // It may have been started just before the daemon died, and not recorded.
     const agent = await agentIn(config, server)
@@ -112,10 +112,10 @@ export class AgentKeeper {
   }
 }
 
-/** What a server that runs is reported as. */
-export function activeState({ address, port, changeId }: ServerState): MachineState {
+/** What a server is reported as that runs, unless the daemon has ended it. */
+export function activeState({ address, port, changeId, ended }: ServerState): MachineState {
   return {
-    status: 'ACTIVE',
+    ...(ended === undefined ? { status: 'ACTIVE' } : { status: 'ERROR', fault: ended }),
     addresses: [{ address, port, type: 'private' }],
     ...(changeId !== undefined && { changeId }),
   }

@@ -6,14 +6,15 @@ import { kill } from 'node:process'
 import type { MachineSide, ServerProcesses } from '../lib/datastores/machine.ts'
 import type { Manifest } from '../lib/datastores/manifest.ts'
 import { type Clock, elapsedMs } from '../lib/kit/clock.ts'
-import { replaceFile } from '../lib/kit/os/files.ts'
+import { removeAll, replaceFile } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
 import { AGENT_FLAGS, type HostConfig, PROGRAM_PATH } from './config.ts'
 import { type Confinement, hiddenCommand } from './confinement.ts'
 import { makeFolder } from './data-dir.ts'
 import { endUid, listPids, runsAs } from './end-uid.ts'
 import { engineFor } from './engines.ts'
-import { configFile, logFile, type ServerState, serverDir, siteFile, volumeDir } from './state.ts'
+import { removeInside } from './folders.ts'
+import { configFile, logFile, type ServerState, STOPPED_FILE, serverDir, siteFile, volumeDir } from './state.ts'
 
 /** What datastores do on a machine, by manager. */
 export type Machines = Readonly<Record<string, MachineSide>>
@@ -127,7 +128,7 @@ export async function agentIn({ dataDir }: HostConfig, { name, uid }: ServerStat
 const STOP_MS = 40_000
 
 /** What ending a server takes: where it is, and how its datastore's processes are found. */
-interface StopParts {
+export interface StopParts {
   config: HostConfig
   machines: Machines
   confinement: Confinement
@@ -201,4 +202,10 @@ function signal(pid: number, name: NodeJS.Signals): void {
   } catch {
     // It has just ended by itself.
   }
+}
+
+/** A database that was stopped on purpose is to start with its server. */
+export async function removeStopMark({ dataDir }: HostConfig, { name, uid }: ServerState): Promise<void> {
+  const dir = serverDir(dataDir, name)
+  await (uid === undefined ? removeAll(join(dir, STOPPED_FILE)) : removeInside(dir, uid, STOPPED_FILE))
 }

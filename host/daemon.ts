@@ -1,5 +1,4 @@
 import { realpath } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { z } from 'zod'
 import type { HostMethods } from '../lib/contracts/host.ts'
 import type { Manifest } from '../lib/datastores/manifest.ts'
@@ -8,25 +7,34 @@ import { messageOf } from '../lib/kit/errors.ts'
 import { removeAll } from '../lib/kit/os/files.ts'
 import type { Handlers } from '../lib/kit/rpc/contract.ts'
 import type { MachineState } from '../lib/ports/compute.ts'
+import { AddressKeeper } from './address-keeper.ts'
 import { type Endpoint, Endpoints } from './addresses.ts'
 import { AgentKeeper, activeState } from './agent-keeper.ts'
-import { type Machines, portOf, stopEverything, stopServer, writeAgentFiles, writeSite } from './agents.ts'
+import {
+  type Machines,
+  portOf,
+  removeStopMark,
+  stopEverything,
+  stopServer,
+  writeAgentFiles,
+  writeSite,
+} from './agents.ts'
 import type { HostConfig } from './config.ts'
 import type { Confinement } from './confinement.ts'
 import type { Ownership } from './data-dir.ts'
 import { endRemoved } from './end-removed.ts'
 import { endUid } from './end-uid.ts'
-import { removeFolder, removeInside } from './folders.ts'
+import { removeFolder } from './folders.ts'
 import { InstanceQueues } from './instance-queues.ts'
 import { Spares } from './spares.ts'
 import {
   configFile,
+  forgetDeleted,
   type HostState,
   hostState,
   logFile,
   removeDrafts,
   type ServerState,
-  STOPPED_FILE,
   serverDir,
   siteFile,
   volumeDir,
@@ -79,6 +87,7 @@ export class Daemon {
   readonly #queues = new InstanceQueues()
   readonly #ended = new AbortController()
   readonly #endpoints: Endpoints
+  readonly #addresses: AddressKeeper
   /** The uids of its instances, for an end without the records. */
   readonly #uids = new Set<number>()
   /** The data directory by its real path, which cannot be found once it was removed. */
@@ -90,12 +99,14 @@ export class Daemon {
     this.#state = hostState(config.dataDir)
     this.#spares = new Spares(parts)
     this.#endpoints = new Endpoints(config.network)
+    const state = this.#state
+    const queues = this.#queues
+    const report = (server: ServerState, machineState: MachineState) =>
+      this.#report('update_server', server, machineState)
+    this.#addresses = new AddressKeeper({ ...parts, state, queues, report })
     this.#agents = new AgentKeeper({
-      ...{ config, confinement, clock, log },
-      state: this.#state,
-      queues: this.#queues,
+      ...{ config, confinement, clock, log, state, queues, report },
       ended: this.#ended.signal,
-      report: (server, state) => this.#report('update_server', server, state),
     })
   }
 
@@ -106,7 +117,9 @@ export class Daemon {
     await removeDrafts(dataDir)
     await this.#spares.sweep()
     for (const { uid } of await this.#state.volumes.all()) if (uid !== undefined) this.#uids.add(uid)
-    await Promise.all((await this.#state.servers.all()).map(server => this.#agents.ensure(server)))
+    const servers = await this.#state.servers.all()
+    for (const server of servers) await this.#addresses.keep(server)
+    await Promise.all(servers.map(server => this.#agents.ensure(server)))
     this.#spares.fill()
     void this.#watch()
   }
@@ -116,6 +129,7 @@ export class Daemon {
     this.#ended.abort()
     await this.#queues.idle()
     await this.#spares.close()
+    await this.#addresses.close()
   }
 
   /** Stops every database and agent, and then this daemon; they come back at the next start. */
@@ -202,20 +216,16 @@ export class Daemon {
   async #rebootServer(request: Request<'reboot_server'>): Promise<void> {
     const server = await this.#state.servers.get(request.name)
     if (!server) return
-    const rebooted = { ...server, changeId: request.changeId }
+    const { ended: _, ...rest } = server
+    const rebooted = { ...rest, changeId: request.changeId }
     if (server.changeId !== request.changeId) {
       await stopServer(this.#parts, server)
       this.#agents.forgetStarts(server.name)
       // A database that was stopped on purpose starts with its server.
-      await this.#removeStopMark(server)
+      await removeStopMark(this.#parts.config, server)
       await this.#agents.start(rebooted)
     }
     await this.#report('update_server', server, activeState(rebooted))
-  }
-
-  async #removeStopMark({ name, uid }: ServerState): Promise<void> {
-    const dir = serverDir(this.#parts.config.dataDir, name)
-    await (uid === undefined ? removeAll(join(dir, STOPPED_FILE)) : removeInside(dir, uid, STOPPED_FILE))
   }
 
   async #createServer(request: Request<'create_server'>): Promise<void> {
@@ -236,6 +246,7 @@ export class Daemon {
       await writeAgentFiles(this.#parts.config, server, userData)
       await this.#state.servers.put(server)
       reserved = undefined
+      await this.#addresses.keep(server)
       await this.#agents.start(server)
       await this.#report('update_server', server, activeState(server))
     } catch (error) {
@@ -253,6 +264,7 @@ export class Daemon {
     await removeFolder(serverDir(config.dataDir, request.name))
     for (const file of [logFile, siteFile, configFile]) await removeAll(file(config.dataDir, request.name))
     await this.#state.servers.remove(request.name)
+    await this.#addresses.release(request.name)
     if (server) this.#endpoints.release(server)
     this.#agents.forgetStarts(request.name)
     await this.#report('update_server', request, { status: 'GONE' })
@@ -274,15 +286,10 @@ export class Daemon {
         log.error({ ownership: current }, 'the data directory no longer belongs to this daemon')
         return onEnd(current === 'replaced' ? 'close' : 'stop')
       }
+      await this.#addresses.look()
       if (count % ENSURE_EVERY === 0) await this.#agents.ensureOrphans()
-      if (count % FORGET_EVERY === 0) await this.#forgetDeleted()
+      if (count % FORGET_EVERY === 0) await forgetDeleted(this.#state, clock.now() - DELETED_MS)
     }
-  }
-
-  /** Forgets the names of parts that were deleted long ago. */
-  async #forgetDeleted(): Promise<void> {
-    const before = this.#parts.clock.now() - DELETED_MS
-    for (const { name, at } of await this.#state.deleted.all()) if (at < before) await this.#state.deleted.remove(name)
   }
 
   async #report(

@@ -30,6 +30,8 @@ export const ServerState = z.object({
   changeId: z.string().optional(),
   /** Its agent's process. Another process may get the same pid later, so its start time belongs to it. */
   agent: z.object({ pid: z.int(), started: z.string() }).optional(),
+  /** Why it was ended by the daemon: it is not started until it is rebooted. */
+  ended: z.string().optional(),
 })
 export type ServerState = z.infer<typeof ServerState>
 
@@ -76,6 +78,11 @@ export function hostState(dataDir: string) {
 }
 export type HostState = ReturnType<typeof hostState>
 
+/** Forgets the names of parts that were deleted before a time (milliseconds since the epoch). */
+export async function forgetDeleted({ deleted }: HostState, before: number): Promise<void> {
+  for (const { name, at } of await deleted.all()) if (at < before) await deleted.remove(name)
+}
+
 /** Removes the files that a daemon had not written to their end when it died. */
 export async function removeDrafts(dataDir: string): Promise<void> {
   for (const parts of [['state'], ['state', 'volumes'], ['state', 'servers'], ['state', 'deleted'], ['servers']]) {
@@ -91,6 +98,8 @@ export const serverDir = (dataDir: string, name: string) => join(dataDir, 'serve
 /** These two are beside the server's folder: in it, the instance's uid could put links in their place. */
 export const configFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.config.json`)
 export const siteFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.site.json`)
+/** Where the server's agent claims its address. */
+export const addressSocket = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.address`)
 /** The file that the agent leaves in its folder when its database is stopped on purpose. */
 export const STOPPED_FILE = 'stopped'
 export const logFile = (dataDir: string, name: string) => join(dataDir, 'servers', `${name}.log`)

@@ -69,7 +69,8 @@ async function showSilence(platform: Platform, id: string): Promise<void> {
 /** Gives the instances of a host that reports again the states that it last reported of them. */
 async function endSilence(platform: Platform, id: string, since: number): Promise<void> {
   const { compute, clock } = platform
-  const hasReturned = (host: Host) => host.silentSince === since && host.state !== 'removed' && host.lastReport !== since
+  const hasReturned = (host: Host) =>
+    host.silentSince === since && host.state !== 'removed' && host.lastReport !== since
   await changeInstances(platform, id, hasReturned, async instance => {
     const state = await compute.server(instance.project, serverOf(instance))
     return state && reportServer(instance, state, clock.now())

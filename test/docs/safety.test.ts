@@ -17,6 +17,7 @@ const ATTACKS = [
   'path traversal in a name (`log_fdw`)',
   "the engine reads the service's own credentials (`log_fdw`)",
   "a program takes a database's address while that is down, and is given the agent's passwords",
+  "a program takes a database's address while that is down, and its clients' passwords",
   "the tenant's superuser imposes settings on the agent's sessions (`ALTER DATABASE … SET`)",
   "other tenants' statements are read in the list of processes",
   "the tenant's superuser reads or runs what it wants on the machine (`COPY FROM PROGRAM`)",

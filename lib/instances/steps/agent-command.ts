@@ -60,13 +60,21 @@ export const agentCommandUndo = <R>(
 })
 
 /** A step that is done when the database serves. */
-export const waitUntilServing: Pick<Step<unknown, Platform>, 'isDone'> = {
-  async isDone(run) {
+export const waitUntilServing = {
+  async isDone(run: Run<unknown>) {
     const { agentReport: report } = await reloadInstance(run)
     // Ignore failures that were reported before this operation started: they are why it runs.
     if (report?.status === 'failed' && report.at >= run.started) {
       throw new TerminalError(report.message ?? 'The database server failed.')
     }
     return report?.status === 'running' || report?.status === 'healthy'
+  },
+}
+
+/** The same after all processes of the server were ended: what the agent reported before says nothing any more. */
+export const waitUntilServingAgain = {
+  async isDone(run: Run<unknown>) {
+    const { agentReport: report } = await reloadInstance(run)
+    return report !== undefined && report.at >= run.started && waitUntilServing.isDone(run)
   },
 }

@@ -2,7 +2,7 @@ import type { Call, Mutation } from '../../kit/http/route.ts'
 import { saga } from '../../kit/saga/saga.ts'
 import { assertHasServer, partOf, reloadInstance, serverOf } from '../../model/instance.ts'
 import type { Platform } from '../../platform/platform.ts'
-import { waitUntilServing } from '../steps/agent-command.ts'
+import { waitUntilServingAgain } from '../steps/agent-command.ts'
 import { changeId, machineChangeDone } from '../steps/change-server.ts'
 import { finishOperation, NoRequest, startOperation } from '../steps/operation.ts'
 
@@ -21,4 +21,4 @@ export const reboot = saga<NoRequest, Platform>('reboot', NoRequest, { onEnd: fi
     },
     isDone: async run => machineChangeDone(run, 'server', serverOf(await reloadInstance(run))),
   })
-  .step('wait_until_serving', waitUntilServing)
+  .step('wait_until_serving', waitUntilServingAgain)

@@ -20,10 +20,10 @@ import { Client, type ClientConfig } from 'pg'
 import type { Driver, DriverContext } from '../../../lib/datastores/driver.ts'
 import { initCluster } from '../../../lib/datastores/postgresql/cluster/cluster.ts'
 import { findServer } from '../../../lib/datastores/postgresql/cluster/process.ts'
-import { withShortPath } from '../../../lib/datastores/postgresql/cluster/socket.ts'
 import { postgresqlDriver } from '../../../lib/datastores/postgresql/driver.ts'
 import type { postgresqlManifest } from '../../../lib/datastores/postgresql/manifest.ts'
 import type { Clock, Log } from '../../../lib/kit/clock.ts'
+import { withShortPath } from '../../../lib/kit/os/short-path.ts'
 
 /** A server as seen from outside: never configured, serving its agent, stopped cleanly, or ended otherwise. */
 export type ServerStatus = 'new' | 'healthy' | 'shutdown' | 'crashed'

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { type Client, type ClientConfig, DatabaseError, type QueryResultRow } from 'pg'
 import { codeOf, messageOf } from '../../../kit/errors.ts'
+import { withShortPath } from '../../../kit/os/short-path.ts'
 import { SaslClient } from '../../../kit/postgresql/sasl-client.ts'
 import type { DriverContext } from '../../driver.ts'
 import { clusterPaths, readMajor } from '../cluster/cluster.ts'
 import { readText } from '../cluster/files.ts'
 import { readDraft, useDraft } from '../cluster/passwords.ts'
-import { withShortPath } from '../cluster/socket.ts'
 import { grantSettings, type Role, sessionOptions } from './session-settings.ts'
 
 const INSUFFICIENT_PRIVILEGE = '42501'

@@ -4,7 +4,8 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
-import { hasSocket, socketName, withShortPath } from '../../../../lib/datastores/postgresql/cluster/socket.ts'
+import { hasSocket, socketName } from '../../../../lib/datastores/postgresql/cluster/socket.ts'
+import { withShortPath } from '../../../../lib/kit/os/short-path.ts'
 
 describe("a server's socket", () => {
   let base: string
