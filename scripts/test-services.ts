@@ -13,6 +13,7 @@ const ENVIRONMENTS = {
   'requirements-aws.txt': 'an emulator of AWS',
   'requirements-ec2.txt': 'an emulator of EC2',
   'requirements-lint.txt': 'cfn-lint',
+  'requirements-tempest.txt': 'tempest',
 }
 
 function run(program: string, args: string[]): void {

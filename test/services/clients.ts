@@ -135,15 +135,20 @@ export async function startWorld(start: () => Promise<Coffer> = localCloud): Pro
     alt: login('openrc-alt'),
     async end() {
       clients.stop()
-      const code = await coffer.stop()
-      const remaining = processesOf(coffer.dataDir)
-      await wipe(coffer.dataDir)
-      if (code === 0 && remaining.length === 0) return
-      throw new Error(
-        `coffer ended with ${code}, left processes ${JSON.stringify(remaining)} and printed\n${coffer.output().slice(-3000)}`,
-      )
+      await endCoffer(coffer)
     },
   }
+}
+
+/** Ends a local cloud and removes its data. Throws if it fails to end, or leaves a process behind. */
+export async function endCoffer(coffer: Coffer): Promise<void> {
+  const code = await coffer.stop()
+  const remaining = processesOf(coffer.dataDir)
+  await wipe(coffer.dataDir)
+  if (code === 0 && remaining.length === 0) return
+  throw new Error(
+    `coffer ended with ${code}, left processes ${JSON.stringify(remaining)} and printed\n${coffer.output().slice(-3000)}`,
+  )
 }
 
 /** The variables that an openrc file exports. */
