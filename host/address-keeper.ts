@@ -3,6 +3,7 @@ import { chmod, chown } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { SerialQueue } from '../lib/kit/async/serial.ts'
+import { type Clock, elapsedMs } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { removeAll } from '../lib/kit/os/files.ts'
 import { withShortPath } from '../lib/kit/os/short-path.ts'
@@ -12,6 +13,8 @@ import { addressSocket, type ServerState } from './state.ts'
 
 /** An agent has one connection, and a second one for a moment when it starts again. */
 const MAX_CLAIMS = 4
+/** How long an agent has for its first claim: it starts, or notices that another daemon has taken over. */
+const FIRST_CLAIM_MS = 3_000
 
 /**
  * Holds the addresses of databases that are down, so that no other program of the machine can answer there. An agent
@@ -29,7 +32,7 @@ export class AddressKeeper {
   /** Keeps a server's address from now on. Where that is not possible, the server goes without, and the log says so. */
   async keep(server: ServerState): Promise<void> {
     if (this.#addresses.has(server.name)) return
-    const address = new ServerAddress(server, addressSocket(this.#parts.config.dataDir, server.name))
+    const address = new ServerAddress(server, addressSocket(this.#parts.config.dataDir, server.name), this.#parts.clock)
     try {
       await address.open()
       this.#addresses.set(server.name, address)
@@ -39,8 +42,7 @@ export class AddressKeeper {
   }
 
   /**
-   * Holds what nobody has (after a start agents have a moment for their claims, and a database may outlive its agent), and
-   * ends whoever answers at the address of another.
+   * Holds what nobody has claimed, and ends whoever answers at the address of another.
    */
   async look(): Promise<void> {
     const addresses = [...this.#addresses.values()]
@@ -73,11 +75,16 @@ class ServerAddress {
   readonly #claims = new Set<Socket>()
   readonly #queue = new SerialQueue()
   readonly #door: Server
+  readonly #clock: Clock
+  readonly #opened: number
   #holder: Server | undefined
+  #wasClaimed = false
   #closed = false
 
-  constructor(server: ServerState, path: string) {
+  constructor(server: ServerState, path: string, clock: Clock) {
     this.server = server
+    this.#clock = clock
+    this.#opened = clock.now()
     this.#path = path
     this.#door = createServer(claim => this.#admit(claim))
   }
@@ -99,7 +106,8 @@ class ServerAddress {
   /** Holds the address if nobody has it, and lets go of it if its agent claims it. */
   update(): Promise<void> {
     return this.#queue.run(async () => {
-      const isClaimed = this.#closed || this.#claims.size > 0
+      const mayBeClaimed = !this.#wasClaimed && elapsedMs(this.#clock.now(), this.#opened) < FIRST_CLAIM_MS
+      const isClaimed = this.#closed || this.#claims.size > 0 || mayBeClaimed
       if (isClaimed && this.#holder) await end(this.#holder)
       if (isClaimed) this.#holder = undefined
       else this.#holder ??= await hold(this.server)
@@ -116,6 +124,7 @@ class ServerAddress {
     claim.on('error', () => {})
     if (this.#closed || this.#claims.size >= MAX_CLAIMS) return void claim.destroy()
     this.#claims.add(claim)
+    this.#wasClaimed = true
     claim.resume()
     claim.once('close', () => {
       this.#claims.delete(claim)

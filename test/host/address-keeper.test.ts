@@ -14,13 +14,15 @@ import { addressSocket, hostState, type ServerState } from '../../host/state.ts'
 import { MACHINES } from '../../lib/datastores/machines.ts'
 import { MANIFESTS } from '../../lib/datastores/manifests.ts'
 import { silentLog } from '../kit/random.ts'
-import { realClock } from '../kit/virtual-clock.ts'
+import { realClock, virtualClock } from '../kit/virtual-clock.ts'
 import { hostConfig, part } from './daemon-world.ts'
 
 const CLAIM = join(import.meta.dirname, '..', '..', 'guest-agent', 'address-claim.ts')
 
 let config: HostConfig
 let keeper: AddressKeeper
+/** The daemon's. */
+const clock = virtualClock()
 let server: ServerState
 beforeEach(async () => {
   config = hostConfig()
@@ -48,7 +50,7 @@ const newKeeper = () =>
     confinement: UNCONFINED,
     state: hostState(config.dataDir),
     queues: new InstanceQueues(),
-    clock: realClock,
+    clock,
     log: silentLog,
     report: async () => {},
   })
@@ -72,6 +74,10 @@ describe('the address of a server', () => {
   it('is held until its agent claims it, and from when the claim ends', async () => {
     await keeper.keep(server)
     await keeper.look()
+    // The agent has a moment for its first claim.
+    expect(await isFree(server)).toBe(true)
+    await clock.advance(3_000)
+    await keeper.look()
     expect(await isFree(server)).toBe(false)
     const claim = newClaim()
     await claim.take()
@@ -85,6 +91,7 @@ describe('the address of a server', () => {
 
   it('refuses whoever connects while it is held', async () => {
     await keeper.keep(server)
+    await clock.advance(3_000)
     await keeper.look()
     const client = connect(server.port, server.address)
     const [error] = await once(client, 'error')
@@ -106,6 +113,7 @@ describe('the address of a server', () => {
 
   it('is given up with its server', async () => {
     await keeper.keep(server)
+    await clock.advance(3_000)
     await keeper.look()
     await keeper.release(server.name)
     expect([await isFree(server), existsSync(addressSocket(config.dataDir, server.name))]).toEqual([true, false])
@@ -116,6 +124,7 @@ describe('the address of a server', () => {
     const database = createServer().listen(server.port, server.address)
     await once(database, 'listening')
     await keeper.keep(server)
+    await clock.advance(3_000)
     await keeper.look()
     database.close()
     await once(database, 'close')
@@ -129,6 +138,7 @@ describe('the address of a server', () => {
     mkdirSync(join(config.dataDir, 'servers', server.name), { recursive: true })
     keeper = newKeeper()
     await keeper.keep(server)
+    await clock.advance(3_000)
     await keeper.look()
     const agent = `
       const { AddressClaim } = await import(${JSON.stringify(CLAIM)})
@@ -137,7 +147,10 @@ describe('the address of a server', () => {
       console.log('claimed')
       setInterval(() => {}, 1_000)`
     const cwd = join(config.dataDir, 'servers', server.name)
-    const child = spawn(process.execPath, ['--input-type=module', '-e', agent], { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, ['--input-type=module', '-e', agent], {
+      cwd,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const [output] = await once(child.stdout, 'data')
     expect([String(output), await isFree(server)]).toEqual(['claimed\n', true])
     child.kill()
