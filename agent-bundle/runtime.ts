@@ -4,7 +4,8 @@ import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from 'node:path'
 import { AGENT_FLAGS } from '../host/config.ts'
 import { type EngineSource, installEngine, linkFile } from '../host/engines.ts'
-import { DEFAULT_MANIFEST } from '../lib/datastores/manifests.ts'
+import { MACHINES } from '../lib/datastores/machines.ts'
+import { DEFAULT_DATASTORE, DEFAULT_MANIFEST } from '../lib/datastores/manifests.ts'
 import { bundleAgent } from './bundle.ts'
 import { type Engines, installedEngines } from './engines.ts'
 
@@ -17,33 +18,35 @@ export interface AgentRuntime {
   /** Folders of engines by manager and version. */
   engines: Engines<string>
   /** Likewise, where the host daemon copies an engine from when it is first needed. */
-  sources?: Engines<EngineSource>
+  sources: Engines<EngineSource>
 }
 
 const ROOT = join(import.meta.dirname, '..')
 
 /**
- * Bundles the agent and provides Node.js and the engines. As root they are linked or copied below the data directory,
- * as the instances' uids cannot reach every folder that the project may be in. Throws EngineNotInstalled.
+ * Bundles the agent and provides Node.js and the engines. Engines are linked or copied below the data directory: the
+ * copies are prepared for Coffer, and instances' uids cannot reach every folder that the project may be in. Throws
+ * EngineNotInstalled.
  */
 export async function prepareRuntime(dataDir: string, root: boolean): Promise<AgentRuntime> {
   const folder = join(dataDir, 'runtime')
   const { manager, defaultVersion } = DEFAULT_MANIFEST
   const sources = installedEngines()
   const target = (datastore: string, version: string) => join(folder, `${datastore}-${version}`)
-  const paths = mapEngines(sources, (datastore, version, { from }) => (root ? target(datastore, version) : from))
+  const paths = mapEngines(sources, (datastore, version) => target(datastore, version))
   const defaultEngine = sources[manager]?.[defaultVersion]
   const [agent, node] = await Promise.all([
     upToDateBundle(folder),
     root ? linkOnce(process.execPath, join(folder, `node-${process.version}`)) : process.execPath,
-    root && defaultEngine ? installEngine(defaultEngine, target(manager, defaultVersion)) : undefined,
+    defaultEngine &&
+      installEngine(defaultEngine, target(manager, defaultVersion), MACHINES[DEFAULT_DATASTORE].prepareEngine),
   ])
   return {
     node,
     agent,
     cache: cacheIn(folder),
     engines: paths,
-    ...(root && { sources }),
+    sources,
   }
 }
 

@@ -7,6 +7,7 @@ import { agentIn, startAgent, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import type { Confinement } from './confinement.ts'
 import type { InstanceQueues } from './instance-queues.ts'
+import type { Machines } from './machines.ts'
 import type { HostState, ServerState } from './state.ts'
 
 /** An agent that keeps ending is started this often before the server is given up. */
@@ -15,6 +16,7 @@ const STARTS = { max: 5, withinMs: 60_000 }
 interface AgentKeeperParts {
   config: HostConfig
   confinement: Confinement
+  machines: Machines
   clock: Clock
   log: Log
   state: HostState
@@ -38,8 +40,8 @@ export class AgentKeeper {
 
   /** Starts the agent of a server that has none. */
   async start(server: ServerState): Promise<void> {
-    const { config, state, log, confinement } = this.#parts
-    await writeSite(config, server)
+    const { config, state, log, confinement, machines } = this.#parts
+    await writeSite(config, server, machines)
     const { agent, child } = await startAgent(config, server, confinement)
     // It has not started its database yet, and nothing of the tenant runs.
     await confinement

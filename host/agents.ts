@@ -3,8 +3,7 @@ import { once } from 'node:events'
 import { lchown, open, readdir, readlink, realpath, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kill } from 'node:process'
-import type { MachineSide, ServerProcesses } from '../lib/datastores/machine.ts'
-import type { Manifest } from '../lib/datastores/manifest.ts'
+import type { ServerProcesses } from '../lib/datastores/machine.ts'
 import { type Clock, elapsedMs } from '../lib/kit/clock.ts'
 import { removeAll, replaceFile } from '../lib/kit/os/files.ts'
 import { isAlive, type ProcessRef, processRef } from '../lib/kit/os/process.ts'
@@ -14,24 +13,8 @@ import { makeFolder } from './data-dir.ts'
 import { endUid, listPids, runsAs } from './end-uid.ts'
 import { engineFor } from './engines.ts'
 import { removeInside } from './folders.ts'
+import { type Machines, machineOf } from './machines.ts'
 import { configFile, logFile, type ServerState, STOPPED_FILE, serverDir, siteFile, volumeDir } from './state.ts'
-
-/** What datastores do on a machine, by manager. */
-export type Machines = Readonly<Record<string, MachineSide>>
-
-/** What a manager's datastore does on a machine. Throws if this machine does not know it. */
-export function machineOf(machines: Machines, manager: string): MachineSide {
-  const machine = Object.hasOwn(machines, manager) ? machines[manager] : undefined
-  if (!machine) throw new Error(`this host knows no datastore ${manager}`)
-  return machine
-}
-
-/** The port of a manager's datastore. Throws if this machine does not know it. */
-export function portOf(manifests: Readonly<Record<string, Manifest>>, manager: string): number {
-  const manifest = Object.hasOwn(manifests, manager) ? manifests[manager] : undefined
-  if (!manifest) throw new Error(`Datastore manager '${manager}' cannot be found.`)
-  return manifest.port
-}
 
 /** Writes the configuration that an agent reads at its start. */
 export async function writeAgentFiles(config: HostConfig, server: ServerState, userData: string): Promise<void> {
@@ -51,9 +34,9 @@ const writeReadable = (path: string, content: unknown, { uid }: ServerState) =>
   replaceFile(path, JSON.stringify(content), { mode: 0o640, ...(uid !== undefined && { owner: { uid: 0, gid: uid } }) })
 
 /** Writes where the database lives and what it may use. */
-export async function writeSite(config: HostConfig, server: ServerState): Promise<void> {
+export async function writeSite(config: HostConfig, server: ServerState, machines: Machines): Promise<void> {
   const { address, port, flavor, datastore, volume, name } = server
-  const engine = await engineFor(config, datastore)
+  const engine = await engineFor(config, datastore, machines)
   const site = { volume: volumeDir(config.dataDir, volume), engine, address, port, flavor, root: config.root }
   await writeReadable(siteFile(config.dataDir, name), site, server)
 }

@@ -10,15 +10,7 @@ import type { MachineState } from '../lib/ports/compute.ts'
 import { AddressKeeper } from './address-keeper.ts'
 import { type Endpoint, Endpoints } from './addresses.ts'
 import { AgentKeeper, activeState } from './agent-keeper.ts'
-import {
-  type Machines,
-  portOf,
-  removeStopMark,
-  stopEverything,
-  stopServer,
-  writeAgentFiles,
-  writeSite,
-} from './agents.ts'
+import { removeStopMark, stopEverything, stopServer, writeAgentFiles, writeSite } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import type { Confinement } from './confinement.ts'
 import type { Ownership } from './data-dir.ts'
@@ -26,6 +18,7 @@ import { endRemoved } from './end-removed.ts'
 import { endUid } from './end-uid.ts'
 import { removeFolder } from './folders.ts'
 import { InstanceQueues } from './instance-queues.ts'
+import { type Machines, portOf } from './machines.ts'
 import { Spares } from './spares.ts'
 import {
   configFile,
@@ -94,7 +87,7 @@ export class Daemon {
   #realDataDir: string | undefined
 
   constructor(parts: DaemonParts) {
-    const { config, confinement, clock, log } = parts
+    const { config } = parts
     this.#parts = parts
     this.#state = hostState(config.dataDir)
     this.#spares = new Spares(parts)
@@ -105,7 +98,7 @@ export class Daemon {
       this.#report('update_server', server, machineState)
     this.#addresses = new AddressKeeper({ ...parts, state, queues, report })
     this.#agents = new AgentKeeper({
-      ...{ config, confinement, clock, log, state, queues, report },
+      ...{ ...parts, state, queues, report },
       ended: this.#ended.signal,
     })
   }
@@ -203,7 +196,7 @@ export class Daemon {
     const changed = { ...server, flavor, datastore, changeId }
     try {
       if (server.changeId !== changeId) {
-        await writeSite(this.#parts.config, changed)
+        await writeSite(this.#parts.config, changed, this.#parts.machines)
         await this.#agents.raiseBounds(changed, server.flavor)
       }
       await this.#state.servers.put(changed)

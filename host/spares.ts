@@ -4,11 +4,11 @@ import { SerialQueue } from '../lib/kit/async/serial.ts'
 import type { Clock, Log, Random } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { exists, moveInto, readJson, replaceFile } from '../lib/kit/os/files.ts'
-import { type Machines, machineOf } from './agents.ts'
 import type { HostConfig } from './config.ts'
 import { makeFolder } from './data-dir.ts'
 import { engineFor } from './engines.ts'
 import { giveFolder, removeFolder } from './folders.ts'
+import { type Machines, machineOf } from './machines.ts'
 import { freeUid, usedUids } from './uids.ts'
 
 /** How often a volume that an instance waits for is tried to be made. */
@@ -126,7 +126,7 @@ export class Spares {
    * processor has left. A failure leaves nothing; what the daemon's own death leaves half-made is removed by `sweep`.
    */
   async #make(manager: string, version: string, dir: string, signal?: AbortSignal): Promise<number> {
-    const engine = await engineFor(this.#config, { manager, version })
+    const engine = await engineFor(this.#config, { manager, version }, this.#machines)
     const uid = await this.#queue.run(() => this.#nextUid())
     const draft = join(this.#folder, `draft-${this.#random.uuid()}`)
     try {

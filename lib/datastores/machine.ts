@@ -32,6 +32,11 @@ export interface MachineSide {
    * npm has none.
    */
   enginePackage(version: string, system: string): { name: string; folder: string } | undefined
+  /**
+   * Changes a copy of an engine that was just made. Its files may be links to those that were copied: they are replaced,
+   * never written to. `revision` changes with what it does: older copies are then made anew.
+   */
+  prepareEngine?: { revision: string; run(folder: string): Promise<void> }
   /** The folder of a machine image that has the engines: `<imageFolder>/<version>`. */
   imageFolder: string
 }

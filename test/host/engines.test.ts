@@ -15,6 +15,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from '@jest/globals'
 import { engineFor, installEngine } from '../../host/engines.ts'
+import { MACHINES } from '../../lib/datastores/machines.ts'
+import { replaceFile } from '../../lib/kit/os/files.ts'
 
 let base: string
 let from: string
@@ -60,16 +62,32 @@ it('installs an engine once for all callers, and again when its stamp changes', 
 
 it('throws for an engine that the host does not have', async () => {
   const runtime = { node: '', agent: '', engines: { postgresql: { '18': to } } }
-  expect(await engineFor({ runtime }, { manager: 'postgresql', version: '18' })).toBe(to)
+  expect(await engineFor({ runtime }, { manager: 'postgresql', version: '18' }, MACHINES)).toBe(to)
   for (const [manager, version] of [
     ['postgresql', '9'],
     ['mysql', '8'],
   ] as const) {
-    await expect(engineFor({ runtime }, { manager, version })).rejects.toThrow(`this host has no ${manager} ${version}`)
+    await expect(engineFor({ runtime }, { manager, version }, MACHINES)).rejects.toThrow(
+      `this host has no ${manager} ${version}`,
+    )
   }
   const missing = { ...runtime, sources: { postgresql: { '18': { from: join(base, 'nowhere'), stamp: '1' } } } }
-  await expect(engineFor({ runtime: missing }, { manager: 'postgresql', version: '18' })).rejects.toThrow('ENOENT')
+  await expect(engineFor({ runtime: missing }, { manager: 'postgresql', version: '18' }, MACHINES)).rejects.toThrow(
+    'ENOENT',
+  )
   const restored = { ...runtime, sources: { postgresql: { '18': { from, stamp: '1' } } } }
-  await engineFor({ runtime: restored }, { manager: 'postgresql', version: '18' })
+  await engineFor({ runtime: restored }, { manager: 'postgresql', version: '18' }, MACHINES)
   expect(existsSync(join(to, 'bin', 'postgres'))).toBe(true)
+})
+
+it('prepares a copy, never what it was copied from, and makes it anew when that changes', async () => {
+  const change = (revision: string) => ({
+    revision,
+    run: (folder: string) => replaceFile(join(folder, 'bin', 'postgres'), `changed ${revision}`),
+  })
+  await installEngine({ from, stamp: '1' }, to, change('a'))
+  expect(readFileSync(join(to, 'bin', 'postgres'), 'utf8')).toBe('changed a')
+  await installEngine({ from, stamp: '1' }, to, change('b'))
+  expect(readFileSync(join(to, 'bin', 'postgres'), 'utf8')).toBe('changed b')
+  expect(readFileSync(join(from, 'bin', 'postgres'), 'utf8')).toBe('program')
 })

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { ADMINISTRATOR_EXTENSIONS } from '../../lib/datastores/postgresql/rules/administrator.ts'
+import { administratorExtensions } from '../../lib/datastores/postgresql/rules/administrator.ts'
 import { query } from '../e2e/api-helpers.ts'
 import { type Answer, type Coffer, createInstance, startCoffer } from '../e2e/coffer.ts'
 import { tempDir } from '../e2e/temp-dir.ts'
@@ -88,6 +88,8 @@ describe('tempest', () => {
   })
 })
 
+const EXTENSIONS = administratorExtensions(18)
+
 describe('the extensions that the documentation lists', () => {
   const ann = { user: 'ann', password: 'ann-pw-1' }
   let root: { user: string; password: string }
@@ -102,16 +104,16 @@ describe('the extensions that the documentation lists', () => {
   }, 60_000)
 
   const installed = async (login: { user: string; password: string; database: string }) => {
-    await query(shop, login, ADMINISTRATOR_EXTENSIONS.map(name => `CREATE EXTENSION "${name}"`).join(';'))
+    await query(shop, login, EXTENSIONS.map(name => `CREATE EXTENSION "${name}"`).join(';'))
     const rows = await query(shop, login, "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1")
     return rows.map(({ extname }) => extname)
   }
 
   it('are installed by root in a database of the API', async () => {
-    expect(await installed({ ...root, database: 'cart' })).toEqual([...ADMINISTRATOR_EXTENSIONS].sort())
+    expect(await installed({ ...root, database: 'cart' })).toEqual([...EXTENSIONS].sort())
   })
 
   it('are installed by the user who owns the database, because each is trusted', async () => {
-    expect(await installed({ ...ann, database: 'anns' })).toEqual([...ADMINISTRATOR_EXTENSIONS].sort())
+    expect(await installed({ ...ann, database: 'anns' })).toEqual([...EXTENSIONS].sort())
   })
 })

@@ -1,5 +1,6 @@
 import type { MachineSide } from '../machine.ts'
 import { clusterPaths, initCluster } from './cluster/cluster.ts'
+import { TRUST_REVISION, trustExtensions } from './cluster/extensions.ts'
 import { findServers } from './cluster/process.ts'
 import { postgresqlManifest } from './manifest.ts'
 
@@ -10,6 +11,8 @@ export const postgresqlMachine: MachineSide = {
   async processesOf(volume) {
     return { processes: await findServers(clusterPaths(volume).data), endSignal: 'SIGQUIT' }
   },
+
+  prepareEngine: { revision: TRUST_REVISION, run: trustExtensions },
 
   // As package.json names them.
   enginePackage: (version, system) => ({

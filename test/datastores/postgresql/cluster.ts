@@ -17,10 +17,12 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, type ClientConfig } from 'pg'
+import { installEngine } from '../../../host/engines.ts'
 import type { Driver, DriverContext } from '../../../lib/datastores/driver.ts'
 import { initCluster } from '../../../lib/datastores/postgresql/cluster/cluster.ts'
 import { findServer } from '../../../lib/datastores/postgresql/cluster/process.ts'
 import { postgresqlDriver } from '../../../lib/datastores/postgresql/driver.ts'
+import { postgresqlMachine } from '../../../lib/datastores/postgresql/machine.ts'
 import type { postgresqlManifest } from '../../../lib/datastores/postgresql/manifest.ts'
 import type { Clock, Log } from '../../../lib/kit/clock.ts'
 import { withShortPath } from '../../../lib/kit/os/short-path.ts'
@@ -95,10 +97,11 @@ function freePort(host: string): Promise<number> {
 export const loopback = () =>
   process.platform === 'linux' ? `127.${randomInt(1, 255)}.${randomInt(255)}.${randomInt(1, 255)}` : '127.0.0.1'
 
-async function newContext(base: string, version: string): Promise<DriverContext> {
+async function newContext(base: string, version: string, prepared: boolean): Promise<DriverContext> {
   const installed = installedEngine(version)
-  const engine = isReachable(installed) ? installed : join(base, 'engine')
-  if (engine !== installed) cpSync(installed, engine, { recursive: true, dereference: true })
+  const engine = isReachable(installed) && !prepared ? installed : join(base, 'engine')
+  if (prepared) await installEngine({ from: installed, stamp: version }, engine, postgresqlMachine.prepareEngine)
+  else if (engine !== installed) cpSync(installed, engine, { recursive: true, dereference: true })
   const address = loopback()
   return {
     volume: join(base, 'volume'),
@@ -147,20 +150,23 @@ function copyVolume(from: string, to: string): void {
   if (status !== 0) throw new Error(`cp failed: ${stderr}`)
 }
 
-/** Makes a cluster of that engine that was never started. */
-export async function newCluster(version = '18'): Promise<Cluster> {
+/**
+ * Makes a cluster of that engine that was never started. `prepared`: of a copy of the engine as a host makes it, else of
+ * the engine as npm installed it.
+ */
+export async function newCluster(version = '18', prepared = false): Promise<Cluster> {
   const base = mkdtempSync(join(tmpdir(), 'coffer-pg-'))
   try {
-    return await clusterIn(base, version)
+    return await clusterIn(base, version, prepared)
   } catch (error) {
     rmSync(base, { recursive: true, force: true })
     throw error
   }
 }
 
-async function clusterIn(base: string, version: string): Promise<Cluster> {
+async function clusterIn(base: string, version: string, prepared: boolean): Promise<Cluster> {
   if (root) chmodSync(base, 0o755)
-  const context = await newContext(base, version)
+  const context = await newContext(base, version, prepared)
   const { volume, address, port } = context
   await makeVolume(context, version)
   // These tests survive a killed server, not a lost machine; a busy disk would only slow them down.

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import type { Client } from 'pg'
 import {
-  ADMINISTRATOR_EXTENSIONS,
   ADMINISTRATOR_SETTINGS,
+  administratorExtensions,
+  TRUSTED_EXTENSIONS,
 } from '../../../../lib/datastores/postgresql/rules/administrator.ts'
 import { type Cluster, newCluster } from '../cluster.ts'
 
@@ -28,7 +29,7 @@ describe.each(['15', '16', '17', '18'])('root as an administrator on PostgreSQL 
     )
 
   beforeAll(async () => {
-    cluster = await newCluster(version)
+    cluster = await newCluster(version, true)
     const { driver } = cluster
     await driver.prepare({ datastore_version: version, databases: [{ name: 'app' }], users: [user('ann')] })
     await driver.enable_root_with_password({ root_password: 'root1' })
@@ -92,7 +93,7 @@ describe.each(['15', '16', '17', '18'])('root as an administrator on PostgreSQL 
 
   it('installs every extension of the list, and sets every setting of the other list', async () => {
     const root = await login()
-    for (const name of ADMINISTRATOR_EXTENSIONS) {
+    for (const name of administratorExtensions(major)) {
       expect([name, await outcome(root, `CREATE EXTENSION "${name}"`)]).toEqual([name, 'done'])
     }
     for (const name of ADMINISTRATOR_SETTINGS) {
@@ -224,6 +225,37 @@ describe.each(['15', '16', '17', '18'])('root as an administrator on PostgreSQL 
     await root.query('DROP FUNCTION public.uuid_nil(); CREATE EXTENSION "uuid-ossp"')
     // CVE-2023-2454: a schema's elements run under the settings of its creation.
     expect(await outcome(root, 'CREATE SCHEMA x AUTHORIZATION os_maint')).toMatch(REFUSED)
+  })
+
+  it('runs nothing of its own by a script that looks names up in its schema', async () => {
+    const root = await login()
+    await root.query(`CREATE SCHEMA trap; CREATE TABLE trap.runs (role name);
+      GRANT ALL ON SCHEMA trap TO PUBLIC; GRANT ALL ON trap.runs TO PUBLIC;
+      CREATE FUNCTION trap.note() RETURNS int LANGUAGE sql AS 'INSERT INTO trap.runs VALUES (current_user) RETURNING 1'`)
+    for (const type of ['int4', 'text', 'cube', 'point', 'float8', 'regclass', 'name']) {
+      await root.query(`CREATE FUNCTION trap.same(${type}, ${type}) RETURNS bool LANGUAGE sql AS 'SELECT trap.note() > 0';
+        CREATE OPERATOR trap.= (FUNCTION = trap.same, LEFTARG = ${type}, RIGHTARG = ${type})`)
+      for (const name of ['hashint4', 'hashtext', 'abs', 'sqrt', 'cube_distance', 'cube_is_point', 'relation_size']) {
+        await root.query(`CREATE FUNCTION trap.${name}(${type}) RETURNS int LANGUAGE sql AS 'SELECT trap.note()'`)
+      }
+    }
+    for (const { name } of TRUSTED_EXTENSIONS.filter(({ name }) => administratorExtensions(major).includes(name))) {
+      await root.query(`DROP EXTENSION ${name}`)
+      expect([name, await outcome(root, `CREATE EXTENSION ${name} SCHEMA trap`)]).toEqual([name, 'done'])
+    }
+    expect(await rows(root, 'SELECT DISTINCT role FROM trap.runs')).toEqual([])
+    await root.query('SELECT trap.abs(1)')
+    expect(await rows(root, 'SELECT DISTINCT role FROM trap.runs')).toEqual([{ role: 'root' }])
+  })
+
+  it('does not install what is not in the list', async () => {
+    const root = await login()
+    const all = await rows(maint, 'SELECT name FROM pg_available_extensions ORDER BY name')
+    const others = all.map(({ name }) => name).filter(name => !administratorExtensions(major).includes(name))
+    const installed = []
+    for (const name of others) if ((await outcome(root, `CREATE EXTENSION "${name}"`)) === 'done') installed.push(name)
+    // The languages that the engine trusts, where their interpreters are, and their transforms.
+    expect(installed.filter(name => !/^(plperl|pltcl|(bool|hstore|jsonb)_plperl)$/.test(name))).toEqual([])
   })
 
   it('is a member of no role but its users, statistics and the owner of databases', async () => {
