@@ -23,4 +23,17 @@ describe('the log of a process', () => {
   ])('is complete when the process %s in the same turn', (_how, end) => {
     expect(messagesOf(`log.info({}, 'first'); log.info({}, 'last'); ${end}`)).toEqual(['first', 'last'])
   })
+
+  it('may have no space: its process goes on', () => {
+    const source = `import { systemLog } from '${SYSTEM}'
+      import { openSync } from 'node:fs'
+      const log = systemLog('test', 'info', openSync('/dev/full', 'w'))
+      for (let line = 0; line < 3; line++) {
+        log.info({}, 'lost')
+        await new Promise(setImmediate)
+      }
+      console.log('goes on')`
+    const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' })
+    expect([stdout, status]).toEqual(['goes on\n', 0])
+  })
 })
