@@ -1,5 +1,6 @@
 import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { codeOf } from '../lib/kit/errors.ts'
 import { replaceFile } from '../lib/kit/os/files.ts'
 
 /** How a command ended. */
@@ -17,7 +18,10 @@ export interface Journal {
   find(number: number): CommandEnd | undefined
   /** Whether a command was started and has no recorded end: it may have been done, or not, when the agent died. */
   isUnfinished(number: number): boolean
-  /** Records that a command starts, before anything is done for it. On the disk when this resolves. */
+  /**
+   * Records that a command starts, before anything is done for it. On the disk when this resolves, unless that is full:
+   * a delete may be what makes space.
+   */
   begin(number: number): Promise<void>
   /** Records the end of a command. On the disk when this resolves. */
   add(end: CommandEnd): Promise<void>
@@ -40,7 +44,7 @@ export async function openJournal(path: string): Promise<Journal> {
     find: number => ends.find(end => end.number === number),
     isUnfinished: number => number === lastStarted && number > last(),
     async begin(number) {
-      await append(path, { begun: number })
+      await append(path, { begun: number }).catch(unlessFull)
       lastStarted = number
     },
     async add(end) {
@@ -55,6 +59,10 @@ export async function openJournal(path: string): Promise<Journal> {
       ends = recent
     },
   }
+}
+
+function unlessFull(error: unknown): void {
+  if (codeOf(error) !== 'ENOSPC') throw error
 }
 
 /** The line begins with a line break, so that it stands alone after a torn one. */

@@ -26,6 +26,7 @@ import {
   type HostState,
   hostState,
   logFile,
+  markAndRemove,
   removeDrafts,
   type ServerState,
   serverDir,
@@ -172,10 +173,11 @@ export class Daemon {
   }
 
   async #deleteVolume(request: Request<'delete_volume'>): Promise<void> {
-    await this.#markDeleted(request.name)
     const volume = await this.#state.volumes.get(request.name)
-    if (volume?.uid !== undefined) await endUid(volume.uid, this.#parts.clock)
-    await removeFolder(volumeDir(this.#parts.config.dataDir, request.name))
+    await this.#removeForGood(request.name, async () => {
+      if (volume?.uid !== undefined) await endUid(volume.uid, this.#parts.clock)
+      await removeFolder(volumeDir(this.#parts.config.dataDir, request.name))
+    })
     await this.#state.volumes.remove(request.name)
     if (volume?.uid !== undefined) this.#uids.delete(volume.uid)
     await this.#report('update_volume', request, { status: 'GONE' })
@@ -251,11 +253,12 @@ export class Daemon {
 
   async #deleteServer(request: Request<'delete_server'>): Promise<void> {
     const { config } = this.#parts
-    await this.#markDeleted(request.name)
     const server = await this.#state.servers.get(request.name)
-    if (server) await stopEverything(this.#parts, server)
-    await removeFolder(serverDir(config.dataDir, request.name))
-    for (const file of [logFile, siteFile, configFile]) await removeAll(file(config.dataDir, request.name))
+    await this.#removeForGood(request.name, async () => {
+      if (server) await stopEverything(this.#parts, server)
+      await removeFolder(serverDir(config.dataDir, request.name))
+      for (const file of [logFile, siteFile, configFile]) await removeAll(file(config.dataDir, request.name))
+    })
     await this.#state.servers.remove(request.name)
     await this.#addresses.release(request.name)
     if (server) this.#endpoints.release(server)
@@ -263,9 +266,9 @@ export class Daemon {
     await this.#report('update_server', request, { status: 'GONE' })
   }
 
-  /** Records, before anything is removed, that this name is never to be made again. */
-  #markDeleted(name: string): Promise<void> {
-    return this.#state.deleted.put({ name, at: this.#parts.clock.now() })
+  /** Removes what has this name, which is never to be made again. */
+  #removeForGood(name: string, remove: () => Promise<void>): Promise<void> {
+    return markAndRemove(() => this.#state.deleted.put({ name, at: this.#parts.clock.now() }), remove)
   }
 
   async #watch(): Promise<void> {

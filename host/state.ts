@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { codeOf } from '../lib/kit/errors.ts'
 import { DRAFT_SUFFIX, readJson, removeAll, replaceFile } from '../lib/kit/os/files.ts'
 import { makeFolder } from './data-dir.ts'
 
@@ -81,6 +82,19 @@ export type HostState = ReturnType<typeof hostState>
 /** Forgets the names of parts that were deleted before a time (milliseconds since the epoch). */
 export async function forgetDeleted({ deleted }: HostState, before: number): Promise<void> {
   for (const { name, at } of await deleted.all()) if (at < before) await deleted.remove(name)
+}
+
+/** Marks first what is removed. On a full disk after it: the removal makes the space, and a repetition marks it too. */
+export async function markAndRemove(mark: () => Promise<void>, remove: () => Promise<void>): Promise<void> {
+  const isFull = await mark().then(
+    () => false,
+    (error: unknown) => {
+      if (codeOf(error) !== 'ENOSPC') throw error
+      return true
+    },
+  )
+  await remove()
+  if (isFull) await mark()
 }
 
 /** Removes the files that a daemon had not written to their end when it died. */

@@ -19,6 +19,8 @@ const HELP: Record<string, string> = {
   coffer_operation_oldest_seconds: 'Age of the oldest operation under way by name and status.',
   coffer_operations_ended_total: 'Operations that ended, by name and status.',
   coffer_operations_uncounted: '1 if more records are due than were read: the counts of operations are then too low.',
+  coffer_store_free_bytes: 'Free space on the disk of the store.',
+  coffer_store_full: '1 while changes other than deletes and logins are refused for lack of space.',
   coffer_guests: 'Agents of all instances.',
   coffer_guests_silent: 'Agents without a heartbeat for 150 s, or since the start.',
   process_resident_memory_bytes: 'Memory of the control plane.',

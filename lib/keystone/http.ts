@@ -3,6 +3,7 @@ import type { Clock, Log } from '../kit/clock.ts'
 import { Fault, forbidden, notFound } from '../kit/errors.ts'
 import type { Reply } from '../kit/http/route.ts'
 import { ADMIN, type Claims, type IdentityService } from '../ports/accounts.ts'
+import type { Store } from '../ports/store.ts'
 
 export interface KeystoneRequest {
   method: string
@@ -28,6 +29,8 @@ export interface KeystoneDeps {
   identity: IdentityService
   clock: Clock
   log: Log
+  /** Where the accounts are. */
+  store?: Pick<Store, 'space'>
 }
 
 /** The input of a route's handler: the request, and the variables of its path, decoded. */

@@ -1,6 +1,7 @@
-import { Fault, overLimit } from '../kit/errors.ts'
+import { Fault, overLimit, storeFull } from '../kit/errors.ts'
 import { type RoutePattern, router } from '../kit/http/route.ts'
 import { TooManyLogins } from '../ports/accounts.ts'
+import { StoreFull } from '../ports/store.ts'
 import { versionBody } from './bodies.ts'
 import { createCredential, deleteCredential, listCredentials, showCredential } from './credentials.ts'
 import {
@@ -69,11 +70,15 @@ async function respond(deps: KeystoneDeps, request: KeystoneRequest): Promise<Ke
   // `HEAD` is answered wherever `GET` is.
   const match = findRoute(request.method === 'HEAD' ? 'GET' : request.method, request.path)
   if (!match || match.suffix) throw keystoneNotFound('the requested resource')
+  // A login writes nothing, and a delete frees space.
+  const needsSpace = match.route.method === 'POST' && match.route.handle !== createToken
+  if (needsSpace && deps.store?.space?.().isShort) throw storeFull()
   return renderReply(await match.route.handle({ deps, request, params: match.params }))
 }
 
 function toFault({ log }: KeystoneDeps, request: KeystoneRequest, error: unknown): Fault {
   if (error instanceof Fault) return error
+  if (error instanceof StoreFull) return storeFull()
   if (error instanceof TooManyLogins) return new Fault(503, 'Too many logins at once.')
   // The request itself is not logged: it contains passwords.
   log.error({ err: error, method: request.method, path: request.path }, 'identity request failed')

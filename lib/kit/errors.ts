@@ -30,6 +30,10 @@ export const notFound = (message = 'The resource could not be found.') => new Fa
 export const conflict = (message: string) => new Fault(409, message)
 export const overLimit = (message: string) => new Fault(413, message)
 export const unprocessable = (message: string) => new Fault(422, message)
+/** What a full disk is answered with. */
+export const STORE_FULL =
+  'The disk of this service is full. Until there is space, deletes and logins are the only changes.'
+export const storeFull = () => new Fault(507, STORE_FULL)
 export const notImplemented = (message: string) => new Fault(501, message)
 
 /** A text that a client sent, cut to a length that can be repeated in an answer. */

@@ -17,8 +17,9 @@ export const STATUS_DESCRIPTIONS: Record<number, string> = {
   431: 'The headers are larger than 16 KiB.',
   500: 'The service failed; its log has the reason under the request id.',
   501: 'Part of the API, but not implemented.',
-  503: 'Too much work is waiting already; try again later.',
+  503: 'Too much work is waiting already; try again later. Of /healthz: the disk is full.',
   504: "The instance's agent did not answer in time, or the request took too long.",
+  507: 'The disk of the service is full: only deletes and logins are possible until there is space.',
 }
 
 /** An error's body: Trove's fault, the form of its filters if they use the status, and for 401 also Keystone's. */
@@ -60,7 +61,7 @@ export function errorStatuses(route: Route<never>): number[] {
     ...ANYWHERE,
     ...(isAuthorized(route) ? BEHIND_AUTHORIZER : []),
     ...(audience === 'anyone' ? [] : IN_PROJECT),
-    ...(changes ? [409, 422] : []),
+    ...(changes ? [409, 422, 507] : []),
     ...(concernsInstance ? [409, 422] : []),
     ...((method === 'POST' && path.includes('/instances')) || takesCapability(route) ? [501] : []),
     ...(response.status >= 400 ? [response.status] : []),

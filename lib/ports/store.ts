@@ -59,6 +59,18 @@ export class BadTransaction extends Error {
   override name = 'BadTransaction'
 }
 
+/** There was no space on the store's disk. Nothing was changed. */
+export class StoreFull extends Error {
+  override name = 'StoreFull'
+}
+
+/** The space on the disk of a store. */
+export interface Space {
+  freeBytes: number
+  /** There is so little that only what frees space, or is needed for that, should still be written. */
+  isShort: boolean
+}
+
 /** The store was written by a newer version of Coffer, whose records this version might misread. */
 export class NewerSchema extends Error {
   override name = 'NewerSchema'
@@ -87,11 +99,13 @@ export interface Store {
   /** The records whose subject is a part of `parent`, likewise. */
   ofParent(parent: Subject, kind: string | undefined, range: Range): Promise<Item[]>
   /**
-   * Commits all changes or none: up to 100, each of another key. Throws Conflict (for the first that fails) or
-   * BadTransaction.
+   * Commits all changes or none: up to 100, each of another key. Throws Conflict (for the first that fails),
+   * BadTransaction or StoreFull.
    */
   transact(changes: Change[]): Promise<void>
   /** Throws what `transact` would throw, and changes nothing. */
   check(changes: Change[]): Promise<void>
+  /** Missing where the store is another machine's concern. */
+  space?(): Space
   close(): Promise<void>
 }

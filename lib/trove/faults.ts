@@ -16,6 +16,7 @@ export const FAULT_NAMES: Record<number, string> = {
   501: 'notImplemented',
   503: 'serviceUnavailable',
   504: 'gatewayTimeout',
+  507: 'insufficientStorage',
 }
 
 /** The titles in the responses of Trove's filters. */

@@ -1,3 +1,4 @@
+import { Fault, STORE_FULL } from '../kit/errors.ts'
 import { type Call, ok, type Route, route } from '../kit/http/route.ts'
 import type { Platform } from '../platform/platform.ts'
 import { Health, VersionAnswer, VersionList } from './schemas.ts'
@@ -30,11 +31,13 @@ export const routes: Route<Platform>[] = [
       method: 'GET',
       path: '/healthz',
       audience: 'anyone',
-      summary: 'Check that the store answers',
+      summary: 'Check that the store answers and has space',
       response: ok(Health),
     },
     async call => {
-      await call.deps.store.get({ project: '*', id: 'health#1' })
+      const { store } = call.deps
+      await store.get({ project: '*', id: 'health#1' })
+      if (store.space?.().isShort) throw new Fault(503, STORE_FULL)
       return { status: 200, body: { status: 'ok' } }
     },
   ),

@@ -50,6 +50,8 @@ export interface EmbeddedCloud {
 }
 
 export const HOST_ID = 'local'
+/** Of the database and of its log, each. Below 16 MB of log SQLite needs no more shared memory, which takes space too. */
+const RESERVE_BYTES = 12 * 1024 * 1024
 /** Long, as a host's credentials are written anew at each start. */
 const HOST_ACCESS_MS = 365 * 86_400_000
 
@@ -57,7 +59,8 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
   const { dataDir, log, enrolUrl, publicUrl, rate, metrics, datastores, hostId: firstHost = HOST_ID } = options
   const secrets = keyfileSecrets(join(dataDir, 'master.key'), random)
   const keys = derivedKeys(secrets)
-  const store = sqliteStore(join(dataDir, 'coffer.db'), { clock, sync: options.sync })
+  const reserve = { bytes: RESERVE_BYTES }
+  const store = sqliteStore(join(dataDir, 'coffer.db'), { clock, sync: options.sync, reserve })
   const queue = embeddedQueue({ clock: steadyClock, random })
   const processId = random.uuid()
   const socket = await socketPath(dataDir, random)

@@ -41,9 +41,14 @@ export function systemLog(component: string, level: string, fd = 1): Log {
   return logOf(log)
 }
 
+/** Lines that could not be written are kept up to here. */
+const MAX_UNWRITTEN_BYTES = 1024 * 1024
+
 /** Writes the log of one event-loop turn with one call at its end: a call for each line took a seventh of a request's CPU time. */
 function bufferedPerTurn(fd: number): { write(line: string): void } {
-  const out = pino.destination({ fd, sync: true })
+  const out = pino.destination({ fd, sync: true, maxLength: MAX_UNWRITTEN_BYTES })
+  // On a full disk lines are lost; without a listener the process would end.
+  out.on('error', () => undefined)
   let lines = ''
   const flush = () => {
     const text = lines

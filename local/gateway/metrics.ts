@@ -42,6 +42,7 @@ export async function metricsText(sources: MetricsSources): Promise<string> {
     queues(sources, hosts),
     await memory(sources, hosts),
     await operations(sources),
+    space(sources),
     guests(sources),
     processText(sources.started),
   ].join('')
@@ -104,6 +105,15 @@ async function operations({ platform: { store, clock } }: MetricsSources): Promi
     family('coffer_operation_oldest_seconds', 'gauge', ages),
     family('coffer_operations_uncounted', 'gauge', [{ value: due.length === MAX_DUE ? 1 : 0 }]),
   ].join('')
+}
+
+function space({ platform: { store } }: MetricsSources): string {
+  const { freeBytes, isShort } = store.space?.() ?? {}
+  if (freeBytes === undefined) return ''
+  return (
+    family('coffer_store_free_bytes', 'gauge', [{ value: freeBytes }]) +
+    family('coffer_store_full', 'gauge', [{ value: isShort ? 1 : 0 }])
+  )
 }
 
 function guests({ platform: { queue, clock }, registry, started }: MetricsSources): string {

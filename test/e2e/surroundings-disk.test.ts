@@ -30,11 +30,14 @@ function tryMount(): boolean {
 
 let dir: string
 let mounted: string[]
+let fillers: (() => void)[]
 beforeEach(() => {
   dir = tempDir()
   mounted = []
+  fillers = []
 })
 afterEach(async () => {
+  for (const free of fillers) free()
   await wipe(dir).catch(() => {})
   for (const path of mounted) spawnSync('umount', ['-l', path])
   rmSync(dir, { recursive: true, force: true })
@@ -61,11 +64,14 @@ function fillDisk(path: string): () => void {
   }
   fill()
   const timer = setInterval(fill, 5)
-  return () => {
+  const free = () => {
     clearInterval(timer)
     closeSync(file)
     rmSync(path)
+    fillers = fillers.filter(other => other !== free)
   }
+  fillers.push(free)
+  return free
 }
 
 const FULL = 'The disk of this service is full. Until there is space, deletes and logins are the only changes.'
@@ -129,17 +135,20 @@ describe('a full disk', () => {
       await before.end()
       const free = fillDisk(join(dataDir, 'filler'))
       const health = () => demo.call('GET', `${coffer.base}/healthz`)
-      const create = () => demo.call('POST', '/instances', { instance: { name: 'more', flavorRef: 1, volume: { size: 1 } } })
+      const body = { instance: { name: 'more', flavorRef: 1, volume: { size: 1 } } }
+      const create = () => demo.call('POST', '/instances', body)
       // The database of this one may have taken the last block just now.
       const again = await coffer.login()
       expect((await create()).body).toEqual({ insufficientStorage: { code: 507, message: FULL } })
-      const xml = await demo.call('POST', '/instances', undefined, { Accept: 'application/xml' })
+      const xml = await demo.call('POST', '/instances', body, { Accept: 'application/xml' })
       expect([xml.status, xml.text]).toEqual([507, expect.stringMatching(/<insufficientStorage [^>]*code="507"/)])
       expect((await again.call('POST', `/instances/${victim.id}/action`, { restart: {} })).status).toBe(507)
       expect([(await health()).status, (await health()).text]).toEqual([503, expect.stringContaining(FULL)])
       expect((await showInstance(demo, victim.id)).status).toBe(200)
       await deleteInstance(again, deleted.id)
-      expect((await again.call('GET', '/instances')).body.instances.map(({ id }: { id: string }) => id)).toEqual([victim.id])
+      expect((await again.call('GET', '/instances')).body.instances.map(({ id }: { id: string }) => id)).toEqual([
+        victim.id,
+      ])
       expect((await create()).status).toBe(507)
       expect(coffer.output()).not.toMatch(/^coffer:/m)
       free()
@@ -157,19 +166,19 @@ describe('a full disk', () => {
   )
 
   withDisk(
-    'is survived by a start on it, and by an end',
+    'of the cloud is survived by an end and by a kill: with space the next start has all data',
     async () => {
       const dataDir = join(dir, 'data')
-      mount(dataDir, '600m')
+      mount(dataDir, '700m')
       let coffer = await startCoffer(dataDir)
       const { id } = await createInstance(await coffer.login(), CART)
-      const free = fillDisk(join(dataDir, 'filler'))
-      expect(await coffer.stop()).toBe(0)
-      coffer = await startCoffer(dataDir)
-      const demo = await coffer.login()
-      expect((await demo.call('DELETE', `/instances/${id}`)).status).toBe(202)
-      await until('end', async () => (await showInstance(demo, id)).status === 404)
-      free()
+      for (const end of ['stop', 'kill'] as const) {
+        const free = fillDisk(join(dataDir, 'filler'))
+        await coffer[end]()
+        free()
+        coffer = await startCoffer(dataDir)
+        await (await connect(await waitUntilActive(await coffer.login(), id), ANN)).end()
+      }
       expect(await coffer.stop()).toBe(0)
     },
     120_000,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { STORE_FULL } from '../../lib/kit/http/space.ts'
+import { STORE_FULL } from '../../lib/kit/errors.ts'
 import { sqliteStore } from '../../lib/platform/store/sqlite/store.ts'
 import { StoreFull } from '../../lib/ports/store.ts'
 import { type ApiRequest, sendRequest } from '../sim/api.ts'
@@ -31,14 +31,15 @@ const fault = JSON.stringify({ insufficientStorage: { code: 507, message: STORE_
 describe('with a disk that is almost full', () => {
   it('changes are refused with 507, in JSON and XML; reads and deletes go on', async () => {
     const { call } = await setUp()
-    for (const [method, path] of [
-      ['POST', '/instances'],
-      ['POST', '/instances?dry_run=true'],
-      ['PUT', '/instances/x'],
-      ['PATCH', '/instances/x'],
-      ['POST', '/instances/x/databases'],
+    for (const [method, path, body] of [
+      ['POST', '/instances', INSTANCE],
+      ['POST', '/instances?dry_run=true', INSTANCE],
+      ['PUT', '/instances/x', { instance: { name: 'b' } }],
+      ['PATCH', '/instances/x', { instance: { name: 'b' } }],
+      ['POST', '/instances/x/databases', { databases: [{ name: 'b' }] }],
+      ['POST', '/instances/x/action', { restart: {} }],
     ] as const) {
-      expect([path, await call(method, path, { body: {} })]).toEqual([path, { status: 507, text: fault }])
+      expect([path, await call(method, path, { body })]).toEqual([path, { status: 507, text: fault }])
     }
     const xml = await call('POST', '/instances', { body: INSTANCE, headers: { accept: 'application/xml' } })
     expect([xml.status, xml.text]).toEqual([507, expect.stringMatching(/<insufficientStorage .*code="507"/)])

@@ -119,3 +119,19 @@ describe('an internal failure', () => {
     expect(response).toMatchObject({ status: 503, headers: { 'Retry-After': '1' } })
   })
 })
+
+describe('logins', () => {
+  it('on a full disk go on, and change nothing else', async () => {
+    const fresh = await service()
+    fresh.store.space = () => ({ freeBytes: 0, isShort: true })
+    const loggedIn = await login(fresh, passwordBody('demo', 'demo-password'))
+    expect(loggedIn.status).toBe(201)
+    const token = loggedIn.headers['X-Subject-Token'] ?? ''
+    const path = `/v3/users/${fresh.demo.user.id}`
+    for (const what of ['password', 'application_credentials']) {
+      const refused = await send(fresh, 'POST', `${path}/${what}`, { token, body: {} })
+      expect([refused.status, valueAt(refused, 'error', 'title')]).toEqual([507, 'Insufficient Storage'])
+    }
+    expect((await send(fresh, 'DELETE', '/v3/auth/tokens', { token, subject: token })).status).toBe(204)
+  })
+})

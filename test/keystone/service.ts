@@ -60,7 +60,7 @@ export async function service(options: { seed?: number; key?: number; lifetimeMs
   const identity = builtinIdentity({ store, secrets: fixedSecrets(options.key ?? 1), clock, random, ...lifetime })
   const lines: unknown[] = []
   const log = recordingLog(lines)
-  const handler = keystone({ identity, clock, log })
+  const handler = keystone({ identity, clock, log, store })
   return { clock, store, identity, keystone: handler, demo, admin, alt, logged: () => JSON.stringify(lines) }
 }
 

@@ -1,6 +1,6 @@
 import type { Queue } from '../../ports/queue.ts'
 import { type Change, Conflict } from '../../ports/store.ts'
-import { badRequest, Fault, messageOf } from '../errors.ts'
+import { badRequest, Fault, messageOf, storeFull } from '../errors.ts'
 import { decideUntilFresh, MAX_ATTEMPTS, sendMessages, tryCommit } from '../transaction.ts'
 import {
   assertKey,
@@ -32,6 +32,11 @@ function isDryRun({ method, query }: Pick<Call, 'method' | 'query'>): boolean {
   return value === 'true'
 }
 
+/** Throws Fault 507 while the store's disk is almost full, unless it is a delete: that is what frees space. */
+function assertSpace<D extends MutationDeps>({ method, deps }: Call<unknown, D>): void {
+  if (method !== 'DELETE' && deps.store.space?.().isShort) throw storeFull()
+}
+
 /**
  * The last middleware: runs the handler of a mutation, and commits the changes that it returns in one transaction with its
  * audit record and its idempotency record. A dry run is only checked.
@@ -41,6 +46,7 @@ export function mutations<D extends MutationDeps>(record: AuditRecorder<D>): Mid
     before: async ({ event }) => {
       const { match, call } = event.state
       if (!match || !isMutation(call.method)) return
+      assertSpace(call)
       const dry = isDryRun(call)
       const key = ['POST', 'PATCH'].includes(call.method) ? header(event, 'idempotency-key') : undefined
       if (key !== undefined) assertKey(key)
@@ -134,11 +140,13 @@ class Execution<D extends MutationDeps> {
 
   /**
    * Records a request that was refused and changed nothing. False if another request with its key came first. An internal
-   * error is not stored for repetitions: the client may send the same request again.
+   * error is not stored for repetitions: the client may send the same request again. While the disk is almost full nothing
+   * is recorded: a flood of refusals would take the last space.
    */
   async #recordFault(error: unknown): Promise<boolean> {
-    const fault = faultOf(error, this.#event.state.call.requestId)
-    return fault.status >= 500 || this.#recordOutcome({ fault }, false)
+    const { requestId, deps } = this.#event.state.call
+    const fault = faultOf(error, requestId)
+    return fault.status >= 500 || deps.store.space?.().isShort || this.#recordOutcome({ fault }, false)
   }
 
   /** Writes the audit record and the outcome. A failure does not change the answer. False if the key is another's. */
@@ -188,6 +196,8 @@ async function recordRefusal<D extends MutationDeps>(
   const { state } = event
   if (!state || state.audited || !isMutation(state.call.method) || isDryRunRequest(event)) return
   const { store } = state.call.deps
+  // A flood of refusals would take the last space.
+  if (store.space?.().isShort) return
   const changes = record(event, { fault: { status, message: '' } })
   try {
     if (changes.length > 0) await store.transact(changes)

@@ -41,6 +41,7 @@ export const ATTRIBUTES = table({
   unsupportedMediaType: 'code',
   unprocessableEntity: 'code',
   tooManyRequests: 'code',
+  insufficientStorage: 'code',
   instanceFault: 'code',
   serverError: 'code',
   notImplemented: 'code',

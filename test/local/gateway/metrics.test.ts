@@ -73,6 +73,14 @@ describe('a scrape of /metrics', () => {
     expect(text).toContain('coffer_requests_waiting 7\n')
   })
 
+  it('tells the space of the store, where it knows that', async () => {
+    const { store, scrape } = setUp()
+    expect(await scrape()).not.toContain('coffer_store')
+    store.space = () => ({ freeBytes: 5, isShort: true })
+    expect(await scrape()).toContain('coffer_store_free_bytes 5\n')
+    expect(await scrape()).toContain('coffer_store_full 1\n')
+  })
+
   it('counts hosts by state, and tells the memory of each', async () => {
     const { store, scrape } = setUp()
     await store.transact([

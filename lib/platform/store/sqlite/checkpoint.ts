@@ -48,7 +48,7 @@ export function checkpoints(db: DatabaseSync, path: string, clock: Clock): Check
   /** SQLite restarts a fully checkpointed log by itself; while writes never pause, only the writer can do that. */
   function finish(pages: number): void {
     isBusy = false
-    if (db.isOpen && pages >= LARGE_PAGES) db.exec('PRAGMA wal_checkpoint(PASSIVE)')
+    if (db.isOpen && pages >= LARGE_PAGES) tryCheckpoint(db)
     idleTimer = new AbortController()
     void clock.sleep(IDLE_MS, idleTimer.signal).then(() => {
       if (!idleTimer.signal.aborted) thread?.worker.postMessage('close')
@@ -70,6 +70,15 @@ export function checkpoints(db: DatabaseSync, path: string, clock: Clock): Check
       thread?.worker.postMessage('close')
       await thread?.ended
     },
+  }
+}
+
+/** Moves what it can from the log to the database. With a full disk that fails, and the log remains. */
+export function tryCheckpoint(db: DatabaseSync): void {
+  try {
+    db.exec('PRAGMA wal_checkpoint(PASSIVE)')
+  } catch {
+    // Nothing is lost: the next one tries again.
   }
 }
 

@@ -1,11 +1,11 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../../../kit/clock.ts'
-import { type Change, Conflict, type Item, type Key, NewerSchema, type Store } from '../../../ports/store.ts'
-import { applyAdd, checkChanges, toJson } from '../changes.ts'
-import { parseCache } from '../parse-cache.ts'
-import { parseSubject, subjectColumn, subjectText } from '../subject.ts'
+import { type Change, NewerSchema, type Store, StoreFull } from '../../../ports/store.ts'
+import { subjectText } from '../subject.ts'
 import { type Checkpoints, checkpoints } from './checkpoint.ts'
 import { CommitSync, type Sync } from './commit-sync.ts'
+import { idRange, SqliteRecords, statements } from './records.ts'
+import { DiskReserve, isFullError } from './reserve.ts'
 
 export { NewerSchema }
 
@@ -43,9 +43,6 @@ const MIGRATIONS = [
   PRAGMA user_version = 3`,
 ]
 
-const COLUMNS = 'project, id, version, body, due, subject, parent, expires'
-const LIVE = '(expires IS NULL OR expires > ?)'
-
 /** Pages of the log (128 MB) at which a writer checkpoints by itself; a thread does it long before that. */
 const CHECKPOINT_PAGES = 32_000
 
@@ -58,41 +55,29 @@ const LOG_BYTES = 64 * 1024 * 1024
 /** How long a transaction waits for another process's, in milliseconds. */
 const BUSY_MS = 5_000
 
-/** Greater than every id. */
-const LAST_ID = '\u{10ffff}'
-
 /** What happens to the log of a file. */
-type Log = Checkpoints & { disk: CommitSync }
+type Log = Checkpoints & { disk: CommitSync; reserve: DiskReserve | undefined }
 
-/** As in COLUMNS. */
-type Row = [
-  project: string,
-  id: string,
-  version: number,
-  body: string,
-  due: number | null,
-  subject: string | null,
-  parent: string | null,
-  expires: number | null,
-]
-
-interface Head {
-  version: number
-  expires: number | null
+interface SqliteOptions {
+  clock: Clock
+  /** Replaces fdatasync. */
+  sync?: Sync | undefined
+  /** Space in the files for when the disk is full; none if left out. `freeBytes` replaces what the system says. */
+  reserve?: { bytes: number; freeBytes?: () => number } | undefined
 }
 
 /**
  * Opens the file, or creates it (`:memory:` = none). Throws NewerSchema. The database's part of a call is synchronous, so
- * that none sees another's transaction half done; then it waits until what it tells is on the disk. `sync` replaces
- * fdatasync. Ids are ordered by their UTF-8 bytes, which for ASCII is by code units.
+ * that none sees another's transaction half done; then it waits until what it tells is on the disk. Ids are ordered by
+ * their UTF-8 bytes, which for ASCII is by code units.
  */
-export function sqliteStore(path: string, options: { clock: Clock; sync?: Sync | undefined }): SqliteStore {
+export function sqliteStore(path: string, options: SqliteOptions): SqliteStore {
   const { clock } = options
   const db = open(path)
   const sql = statements(db)
   const records = new SqliteRecords(db, sql)
-  const log =
-    path === ':memory:' ? undefined : { ...checkpoints(db, path, clock), disk: new CommitSync(path, options.sync) }
+  const log = path === ':memory:' ? undefined : openLog(db, path, options)
+  const { reserve } = log ?? {}
   /** A list can contain whatever is committed. */
   const onDisk = async <T>(read: () => T): Promise<T> => {
     const result = read()
@@ -131,115 +116,40 @@ export function sqliteStore(path: string, options: { clock: Clock; sync?: Sync |
     async close() {
       await log?.close()
       await log?.disk.close()
-      if (db.isOpen) db.close()
+      // Closing it removes the log, and a start on the full disk could not make it again.
+      if (db.isOpen && !reserve?.space().isShort) db.close()
     },
     sweepExpired: (now, limit) => Number(sql.sweep.run(now, limit).changes),
+    ...(reserve && { space: () => reserve.space() }),
   }
+}
+
+function openLog(db: DatabaseSync, path: string, { clock, sync, reserve: options }: SqliteOptions): Log {
+  const reserve = options && new DiskReserve({ db, path, clock, ...options })
+  return { ...checkpoints(db, path, clock), reserve, disk: new CommitSync(path, sync) }
 }
 
 async function transact(records: SqliteRecords, changes: Change[], now: number, log: Log | undefined): Promise<void> {
   log?.disk.assertUsable()
+  const apply = () => records.apply(changes, now, true)
   try {
-    records.apply(changes, now, true)
+    if (log?.reserve) log.reserve.withReserve(apply)
+    else apply()
   } catch (error) {
     // A conflict tells of what another transaction wrote.
     await log?.disk.ofAll()
-    throw error
+    throw isFullError(error) ? new StoreFull('the disk of the store is full', { cause: error }) : error
   }
   log?.written(changes.length)
   await log?.disk.committed(changes.map(({ key }) => key))
-}
-
-/** The records of an open file. */
-class SqliteRecords {
-  readonly #db: DatabaseSync
-  readonly #sql: Statements
-  readonly #parse = parseCache()
-
-  constructor(db: DatabaseSync, sql: Statements) {
-    this.#db = db
-    this.#sql = sql
-  }
-
-  get(project: string, id: string, now: number): Item | undefined {
-    const row = this.#sql.get.get(project, id, now) as unknown as Row | undefined
-    return row && this.#toItem(row)
-  }
-
-  /** The rows of a query as items. */
-  items(rows: unknown): Item[] {
-    return (rows as Row[]).map(this.#toItem)
-  }
-
-  all(kind: string, after = '/', limit: number, now: number): { items: Item[]; next?: string } {
-    const slash = after.indexOf('/')
-    let project: string | undefined = after.slice(0, slash)
-    let [from, to] = idRange(kind, after.slice(slash + 1))
-    const items: Item[] = []
-    while (project !== undefined && items.length <= limit) {
-      items.push(...this.items(this.#sql.list.all(project, from, to, now, limit + 1 - items.length)))
-      project = (this.#sql.nextProject.get(project) as { project: string } | undefined)?.project
-      ;[from, to] = idRange(kind, undefined)
-    }
-    if (items.length <= limit) return { items }
-    items.pop()
-    const last = items[limit - 1]!.key
-    return { items, next: `${last.project}/${last.id}` }
-  }
-
-  /** Applies all changes in one transaction, which is then committed or rolled back. */
-  apply(changes: Change[], now: number, commit: boolean): void {
-    const bodies = checkChanges(changes)
-    this.#sql.begin.run()
-    try {
-      for (const [index, change] of changes.entries()) {
-        if (change.op === 'add') this.#add(change, index, now)
-        else this.#replace(change, bodies[index], index, now)
-      }
-      if (commit) this.#sql.commit.run()
-    } finally {
-      if (this.#db.isTransaction) this.#sql.rollback.run()
-    }
-  }
-
-  #replace(change: Exclude<Change, { op: 'add' }>, json: string | undefined, index: number, now: number): void {
-    const { project, id } = change.key
-    const head = this.#sql.head.get(project, id) as Head | undefined
-    const version = isLive(head, now) ? head.version : 0
-    if (change.was !== undefined && change.was !== version) throw new Conflict(index, 'version')
-    if (change.op === 'put') this.#write(change.key, version + 1, json as string, change)
-    if (change.op === 'delete') this.#sql.remove.run(project, id)
-  }
-
-  #add(change: Change & { op: 'add' }, index: number, now: number): void {
-    const item = this.get(change.key.project, change.key.id, now)
-    const { body, result } = applyAdd(item?.body ?? {}, change)
-    if (result < (change.min ?? -Infinity) || result > (change.max ?? Infinity)) throw new Conflict(index, 'bound')
-    this.#write(change.key, (item?.version ?? 0) + 1, toJson(body), item ?? {})
-  }
-
-  #write(key: Key, version: number, json: string, indexed: Partial<Item>): void {
-    const { due = null, subject, parent, expires = null } = indexed
-    const [subjectValue, parentValue] = [subjectColumn(subject), subjectColumn(parent)]
-    this.#sql.put.run(key.project, key.id, version, json, due, subjectValue, parentValue, expires)
-  }
-
-  /** A function of its own, so that `map` needs no other around it. */
-  readonly #toItem = ([project, id, version, body, due, subject, parent, expires]: Row): Item => {
-    const item: Item = { key: { project, id }, version, body: this.#parse(`${project}/${id}`, body) }
-    if (due !== null) item.due = due
-    if (subject !== null) item.subject = parseSubject(subject)
-    if (parent !== null) item.parent = parseSubject(parent)
-    if (expires !== null) item.expires = expires
-    return item
-  }
 }
 
 function open(path: string): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: BUSY_MS })
   try {
     db.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
-      PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA cache_size = -${CACHE_KB}`)
+      PRAGMA journal_size_limit = ${LOG_BYTES}; PRAGMA cache_size = -${CACHE_KB};
+      PRAGMA temp_store = MEMORY`)
     db.exec('BEGIN IMMEDIATE')
     const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
     if (version > SCHEMA_VERSION)
@@ -252,49 +162,4 @@ function open(path: string): DatabaseSync {
     db.close()
     throw error
   }
-}
-
-type Statements = ReturnType<typeof statements>
-
-// `+?`: with a bare `?` as the limit SQLite plans the statement again at each run, which costs five times as much.
-function statements(db: DatabaseSync) {
-  const select = (where: string) => {
-    const statement = db.prepare(`SELECT ${COLUMNS} FROM records WHERE ${where}`)
-    // A row as an array costs half as much as one as an object.
-    statement.setReturnArrays(true)
-    return statement
-  }
-  return {
-    begin: db.prepare('BEGIN IMMEDIATE'),
-    commit: db.prepare('COMMIT'),
-    rollback: db.prepare('ROLLBACK'),
-    head: db.prepare('SELECT version, expires FROM records WHERE project = ? AND id = ?'),
-    get: select(`project = ? AND id = ? AND ${LIVE}`),
-    list: select(`project = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id LIMIT +?`),
-    nextProject: db.prepare('SELECT project FROM records WHERE project > ? ORDER BY project LIMIT 1'),
-    due: select(`due <= ? AND ${LIVE} ORDER BY due, project, id LIMIT +?`),
-    ofSubject: select(`subject = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT +?`),
-    ofParent: select(`parent = ? AND id >= ? AND id < ? AND ${LIVE} ORDER BY id, project LIMIT +?`),
-    put: db.prepare(`
-      INSERT INTO records (project, id, version, body, due, subject, parent, expires)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT DO UPDATE SET version = excluded.version, body = excluded.body, due = excluded.due,
-        subject = excluded.subject, parent = excluded.parent, expires = excluded.expires`),
-    remove: db.prepare('DELETE FROM records WHERE project = ? AND id = ?'),
-    sweep: db.prepare(`
-      DELETE FROM records WHERE (project, id) IN
-        (SELECT project, id FROM records WHERE expires <= ? ORDER BY expires LIMIT +?)`),
-  }
-}
-
-function isLive(head: Head | undefined, now: number): head is Head {
-  return head !== undefined && (head.expires === null || head.expires > now)
-}
-
-/** The ids of a kind (or all) after `after`: from the first (inclusive) to the second (exclusive). */
-function idRange(kind: string | undefined, after: string | undefined): [string, string] {
-  const start = kind === undefined ? '' : `${kind}#`
-  const end = kind === undefined ? LAST_ID : `${kind}$` // `$` is the character after `#`
-  // An id with a NUL appended is the smallest id after it.
-  return [after === undefined || after < start ? start : `${after}\0`, end]
 }
