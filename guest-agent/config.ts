@@ -22,5 +22,7 @@ export const AgentSite = z.object({
   port: z.int(),
   flavor: z.object({ ramMb: z.number(), vcpus: z.number() }),
   root: RootMode.default('administrator'),
+  /** The volume's size, where it has no file system of its own that limits it. */
+  sizeGb: z.number().optional(),
 })
 export type AgentSite = z.infer<typeof AgentSite>

@@ -5,6 +5,7 @@ import type { AnyDriver, CertificateVerbs, DriverContext, DriverFactory } from '
 import type { Log } from '../lib/kit/clock.ts'
 import { sealer } from '../lib/kit/crypto/seal.ts'
 import { messageOf } from '../lib/kit/errors.ts'
+import { freeBytesAt } from '../lib/kit/os/disk.ts'
 import { exists } from '../lib/kit/os/files.ts'
 import { openSequence } from '../lib/kit/os/sequence.ts'
 import { systemClock as clock, systemRandom as random, systemLog } from '../lib/wiring/system.ts'
@@ -21,6 +22,7 @@ import { startBeforeEnrolment } from './start-before-enrol.ts'
 import { stopMarkIn } from './stop-mark.ts'
 import { DatabaseSupervisor } from './supervisor.ts'
 import { optimizeBusyAgent } from './v8-flags.ts'
+import { VolumeGuard } from './volume-guard.ts'
 
 /** `node guest-agent.mjs <folder>`: SIGTERM stops the database and ends. */
 const VERSION = '0.1.0'
@@ -81,11 +83,26 @@ async function setUpDatabase({ dir, config, drivers, log, shutdown }: Setup) {
   const prepared = isPrepared(journal)
   const driver = prepared ? plainDriver : startBeforeEnrolment(plainDriver, clock, log)
   const supervisor = new DatabaseSupervisor({ driver, clock, log, stopMark: stopMarkIn(dir) })
-  const control = supervisor.control(async () => void Object.assign(context, readSite(dir)))
+  const refresh = async () => void Object.assign(context, readSite(dir))
+  const guard = new VolumeGuard({ ...{ driver, supervisor, clock, log }, ...volumeOf(dir) })
+  const control = guard.control(supervisor.control(refresh))
   shutdown.add('stop the database', () => supervisor.stop())
   // A prepared database comes back whether or not the control plane can be reached.
-  if (prepared) void supervisor.resume().catch(error => log.error({ error: messageOf(error) }, 'resume failed'))
-  return { journal, driver, supervisor, control }
+  if (prepared) void guard.resume().catch(error => log.error({ error: messageOf(error) }, 'resume failed'))
+  void guard.run(shutdown.signal)
+  return { journal, driver, supervisor, guard, control }
+}
+
+/** How large its volume may get, which can change, and what its disk has left. */
+function volumeOf(dir: string) {
+  const { volume } = readSite(dir)
+  return {
+    sizeBytes: () => {
+      const { sizeGb } = readSite(dir)
+      return sizeGb === undefined ? undefined : sizeGb * 2 ** 30
+    },
+    freeBytes: () => freeBytesAt(volume),
+  }
 }
 
 /** Its verbs of TLS, if the datastore has that. */
@@ -112,7 +129,7 @@ async function setUpConnection({ dir, config, log, shutdown: { signal } }: Setup
 
 async function run(setup: Setup, onQuery: () => void): Promise<void> {
   const { dir, config, log, shutdown } = setup
-  const { journal, driver, supervisor, control } = await setUpDatabase(setup)
+  const { journal, driver, supervisor, guard, control } = await setUpDatabase(setup)
   const { credentials, served, queue } = await setUpConnection(setup, driver)
   const { topic, conductor, access } = credentials.current
   const agent = new Agent({
@@ -124,13 +141,13 @@ async function run(setup: Setup, onQuery: () => void): Promise<void> {
     sealer: sealer(credentials.sealKeys()),
     journal,
     sequence: await openSequence(join(dir, 'sequence.json'), { clock, log }),
-    driver: { ...waitForCertificate(driver, served), ...control },
+    driver: { ...waitForCertificate(driver, served), ...control, used_bytes: () => guard.usedBytes() },
     clock,
     random,
     log,
     version: VERSION,
     ...(access.kind === 'sqs' && { leaseMs: LEASE_MS.sqs }),
-    health: () => supervisor.health,
+    health: () => guard.health(),
     onQuery,
     onSuccess: method => {
       if (method === 'prepare') supervisor.markHealthy()

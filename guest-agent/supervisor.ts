@@ -59,6 +59,11 @@ export class DatabaseSupervisor {
     if (!isSame) this.#listener(health)
   }
 
+  /** Tells the listener, although the health is as it was. */
+  announce(): void {
+    this.#listener(this.#health)
+  }
+
   /** The server runs (it was just prepared): watch it from now on. */
   markHealthy(): void {
     this.setHealth({ status: 'healthy' })
@@ -97,6 +102,14 @@ export class DatabaseSupervisor {
     await this.#exclusively(async () => {
       if (await this.#stopMark.isSet()) this.setHealth({ status: 'shutdown' })
       else if (await this.#startWithRetry(this.#stopping.signal)) this.markHealthy()
+    })
+  }
+
+  /** Stops the server for that reason, until `resume` or a restart. */
+  stopFor(message: string): Promise<void> {
+    return this.#exclusively(async () => {
+      await this.#driver.stop()
+      this.setHealth({ status: 'shutdown', message })
     })
   }
 

@@ -65,6 +65,14 @@ export class AgentKeeper {
       .catch(error => log.error({ server: server.name, error: messageOf(error) }, 'the bounds were not raised'))
   }
 
+  /** Tells who works on a volume, whose size has changed: the agent reads it there. */
+  async renewSites(volume: string): Promise<void> {
+    const { config, state, machines } = this.#parts
+    for (const server of await state.servers.all()) {
+      if (server.volume === volume) await writeSite(config, server, machines)
+    }
+  }
+
   /** Forgets how often the agent was started lately. */
   forgetStarts(server: string): void {
     this.#starts.delete(server)

@@ -14,7 +14,16 @@ import { endUid, listPids, runsAs } from './end-uid.ts'
 import { engineFor } from './engines.ts'
 import { removeInside } from './folders.ts'
 import { type Machines, machineOf } from './machines.ts'
-import { configFile, logFile, type ServerState, STOPPED_FILE, serverDir, siteFile, volumeDir } from './state.ts'
+import {
+  configFile,
+  hostState,
+  logFile,
+  type ServerState,
+  STOPPED_FILE,
+  serverDir,
+  siteFile,
+  volumeDir,
+} from './state.ts'
 
 /** Writes the configuration that an agent reads at its start. */
 export async function writeAgentFiles(config: HostConfig, server: ServerState, userData: string): Promise<void> {
@@ -37,7 +46,9 @@ const writeReadable = (path: string, content: unknown, { uid }: ServerState) =>
 export async function writeSite(config: HostConfig, server: ServerState, machines: Machines): Promise<void> {
   const { address, port, flavor, datastore, volume, name } = server
   const engine = await engineFor(config, datastore, machines)
-  const site = { volume: volumeDir(config.dataDir, volume), engine, address, port, flavor, root: config.root }
+  const sizeGb = (await hostState(config.dataDir).volumes.get(volume))?.sizeGb
+  const place = { volume: volumeDir(config.dataDir, volume), address, port }
+  const site = { ...place, engine, flavor, root: config.root, sizeGb }
   await writeReadable(siteFile(config.dataDir, name), site, server)
 }
 

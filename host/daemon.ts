@@ -188,6 +188,7 @@ export class Daemon {
     if (!volume) return
     const { sizeGb, changeId } = request
     if (volume.changeId !== changeId) await this.#state.volumes.put({ ...volume, sizeGb, changeId })
+    await this.#agents.renewSites(volume.name)
     await this.#report('update_volume', volume, { status: 'ACTIVE', changeId })
   }
 

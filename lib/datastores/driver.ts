@@ -39,6 +39,8 @@ export interface DriverContext {
   flavor: { ramMb: number; vcpus: number }
   /** Undefined = administrator. */
   root?: RootMode | undefined
+  /** Transactions are read-only unless they say otherwise: the volume is full. The driver sets it. */
+  isReadOnly?: boolean | undefined
   clock: Clock
   random: Random
   log: Log
@@ -78,6 +80,11 @@ export interface Server {
   exited(signal: AbortSignal): Promise<void>
   /** Bytes that the volume's files take on the disk. Also keeps the server's log small. */
   used_bytes(): Promise<number>
+  /**
+   * Makes transactions read-only, of open sessions too, unless they say otherwise; or ends that. Not those of the agent.
+   * Without it a volume that gets full is limited by a stop of the server only.
+   */
+  set_read_only?(isReadOnly: boolean): Promise<void>
   /** Whether an error means that the server was not there, or went away during the call. */
   isConnectionLost?(error: unknown): boolean
   /** Rejected with 422 if no server runs, or if this system has no such statistics. */

@@ -66,11 +66,10 @@ export function detail(instance: Instance, viewer: Viewer) {
   }
 }
 
-/** Why the database does not serve, as its agent reported: the first line for everybody, the rest for admins. */
+/** What is wrong with the database, as its agent reported: the first line for everybody, the rest for admins. */
 function serviceFault(instance: Instance): Instance['fault'] {
   const { agentReport } = instance
-  const isDown = agentReport?.status === 'failed' || agentReport?.status === 'crashed'
-  if (isBusyOrBroken(instance) || !isDown || agentReport.message === undefined) return undefined
+  if (isBusyOrBroken(instance) || agentReport?.message === undefined) return undefined
   const [message = '', ...rest] = agentReport.message.split('\n')
   return { message, created: agentReport.at, details: rest.length > 0 ? rest.join('\n') : null }
 }

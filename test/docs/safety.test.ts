@@ -39,6 +39,7 @@ const ATTACKS = [
   'somebody keeps a user out by failing under his name',
   'made-up names fill the store',
   "one tenant fills everybody's disk",
+  'a database grows beyond its volume',
   'management by members',
   'messages are forged, flipped, cut or repeated',
   'a text that a pattern takes hours for (ReDoS)',

@@ -48,7 +48,7 @@ beforeEach(() => {
   supervisor = new DatabaseSupervisor({ driver, clock, log: silentLog, stopMark: memoryStopMark() })
   supervisor.markHealthy()
   const parts = { driver, supervisor, clock, log: silentLog, sizeBytes: () => size, freeBytes: () => free }
-  guard = new VolumeGuard({ ...parts, onChange: () => {} })
+  guard = new VolumeGuard(parts)
 })
 
 /** Has the guard watch the volume, with as many percent used. */
@@ -92,8 +92,8 @@ describe('the size of a volume', () => {
     size = 2 * GIB
     await clock.advance(1_000)
     expect([done, guard.health()]).toEqual([['read-only', 'stop', 'writable', 'start'], HEALTHY])
-    await use(230)
-    await use(50)
+    await use(230, 3_000)
+    await use(50, 11_000)
     expect([done.slice(4), guard.health()]).toEqual([['read-only', 'stop', 'writable', 'start'], HEALTHY])
   })
 
@@ -133,7 +133,7 @@ describe('the size of a volume', () => {
     size = 2 * GIB
     await clock.advance(1_000)
     expect(guard.health()).toEqual(HEALTHY)
-    await use(230)
+    await use(230, 3_000)
     await restart()
     expect(guard.health().status).toBe('healthy')
   })
@@ -159,6 +159,30 @@ describe('the size of a volume', () => {
   it('stops a server that cannot be told, too', async () => {
     await watch(94)
     isFull = true
+    expect((await use(112)).status).toBe('shutdown')
+  })
+
+  it('limits a server that an agent finds at its start, before it starts it', async () => {
+    used = (GIB * 96) / 100
+    await guard.resume()
+    expect(done).toEqual(['read-only', 'start'])
+    expect(guard.health().message).toContain('96 %')
+  })
+
+  it('keeps an agent that starts from starting a server that is stopped for it', async () => {
+    used = (GIB * 112) / 100
+    await guard.resume()
+    expect(done).toEqual(['read-only', 'stop'])
+    expect(guard.health().message).toMatch(/^The database was stopped/)
+    await restart()
+    expect(guard.health().status).toBe('healthy')
+  })
+
+  it('stops a database that cannot be read-only, and promises nothing else', async () => {
+    const parts = { supervisor, clock, log: silentLog, sizeBytes: () => size, freeBytes: () => free }
+    guard = new VolumeGuard({ ...parts, driver: { used_bytes: async () => used } })
+    await watch(96)
+    expect(guard.health()).toEqual(HEALTHY)
     expect((await use(112)).status).toBe('shutdown')
   })
 

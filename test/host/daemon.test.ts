@@ -120,6 +120,8 @@ describe('requests to a host daemon', () => {
     await request('create_server')
     await request('resize_volume')
     expect(world.reports.at(-1)).toMatchObject({ ...activeVolume, changeId: 'w1' })
+    // Its agent limits the database to that.
+    expect(world.site(server.name)).toMatchObject({ sizeGb: 3 })
     await request('change_server')
     expect(world.reports.at(-1)).toMatchObject({ name: server.name, status: 'ACTIVE', changeId: 'w2' })
     expect(world.site(server.name)).toMatchObject({ flavor: { ramMb: 1024, vcpus: 2 } })

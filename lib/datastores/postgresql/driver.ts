@@ -53,6 +53,12 @@ export const postgresqlDriver = defineDriver(postgresqlManifest, context => {
       return bytesUnder(volume)
     },
 
+    async set_read_only(isReadOnly) {
+      context.isReadOnly = isReadOnly
+      await server.configure()
+      await server.reload()
+    },
+
     async prepare({ databases: databaseSpecs, users, allowed_cidrs: networks = [] }) {
       const version = await major()
       for (const database of databaseSpecs) checkDatabase(database, version)

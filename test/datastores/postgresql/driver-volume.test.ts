@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { DatabaseSupervisor } from '../../../guest-agent/supervisor.ts'
 import { VolumeGuard } from '../../../guest-agent/volume-guard.ts'
+import { freeBytesAt } from '../../../lib/kit/os/disk.ts'
 import { memoryStopMark } from '../../guest-agent/memory-stop-mark.ts'
 import { type Cluster, clock, log, newCluster } from './cluster.ts'
 
@@ -39,8 +40,8 @@ describe.each(['18', '15'])('the volume of a PostgreSQL %s', version => {
     const { driver } = cluster
     supervisor = new DatabaseSupervisor({ driver, clock, log, stopMark: memoryStopMark() })
     supervisor.markHealthy()
-    const parts = { driver, supervisor, clock, log, sizeBytes: () => size, freeBytes: () => 0 }
-    guard = new VolumeGuard({ ...parts, onChange: () => {} })
+    const freeBytes = () => freeBytesAt(cluster.context.volume)
+    guard = new VolumeGuard({ driver, supervisor, clock, log, sizeBytes: () => size, freeBytes })
     void guard.run(ended.signal)
   })
   afterAll(async () => {
@@ -70,7 +71,8 @@ describe.each(['18', '15'])('the volume of a PostgreSQL %s', version => {
     await cluster.driver.create_user({ users: [{ name: 'bob', password: 'pw2', databases: [{ name: 'more' }] }] })
     await cluster.driver.delete_user({ name: 'bob' })
     await cluster.driver.delete_database({ name: 'more' })
-    await ann.query('SET default_transaction_read_only = off; DROP TABLE bulk')
+    await ann.query('SET default_transaction_read_only = off')
+    await ann.query('DROP TABLE bulk')
     await until('healthy', undefined)
   })
 

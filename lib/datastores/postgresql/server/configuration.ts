@@ -17,7 +17,9 @@ export async function writeConfiguration(context: DriverContext): Promise<void> 
   const major = await readMajor(volume)
   const isSuperuser = context.root === 'superuser'
   const locked = isSuperuser ? {} : lockedSettings(await realpath(data), major)
-  const settings = { ...settingsFor(context, major), ...(await tlsSettings(volume)), ...locked }
+  // The agent's sessions set it for themselves.
+  const limits = context.isReadOnly ? { default_transaction_read_only: 'on' } : {}
+  const settings = { ...settingsFor(context, major), ...limits, ...(await tlsSettings(volume)), ...locked }
   await replaceFile(join(data, 'coffer.conf'), configText(settings), { owner })
   if (major < 17 || !isSuperuser) await discardAlterSystem(data, owner)
   if (major < 17) await forbidAlterSystem(data, owner)

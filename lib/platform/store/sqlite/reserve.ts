@@ -1,8 +1,9 @@
-import { closeSync, fstatSync, openSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../../../kit/clock.ts'
 import { codeOf } from '../../../kit/errors.ts'
+import { freeBytesAt } from '../../../kit/os/disk.ts'
 import type { Space } from '../../../ports/store.ts'
 import { tryCheckpoint } from './checkpoint.ts'
 
@@ -21,8 +22,6 @@ const MIB = 1024 * 1024
 /** The disk is short below the first, until it has the second: in between it would come and go with each request. */
 const SHORT_BYTES = 64 * MIB
 const ROOM_BYTES = 96 * MIB
-/** With fewer free inodes no file can be made, whatever space there is. */
-const FEW_INODES = 100
 /** How long it is remembered what the system said. */
 const FRESH_MS = 200
 
@@ -48,7 +47,7 @@ export class DiskReserve {
   #measured = { at: -Infinity, free: 0 }
 
   constructor(parts: ReserveParts) {
-    this.#parts = { ...parts, freeBytes: parts.freeBytes ?? (() => freeOn(parts.path)) }
+    this.#parts = { ...parts, freeBytes: parts.freeBytes ?? (() => freeBytesAt(dirname(parts.path))) }
     this.#maxRows = parts.bytes / MIB
     const { db } = parts
     tryUnlessFull(() => db.exec('CREATE TABLE IF NOT EXISTS reserve (filler BLOB NOT NULL)'))
@@ -135,10 +134,4 @@ function growLog(path: string, bytes: number): void {
   } finally {
     closeSync(file)
   }
-}
-
-/** What is free on the disk of a file, for users other than root. */
-function freeOn(path: string): number {
-  const { bavail, bsize, files, ffree } = statfsSync(dirname(path))
-  return files > 0 && ffree < FEW_INODES ? 0 : bavail * bsize
 }
