@@ -2,9 +2,8 @@ import middy from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
 import { dispatchEnrolment } from '../lib/conductor/enrol.ts'
 import { EnrolRequest } from '../lib/contracts/enrol.ts'
-import { Fault, messageOf, storeFull } from '../lib/kit/errors.ts'
+import { Fault, faultOf, messageOf } from '../lib/kit/errors.ts'
 import { parseAs, parseJson } from '../lib/kit/http/parse.ts'
-import { StoreFull } from '../lib/ports/store.ts'
 import { faultBody } from '../lib/trove/faults.ts'
 import { getPlatform } from '../lib/wiring/current.ts'
 
@@ -22,12 +21,7 @@ export const handler = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().hand
     const request = parseAs(EnrolRequest, parseJson(event.body ?? ''))
     return reply(200, await dispatchEnrolment('enrol', request, getPlatform()))
   } catch (error) {
-    const fault =
-      error instanceof StoreFull
-        ? storeFull()
-        : error instanceof Fault
-          ? error
-          : new Fault(500, 'An unexpected error happened.')
+    const fault = faultOf(error) ?? new Fault(500, 'An unexpected error happened.')
     getPlatform().log.warn({ status: fault.status, error: messageOf(error) }, 'enrolment refused')
     return reply(fault.status, faultBody(fault))
   }

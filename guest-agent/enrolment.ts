@@ -6,7 +6,7 @@ import { guestSubject } from '../lib/contracts/conductor.ts'
 import { EnrolAnswer, type EnrolRequest, enrolment } from '../lib/contracts/enrol.ts'
 import { backOffMs } from '../lib/kit/async/back-off.ts'
 import type { Clock, Log } from '../lib/kit/clock.ts'
-import { messageOf } from '../lib/kit/errors.ts'
+import { ignoreFullDisk, messageOf } from '../lib/kit/errors.ts'
 import { readJson, replaceFile } from '../lib/kit/os/files.ts'
 import { client } from '../lib/kit/rpc/contract.ts'
 import type { AgentConfig } from './config.ts'
@@ -82,9 +82,12 @@ export class Enrolment {
 
   async #trade(): Promise<EnrolAnswer> {
     const { enrol } = controlPlane(this.#options.config)
+    const isRenewal = this.#state.credentials !== undefined
     const credentials = await enrol(await this.#request())
     this.#state = { ...this.#state, credentials }
-    await replaceFile(this.#path, JSON.stringify(this.#state))
+    const written = replaceFile(this.#path, JSON.stringify(this.#state))
+    // After a restart those of before are good for the proof.
+    await (isRenewal ? written.catch(ignoreFullDisk) : written)
     return credentials
   }
 

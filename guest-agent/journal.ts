@@ -1,6 +1,6 @@
 import { open, readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { codeOf } from '../lib/kit/errors.ts'
+import { ignoreFullDisk } from '../lib/kit/errors.ts'
 import { replaceFile } from '../lib/kit/os/files.ts'
 
 /** How a command ended. */
@@ -44,7 +44,7 @@ export async function openJournal(path: string): Promise<Journal> {
     find: number => ends.find(end => end.number === number),
     isUnfinished: number => number === lastStarted && number > last(),
     async begin(number) {
-      await append(path, { begun: number }).catch(unlessFull)
+      await append(path, { begun: number }).catch(ignoreFullDisk)
       lastStarted = number
     },
     async add(end) {
@@ -59,10 +59,6 @@ export async function openJournal(path: string): Promise<Journal> {
       ends = recent
     },
   }
-}
-
-function unlessFull(error: unknown): void {
-  if (codeOf(error) !== 'ENOSPC') throw error
 }
 
 /** The line begins with a line break, so that it stands alone after a torn one. */

@@ -1,7 +1,6 @@
-import { Fault, overLimit, storeFull } from '../kit/errors.ts'
+import { Fault, faultOf, overLimit, storeFull } from '../kit/errors.ts'
 import { type RoutePattern, router } from '../kit/http/route.ts'
 import { TooManyLogins } from '../ports/accounts.ts'
-import { StoreFull } from '../ports/store.ts'
 import { versionBody } from './bodies.ts'
 import { createCredential, deleteCredential, listCredentials, showCredential } from './credentials.ts'
 import {
@@ -77,8 +76,8 @@ async function respond(deps: KeystoneDeps, request: KeystoneRequest): Promise<Ke
 }
 
 function toFault({ log }: KeystoneDeps, request: KeystoneRequest, error: unknown): Fault {
-  if (error instanceof Fault) return error
-  if (error instanceof StoreFull) return storeFull()
+  const fault = faultOf(error)
+  if (fault) return fault
   if (error instanceof TooManyLogins) return new Fault(503, 'Too many logins at once.')
   // The request itself is not logged: it contains passwords.
   log.error({ err: error, method: request.method, path: request.path }, 'identity request failed')

@@ -1,3 +1,5 @@
+import { StoreFull } from '../ports/store.ts'
+
 /** An API error: its status code, and the message for the user. */
 export class Fault extends Error {
   override name = 'Fault'
@@ -35,6 +37,17 @@ export const STORE_FULL =
   'The disk of this service is full. Until there is space, deletes and logins are the only changes.'
 export const storeFull = () => new Fault(507, STORE_FULL)
 export const notImplemented = (message: string) => new Fault(501, message)
+
+/** The fault that is answered to what was thrown, if it is the caller's to know. */
+export function faultOf(error: unknown): Fault | undefined {
+  if (error instanceof StoreFull) return storeFull()
+  return error instanceof Fault ? error : undefined
+}
+
+/** For a write that may be missed when the disk is full. Throws any other error. */
+export function ignoreFullDisk(error: unknown): void {
+  if (codeOf(error) !== 'ENOSPC') throw error
+}
 
 /** A text that a client sent, cut to a length that can be repeated in an answer. */
 export const truncate = (text: string, length = 80) => (text.length > length ? `${text.slice(0, length)}…` : text)

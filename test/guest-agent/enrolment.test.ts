@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -10,6 +11,9 @@ import { Enrolment } from '../../guest-agent/enrolment.ts'
 import { EnrolRequest } from '../../lib/contracts/enrol.ts'
 import { silentLog } from '../kit/random.ts'
 import { realClock } from '../kit/virtual-clock.ts'
+
+/** A disk that can be filled: a tmpfs, which only root may mount. */
+const asRoot = process.getuid?.() === 0 && process.platform === 'linux' ? it : it.skip
 
 /** An answer as stored by agents of 0.1.0. */
 const CREDENTIALS = {
@@ -43,11 +47,11 @@ describe("an agent's enrolment", () => {
   })
 
   const path = () => join(dir, 'enrolment.json')
-  const open = () => {
+  const open = (folder = dir) => {
     const enrolUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/enrol`
     const userData = { instance: 'i1', generation: 1, secret: 's', enrolUrl }
     const config = { userData, datastore: { manager: 'postgresql', version: '18' }, logLevel: 'silent' }
-    return Enrolment.open({ dir, config, clock: realClock, log: silentLog, tlsKey: async () => 'k' })
+    return Enrolment.open({ dir: folder, config, clock: realClock, log: silentLog, tlsKey: async () => 'k' })
   }
   const renew = (enrolment: Enrolment) => enrolment.renew(new AbortController().signal)
 
@@ -70,6 +74,23 @@ describe("an agent's enrolment", () => {
     const { privateKey } = JSON.parse(readFileSync(path(), 'utf8'))
     writeFileSync(path(), JSON.stringify({ privateKey, credentials: CREDENTIALS }))
     expect((await open()).current()).toEqual(CREDENTIALS)
+  })
+
+  asRoot('goes on with new credentials that a full disk cannot store (as root only)', async () => {
+    const disk = join(dir, 'disk')
+    mkdirSync(disk)
+    expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk]).status).toBe(0)
+    try {
+      const enrolment = await open(disk)
+      await renew(enrolment)
+      expect(() => writeFileSync(join(disk, 'filler'), Buffer.alloc(100_000))).toThrow('ENOSPC')
+      answers = [{ ...CREDENTIALS, kid: 'k2' }]
+      expect(await renew(enrolment)).toMatchObject({ kid: 'k2' })
+      expect((await open(disk)).current()).toEqual(CREDENTIALS)
+      expect(requests).toHaveLength(2)
+    } finally {
+      spawnSync('umount', [disk])
+    }
   })
 
   it('refuses an answer of another shape, and tries again', async () => {

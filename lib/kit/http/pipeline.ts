@@ -1,8 +1,7 @@
 import type { MiddlewareObj, Request } from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
-import { StoreFull } from '../../ports/store.ts'
 import type { Clock, Log, Random } from '../clock.ts'
-import { Fault, FilterFault, forbidden, messageOf, notFound, storeFull } from '../errors.ts'
+import { Fault, FilterFault, faultOf, forbidden, messageOf, notFound } from '../errors.ts'
 import { type BodyFormat, negotiateFormat, requestFormat, serialize } from './body-format.ts'
 import { parseAs, parseBody } from './parse.ts'
 import { type Call, decodeSegment, type Match, type Reply, type Route } from './route.ts'
@@ -162,7 +161,7 @@ export function faultResponses<D>(bodyOf: (fault: Fault) => unknown): Middleware
     onError: async (request: Request<ApiEvent<D>, APIGatewayProxyResult>) => {
       if (request.response) return
       const { error, event } = request
-      const fault = error instanceof StoreFull ? storeFull() : error instanceof Fault ? error : undefined
+      const fault = faultOf(error)
       const { requestId: id = 'unknown', log } = event.state?.call ?? {}
       if (!fault) log?.error({ error: messageOf(error), stack: error?.stack }, 'request failed')
       const answer = fault ?? new Fault(500, `An unexpected error happened: ${id}.`)
