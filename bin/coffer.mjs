@@ -60,6 +60,7 @@ const COMMANDS = {
   },
   serve: { args: ['--disable-warning=ExperimentalWarning', join('local', 'serve.ts')], env: LONG_LIVED },
   localstack: { args: ['--disable-warning=ExperimentalWarning', join('localstack', 'main.ts')] },
+  key: { args: ['--disable-warning=ExperimentalWarning', join('scripts', 'master-key.ts')] },
   'deploy:init': { args: [join('scripts', 'deploy-init.ts')] },
   'deploy:agent': { args: [join('scripts', 'deploy-agent.ts')] },
   test: { args: [...jest, ...report] },

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { MACHINES } from '../lib/datastores/machines.ts'
 import { MANIFESTS } from '../lib/datastores/manifests.ts'
-import { type SealKeys, sealer } from '../lib/kit/crypto/seal.ts'
+import { sealer } from '../lib/kit/crypto/seal.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import { processRef } from '../lib/kit/os/process.ts'
 import { openSequence } from '../lib/kit/os/sequence.ts'
@@ -13,6 +13,7 @@ import { Daemon } from './daemon.ts'
 import { ownershipOf, sequenceFile, takeDataDir } from './data-dir.ts'
 import { Reports } from './reports.ts'
 import { receiveRequests } from './requests.ts'
+import { hostSealKeys } from './seal-keys.ts'
 
 /**
  * `node host/main.ts <host.json>`: SIGTERM stops all instances, SIGUSR2 ends this daemon alone and its successor takes
@@ -23,16 +24,9 @@ const configPath = process.argv[2] ?? ''
 const stopsOnly = process.argv[3] === '--stop'
 const readConfig = () => HostConfig.parse(JSON.parse(readFileSync(configPath, 'utf8')))
 
-function sealKeys({ kid, keys }: HostConfig): SealKeys {
-  return {
-    kid: async () => kid,
-    key: async (_kid, _subject, _generation, direction) => new Uint8Array(Buffer.from(keys[direction], 'base64url')),
-  }
-}
-
 const config = readConfig()
 const log = systemLog('host', config.logLevel)
-const seals = sealer(sealKeys(config))
+const seals = sealer(hostSealKeys(readConfig, log))
 const queue = await connectQueue({ readConfig, clock, random, log })
 const sequence = await openSequence(sequenceFile(config.dataDir), { clock, log })
 const reports = new Reports({ config, queue, sealer: seals, sequence, clock, random, log })

@@ -10,6 +10,7 @@ import type { RootMode } from '../lib/contracts/guest/root.ts'
 import type { HostAccess } from '../lib/contracts/host-access.ts'
 import { DEFAULT_MANIFEST } from '../lib/datastores/manifests.ts'
 import type { Log } from '../lib/kit/clock.ts'
+import { replaceFile } from '../lib/kit/os/files.ts'
 import { isAlive, processRef } from '../lib/kit/os/process.ts'
 import type { Platform } from '../lib/platform/platform.ts'
 import { systemClock } from '../lib/wiring/system.ts'
@@ -42,22 +43,31 @@ interface HostDaemonOptions {
 export async function startHostDaemon(options: HostDaemonOptions): Promise<HostDaemon> {
   const { dataDir, log } = options
   await endPrevious(pidFileIn(dataDir), log)
-  const config: HostConfig = { ...hostConfig(options), ...(await options.hostAccess()) }
+  const config = await writeConfig(options)
   const report = hostReport(config)
-  if (report) await registerHost(options.platform, config.hostId, report, 'start')
-  writeFileSync(configFileIn(dataDir), JSON.stringify(config), { mode: 0o600 })
-  return new HostDaemon(dataDir, await launch(dataDir), log)
+  if (report) await registerHost(options.platform, config.hostId, report, { kid: config.kid })
+  return new HostDaemon(options, await launch(dataDir), log)
+}
+
+/** Writes the daemon's configuration, with keys and credentials of the current master key. */
+async function writeConfig(options: HostDaemonOptions): Promise<HostConfig> {
+  const config: HostConfig = { ...hostConfig(options), ...(await options.hostAccess()) }
+  // The daemon may read it at any moment.
+  await replaceFile(configFileIn(options.dataDir), JSON.stringify(config))
+  return config
 }
 
 /** The host daemon of a local cloud, restarted whenever it ends. */
 export class HostDaemon {
+  readonly #options: HostDaemonOptions
   readonly #dataDir: string
   readonly #log: Log
   #child: ChildProcess
   #stopping = false
 
-  constructor(dataDir: string, child: ChildProcess, log: Log) {
-    this.#dataDir = dataDir
+  constructor(options: HostDaemonOptions, child: ChildProcess, log: Log) {
+    this.#options = options
+    this.#dataDir = options.dataDir
     this.#child = child
     this.#log = log
     void this.#restartWhenEnded()
@@ -76,6 +86,11 @@ export class HostDaemon {
         this.#log.error({ error: String(error) }, 'the host daemon was not started')
       }
     }
+  }
+
+  /** Gives the daemon keys and credentials of the current master key: it reads them by itself. */
+  async renewAccess(): Promise<void> {
+    await writeConfig(this.#options)
   }
 
   /** Stops the daemon with all instances. */

@@ -15,6 +15,7 @@ import { lock, prepareDataDir, writePublic } from './data-dir.ts'
 import { type Gateway, gateway } from './gateway/gateway.ts'
 import { gatewayLimits } from './gateway/limits.ts'
 import { type HostDaemon, startHostDaemon } from './host-daemon.ts'
+import { masterKeyState, watchMasterKeys } from './key-watch.ts'
 import { type Options, readOptions } from './options.ts'
 import { exitIfRemoved, runMain } from './run-main.ts'
 import type { Shutdown } from './shutdown.ts'
@@ -30,12 +31,20 @@ async function start(options: Options, shutdown: Shutdown): Promise<void> {
   const { cloud, server, port } = await startGateway(options, log)
   const { platform, socket: path, admit } = cloud
   const socket = await serveQueue(platform.queue, { path, admit, clock: systemClock, log })
+  const firstKeys = await masterKeyState(platform.keys)
   await writeClientFiles(options, cloud, localUrl(host, port))
   const daemons = await Promise.all(hosts.map(place => startHost(place, options, cloud, log)))
+  const watch = new AbortController()
+  const watching = watchMasterKeys(platform, firstKeys, watch.signal, async () => {
+    writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
+    await Promise.all(daemons.map(daemon => daemon.renewAccess()))
+  })
   const stopConsumers = startConsumers(platform)
   await wakeAll(platform)
   shutdown.ready(async () => {
     log.info({}, 'stopping')
+    watch.abort()
+    await watching
     await server.close()
     await Promise.all(daemons.map(daemon => daemon.stop()))
     await stopConsumers()

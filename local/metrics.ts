@@ -21,6 +21,8 @@ const HELP: Record<string, string> = {
   coffer_operations_uncounted: '1 if more records are due than were read: the counts of operations are then too low.',
   coffer_store_free_bytes: 'Free space on the disk of the store.',
   coffer_store_full: '1 while changes other than deletes and logins are refused for lack of space.',
+  coffer_key_records_remaining:
+    'Records that still need an older master key than the current one: at 0 the older ones can be removed.',
   coffer_guests: 'Agents of all instances.',
   coffer_guests_silent: 'Agents without a heartbeat for 150 s, or since the start.',
   process_resident_memory_bytes: 'Memory of the control plane.',

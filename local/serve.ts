@@ -14,6 +14,7 @@ import { lock, prepareDataDir, writePublic } from './data-dir.ts'
 import { type Gateway, gateway } from './gateway/gateway.ts'
 import { gatewayLimits } from './gateway/limits.ts'
 import { type HostDaemon, startHostDaemon } from './host-daemon.ts'
+import { masterKeyState, watchMasterKeys } from './key-watch.ts'
 import { runMain } from './run-main.ts'
 import { readServeOptions, type ServeOptions, settingsOf } from './serve-options.ts'
 import type { Shutdown } from './shutdown.ts'
@@ -32,6 +33,7 @@ async function start(options: ServeOptions, shutdown: Shutdown): Promise<void> {
   const { metricsOf, ...limits } = gatewayLimits(rate, systemClock)
   const cloud = await selfHosted({ settings: settingsOf(process.env), log, rate, metrics: limits.registry })
   setPlatform(cloud.platform)
+  const firstKeys = await masterKeyState(cloud.platform.keys)
   let server: Gateway | undefined
   if (only.includes('gateway')) {
     const edge = { ...limits, metrics: metricsOf(cloud.platform) }
@@ -40,9 +42,16 @@ async function start(options: ServeOptions, shutdown: Shutdown): Promise<void> {
   }
   if (only.includes('host') && rootMode === 'superuser') console.log(superuserNote)
   const daemon = only.includes('host') ? await startHost(options, cloud, log) : undefined
+  const watch = new AbortController()
+  const watching = watchMasterKeys(cloud.platform, firstKeys, watch.signal, async () => {
+    if (server) writePublic(join(options.dataDir, 'ca.pem'), await cloud.platform.authority.bundle())
+    await daemon?.renewAccess()
+  })
   const stopConsumers = startComponents(options, cloud)
   shutdown.ready(async () => {
     log.info({}, 'stopping')
+    watch.abort()
+    await watching
     await server?.close()
     await daemon?.stop()
     await stopConsumers()

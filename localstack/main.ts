@@ -10,6 +10,7 @@ import { missingPasswords, writeAccounts } from '../local/accounts.ts'
 import { listen, listeningPort, localUrl } from '../local/address.ts'
 import { lock, prepareDataDir, writePublic } from '../local/data-dir.ts'
 import { startHostDaemon } from '../local/host-daemon.ts'
+import { masterKeyState, watchMasterKeys } from '../local/key-watch.ts'
 import { type Options, readOptions, StartupError } from '../local/options.ts'
 import { exitIfRemoved, exitWithError, runMain } from '../local/run-main.ts'
 import type { Shutdown } from '../local/shutdown.ts'
@@ -111,6 +112,7 @@ async function startInstances(
   log: Log,
 ): Promise<() => Promise<void>> {
   const platform = awsPlatform(settings)
+  const firstKeys = await masterKeyState(platform.keys)
   if (platform.identityService) {
     const note = missingPasswords(
       await writeAccounts(dataDir, platform.identityService, settings.COFFER_URL, { renew }),
@@ -121,7 +123,14 @@ async function startInstances(
   writePublic(join(dataDir, 'endpoint'), platform.enrolUrl())
   const hostAccess = () => awsHostAccess(platform, settings, OPERATOR, hostId)
   const daemon = await startHostDaemon({ dataDir, hostAccess, platform, ramMb, runtime, spares, root, rootMode, log })
+  const watch = new AbortController()
+  const watching = watchMasterKeys(platform, firstKeys, watch.signal, async () => {
+    writePublic(join(dataDir, 'ca.pem'), await platform.authority.bundle())
+    await daemon.renewAccess()
+  })
   return async () => {
+    watch.abort()
+    await watching
     await daemon.stop()
     await platform.queue.close()
     await platform.store.close()

@@ -1,5 +1,6 @@
 import { guestSubject, guestTopic } from '../contracts/conductor.ts'
 import { GuestAnswer, type GuestMessage, type GuestMethods, guest } from '../contracts/guest/guest.ts'
+import { usableKeyId } from '../kit/crypto/keys.ts'
 import { readEnvelope } from '../kit/crypto/seal.ts'
 import { Fault, unprocessable } from '../kit/errors.ts'
 import { recordType, renameFields, type Stored } from '../kit/records.ts'
@@ -23,6 +24,8 @@ export interface AgentRecord {
   enrolUntil: number
   /** The generation whose agent has reported: its enrolment secret is void, whatever the key. */
   confirmedGeneration?: number
+  /** The master key of its enrolment secret, and of the keys that it was given last; earlier versions did not record it. */
+  kid?: string
   /** The public half of the agent's own key, as a JWK. */
   publicKey?: { kty: string; crv: string; x: string }
   /** The numbers of commands that a saga issues once, by the key that it gives them. */
@@ -37,18 +40,6 @@ export const agentRecords = recordType<AgentRecord>('guest', body =>
     once: 'dedupeKeys',
   }),
 )
-
-/** How long an enrolment secret is accepted. */
-const ENROL_MS = 30 * 60_000
-
-/** The record of a new generation's agent, which has not enrolled yet. */
-export function newAgentRecord(
-  { id, project, generation }: { id: string; project: string; generation: number },
-  now: number,
-): AgentRecord {
-  const commands = { lastIssued: 0, lastDone: 0, lastIssuedAt: now, dedupeKeys: {} }
-  return { instance: id, project, generation, enrolUntil: now + ENROL_MS, ...commands }
-}
 
 /** A command to an agent. Kept until it is done, and a day longer without its secrets. */
 export interface CommandRecord {
@@ -67,7 +58,7 @@ export interface CommandRecord {
 export const agentCommands = recordType<CommandRecord>('command', body => renameFields(body, { issued: 'issuedAt' }))
 export const commandId = (instance: string, number: number) => `${instance}#${String(number).padStart(12, '0')}`
 /** The owner under which a command's secrets are encrypted. */
-const commandSecretOwner = (row: Pick<CommandRecord, 'project' | 'instance' | 'number'>) =>
+export const commandSecretOwner = (row: Pick<CommandRecord, 'project' | 'instance' | 'number'>) =>
   `${row.project}/command#${commandId(row.instance, row.number)}`
 export const commandSignal = (instance: string, number: number) => `command ${commandId(instance, number)}`
 
@@ -152,9 +143,17 @@ async function fetchAnswer(store: Store, id: string): Promise<string | undefined
 
 /** The message that asks the agent for a report, which it else sends once a minute. Nobody waits for it. */
 export async function heartbeatRequest(platform: Platform, context: CommandContext): Promise<TopicMessage> {
-  const { body: agent } = await loadAgent(platform, context)
+  return agentHeartbeatRequest(platform, (await loadAgent(platform, context)).body, context.requestId)
+}
+
+/** The same for an agent whose record was read already. */
+export function agentHeartbeatRequest(
+  platform: Platform,
+  agent: AgentRecord,
+  requestId: string,
+): Promise<TopicMessage> {
   const { random, clock } = platform
-  const message = { kind: 'query', method: 'rpc_ping', input: {}, requestId: context.requestId } as const
+  const message = { kind: 'query', method: 'rpc_ping', input: {}, requestId } as const
   return sealedMessage(platform, agent, message, random.uuid(), clock.now() + QUERY_MS)
 }
 
@@ -267,14 +266,15 @@ const decryptInput = ({ vault }: Platform, command: CommandRecord) =>
   vault.unlock(guest.methods[command.method].input, command.input, commandSecretOwner(command))
 
 async function sealedMessage(
-  { sealer }: Platform,
-  { instance, generation, project }: AgentRecord,
+  { sealer, keys }: Platform,
+  { instance, generation, project, kid }: AgentRecord,
   message: GuestMessage,
   id: string,
   expires: number,
 ): Promise<TopicMessage> {
   const header = { subject: guestSubject(instance), generation, kind: message.kind, id, expires }
-  const body = await sealer.seal({ ...header, direction: 'down' }, message)
+  // An agent gets the keys of a new master key at its next enrolment.
+  const body = await sealer.seal({ ...header, direction: 'down' }, message, await usableKeyId(keys, kid))
   return { topic: guestTopic(instance, generation), body, group: project }
 }
 

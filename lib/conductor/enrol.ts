@@ -1,9 +1,10 @@
 import { timingSafeEqual } from 'node:crypto'
 import { jwtVerify } from 'jose'
 import { type AgentRecord, agentRecords } from '../agents/agent.ts'
-import { enrolSecret } from '../agents/enrol-secret.ts'
+import { CREDENTIALS_MS, enrolSecret } from '../agents/enrol-secret.ts'
 import { CONDUCTOR_TOPIC, guestSubject, guestTopic } from '../contracts/conductor.ts'
 import { type EnrolAnswer, type EnrolRequest, enrolment, TlsKey } from '../contracts/enrol.ts'
+import { usableKeyId } from '../kit/crypto/keys.ts'
 import { machineSealKeys } from '../kit/crypto/seal.ts'
 import { Fault } from '../kit/errors.ts'
 import { withOptimisticRetry } from '../kit/records.ts'
@@ -13,8 +14,6 @@ import type { IssuedCertificate } from '../kit/tls/ca.ts'
 import { projectIndex, serverName } from '../model/instance.ts'
 import type { Platform } from '../platform/platform.ts'
 
-/** The queue credentials last an hour; the agent renews them. */
-const CREDENTIALS_MS = 3_600_000
 const PROOF_AGE = '60s'
 
 /**
@@ -47,26 +46,29 @@ async function redeemSecret(
   request: Extract<EnrolRequest, { secret: string }>,
 ): Promise<AgentRecord> {
   const { instance, generation, secret, publicKey } = request
-  const expected = await enrolSecret(platform.keys, instance, generation)
-  if (!secretsEqual(secret, expected)) throw enrolmentRefused()
   return withOptimisticRetry(platform.store, async () => {
     const item = await loadAgent(platform, instance, generation)
     const { publicKey: enrolledKey, enrolUntil, confirmedGeneration } = item.body
+    const kid = await usableKeyId(platform.keys, item.body.kid)
+    const expected = await enrolSecret(platform.keys, instance, generation, kid)
+    if (!secretsEqual(secret, expected)) throw enrolmentRefused()
     // An agent that has reported keeps its key on its disk, and signs for new credentials.
     if (confirmedGeneration === generation) throw enrolmentRefused()
     // If the first answer was lost, the agent repeats the request with the same key. Another key is refused.
     const isExpired = enrolUntil < platform.clock.now()
     if (enrolledKey ? enrolledKey.x !== publicKey.x : isExpired) throw enrolmentRefused()
     if (enrolledKey) return { changes: [], result: item.body }
-    const body = { ...item.body, publicKey, enrolUntil: 0 }
+    // It gets the keys that its secret came from: what waits in its queue was sealed with them.
+    const body = { ...item.body, kid, publicKey, enrolUntil: 0 }
     return { changes: [agentRecords.replace(item, body)], result: body }
   })
 }
 
 async function verifySignature(platform: Platform, request: Extract<EnrolRequest, { proof: string }>) {
-  const item = await loadAgent(platform, request.instance, request.generation)
-  const { publicKey, instance } = item.body
+  const { body: agent } = await loadAgent(platform, request.instance, request.generation)
+  const { publicKey, instance } = agent
   if (!publicKey) throw enrolmentRefused()
+  let tlsKey: string | undefined
   try {
     const { payload } = await jwtVerify(request.proof, publicKey, {
       algorithms: ['EdDSA', 'Ed25519'],
@@ -75,10 +77,23 @@ async function verifySignature(platform: Platform, request: Extract<EnrolRequest
       maxTokenAge: PROOF_AGE,
       currentDate: toDate(platform.clock.now()),
     })
-    return { agent: item.body, tlsKey: TlsKey.optional().parse(payload['tls']) }
+    tlsKey = TlsKey.optional().parse(payload['tls'])
   } catch {
     throw enrolmentRefused()
   }
+  return { agent: await giveCurrentKeys(platform, agent), tlsKey }
+}
+
+/** Records that the agent has keys of the current master key, before it is given them. */
+async function giveCurrentKeys(platform: Platform, agent: AgentRecord): Promise<AgentRecord> {
+  const { instance, generation } = agent
+  const kid = await platform.keys.currentId()
+  if (agent.kid === kid) return agent
+  return withOptimisticRetry(platform.store, async () => {
+    const item = await loadAgent(platform, instance, generation)
+    const body = { ...item.body, kid }
+    return { changes: [agentRecords.replace(item, body)], result: body }
+  })
 }
 
 async function loadAgent({ store }: Platform, instance: string, generation: number) {
@@ -88,10 +103,11 @@ async function loadAgent({ store }: Platform, instance: string, generation: numb
   return item
 }
 
-async function credentials(platform: Platform, { instance, generation, lastIssued }: AgentRecord) {
+async function credentials(platform: Platform, agent: AgentRecord) {
+  const { instance, generation, lastIssued } = agent
   const topic = guestTopic(instance, generation)
   const expires = platform.clock.now() + CREDENTIALS_MS
-  const kid = await platform.keys.currentId()
+  const kid = await usableKeyId(platform.keys, agent.kid)
   return {
     topic,
     conductor: CONDUCTOR_TOPIC,

@@ -10,25 +10,33 @@ import type { Store } from '../ports/store.ts'
 
 type Deps = Pick<Platform, 'store' | 'clock' | 'compute'>
 
+/** Where the registration comes from. */
+interface Registration {
+  /** The number of the host's report; undefined = its launcher registers it before it starts. */
+  sequence?: number
+  /** The master key of the host's keys. */
+  kid?: string | undefined
+}
+
 /**
- * Records what a host has: as it reports (with the report's number), or as its launcher says before it starts. Only a
- * start brings a removed host back. A host that was silent stays so until `periodic` has seen to its instances. False if
- * ignored, as is a report that comes after a later one.
+ * Records what a host has: as it reports, or as its launcher says before it starts. Only a start brings a removed host
+ * back. A host that was silent stays so until `periodic` has seen to its instances. False if ignored, as is a report that
+ * comes after a later one.
  */
 export async function registerHost(
   deps: Deps,
   id: string,
   report: HostReport,
-  from: 'start' | { sequence: number },
+  { sequence: number, kid }: Registration = {},
 ): Promise<boolean> {
-  const isStart = from === 'start'
+  const isStart = number === undefined
   const { store, clock, compute } = deps
   if (id === compute.defaultHost && !(await hosts.get(store, HOSTS_PROJECT, id))) await adoptInstances(store, id)
   return withOptimisticRetry(store, async () => {
     const item = await hosts.get(store, HOSTS_PROJECT, id)
     const { state = 'active', silentSince, sequence: previous } = item?.body ?? {}
-    const sequence = isStart ? previous : from.sequence
-    const isLate = !isStart && previous !== undefined && from.sequence <= previous
+    const sequence = number ?? previous
+    const isLate = number !== undefined && previous !== undefined && number <= previous
     if (isLate || (state === 'removed' && !isStart)) return { changes: [], result: false }
     const now = clock.now()
     const body: Host = {
@@ -38,6 +46,7 @@ export async function registerHost(
       engines: report.engines,
       network: report.network,
       version: report.version,
+      ...(kid !== undefined && { kid }),
       lastReport: now,
       leaseMs: report.lease_ms,
       ...(sequence !== undefined && { sequence }),

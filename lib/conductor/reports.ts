@@ -44,6 +44,8 @@ interface Reporter {
   sequence: number
   agent?: AgentRecord
   host?: string
+  /** The master key of the keys that it was sealed with. */
+  kid?: string
 }
 
 /** The largest message: the largest body of the queue, sealed; some backends have no limit, or another one. */
@@ -87,7 +89,7 @@ export async function receiveMessage(platform: Platform, body: string): Promise<
   if (isAnswer) return storeAnswer(platform, envelope, body)
   const report = ReportSchema.safeParse(payload)
   if (!report.success) throw new BadMessage('not a report')
-  const sender = agent ? { agent } : kind === 'host' ? { host: String(id) } : {}
+  const sender = agent ? { agent } : kind === 'host' ? { host: String(id), kid: envelope.kid } : {}
   await dispatchReport(platform, sender, report.data)
 }
 
@@ -120,7 +122,7 @@ async function storeAnswer(
 
 async function dispatchReport(
   platform: Platform,
-  sender: Pick<Reporter, 'agent' | 'host'>,
+  sender: Pick<Reporter, 'agent' | 'host' | 'kid'>,
   { method, input, sequence }: Report,
 ): Promise<void> {
   const isAllowed = method.startsWith('update_') ? sender.host !== undefined : sender.agent !== undefined
@@ -155,8 +157,8 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
   update_server: updateMachine,
   update_volume: updateMachine,
 
-  async update_host(report, { platform, host, sequence }) {
-    if (host !== undefined) await registerHost(platform, host, report, { sequence })
+  async update_host(report, { platform, host, sequence, kid }) {
+    if (host !== undefined) await registerHost(platform, host, report, { sequence, kid })
   },
 }
 

@@ -12,6 +12,8 @@ export interface Host {
   engines: Record<string, string[]>
   network: string
   version: string
+  /** The master key of its daemon's keys, as it reported last; earlier versions did not record it. */
+  kid?: string
   lastReport: number
   /** The number of its last report. */
   sequence?: number

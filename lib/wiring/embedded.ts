@@ -57,7 +57,7 @@ const HOST_ACCESS_MS = 365 * 86_400_000
 
 export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedCloud> {
   const { dataDir, log, enrolUrl, publicUrl, rate, metrics, datastores, hostId: firstHost = HOST_ID } = options
-  const secrets = keyfileSecrets(join(dataDir, 'master.key'), random)
+  const secrets = keyfileSecrets({ path: join(dataDir, 'master.key'), random, clock, log })
   const keys = derivedKeys(secrets)
   const reserve = { bytes: RESERVE_BYTES }
   const store = sqliteStore(join(dataDir, 'coffer.db'), { clock, sync: options.sync, reserve })

@@ -62,7 +62,7 @@ const HOUR_MS = 3_600_000
 
 export async function selfHosted({ settings, log, rate, metrics }: SelfHostedOptions): Promise<SelfHosted> {
   const endpoints = await rabbitmqEndpoints(settings)
-  const secrets = keyfileSecrets(settings.COFFER_KEY_FILE, random)
+  const secrets = keyfileSecrets({ path: settings.COFFER_KEY_FILE, random, clock, log })
   const keys = derivedKeys(secrets)
   const store = await postgresqlStore({
     url: settings.COFFER_POSTGRESQL_URL,

@@ -8,12 +8,13 @@ import { allHosts, memoryInUse } from '../../lib/model/placement.ts'
 import type { Platform } from '../../lib/platform/platform.ts'
 import type { EmbeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import type { Queue } from '../../lib/ports/queue.ts'
+import { keyProgress } from '../../lib/taskmanager/key-rotation.ts'
 import { family, type Registry } from '../metrics.ts'
 import type { FairQueue } from './fair-queue.ts'
 
 /** What `/metrics` reads. */
 export interface MetricsSources {
-  platform: Pick<Platform, 'store' | 'clock'> & {
+  platform: Pick<Platform, 'store' | 'clock' | 'keys'> & {
     /** A queue on a server of its own reports its depths there. */
     queue: Pick<Queue, 'close'> & Partial<Pick<EmbeddedQueue, 'depth' | 'topics'>>
   }
@@ -44,6 +45,7 @@ export async function metricsText(sources: MetricsSources): Promise<string> {
     await operations(sources),
     space(sources),
     guests(sources),
+    await masterKeys(sources),
     processText(sources.started),
   ].join('')
 }
@@ -127,6 +129,14 @@ function guests({ platform: { queue, clock }, registry, started }: MetricsSource
     family('coffer_guests', 'gauge', [{ value: ids.size }]) +
     family('coffer_guests_silent', 'gauge', [{ value: silent.length }])
   )
+}
+
+/** Shown while there are several master keys, once the records were counted. */
+async function masterKeys({ platform }: MetricsSources): Promise<string> {
+  const progress = await keyProgress(platform)
+  if (!progress) return ''
+  const { key, remaining } = progress
+  return family('coffer_key_records_remaining', 'gauge', [{ labels: { key }, value: remaining }])
 }
 
 let lastUtilization = performance.eventLoopUtilization()

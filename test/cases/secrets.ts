@@ -20,6 +20,14 @@ export function secretsCases(name: string, make: () => Promise<{ secrets: Secret
       expect(await secrets.byId('__proto__')).toBeUndefined()
     })
 
+    it('lists its keys, of which none is revoked', async () => {
+      const { secrets } = await make()
+      const { id } = await secrets.current()
+      expect(await secrets.ids()).toContain(id)
+      for (const other of await secrets.ids()) expect((await secrets.byId(other))?.id).toBe(other)
+      expect(await secrets.revoked()).toEqual([])
+    })
+
     it('gives the same key after a restart', async () => {
       const { secrets, reopen } = await make()
       expect(await reopen().current()).toEqual(await secrets.current())

@@ -19,7 +19,7 @@ describe('a host', () => {
 
   let sequence = 0
   const register = (ramMb: number, isStart = false) =>
-    registerHost(world.platform, 'b', reportOf(ramMb), isStart ? 'start' : { sequence: ++sequence })
+    registerHost(world.platform, 'b', reportOf(ramMb), isStart ? {} : { sequence: ++sequence })
   const record = async () => (await hosts.get(world.store, HOSTS_PROJECT, 'b'))!
 
   it('is recorded with what it has, and due when its lease ends', async () => {
@@ -88,10 +88,10 @@ describe('the first registration of the default host', () => {
 
   it('gives it the instances that name no host, together with their memory, once', async () => {
     const world = await worldWithInstance()
-    await registerHost(world.platform, 'other', reportOf(4_096), 'start')
+    await registerHost(world.platform, 'other', reportOf(4_096))
     expect(await onHost(world)).toEqual([])
     for (let count = 0; count < 2; count++) {
-      await registerHost(world.platform, HOST_ID, reportOf(4_096), 'start')
+      await registerHost(world.platform, HOST_ID, reportOf(4_096))
       expect(await inUse(world)).toEqual([[HOST_ID, 512]])
       const instance = await theInstance(world)
       expect([instance?.host, await onHost(world)]).toEqual([HOST_ID, [instance?.id]])
@@ -100,7 +100,7 @@ describe('the first registration of the default host', () => {
 
   it('counts no memory of an instance that has returned its quota', async () => {
     const world = await worldWithInstance({ quotaReleased: true })
-    await registerHost(world.platform, HOST_ID, reportOf(4_096), 'start')
+    await registerHost(world.platform, HOST_ID, reportOf(4_096))
     expect([await inUse(world), (await onHost(world)).length]).toEqual([[], 1])
   })
 
@@ -110,7 +110,7 @@ describe('the first registration of the default host', () => {
     await world.request(platform => scenarios.resize_flavor.begin(platform))
     await forgetHosts(world)
     world.crashAt({ effect: world.effects + 1, when: 'after' })
-    const register = () => world.request(platform => registerHost(platform, HOST_ID, reportOf(4_096), 'start'))
+    const register = () => world.request(platform => registerHost(platform, HOST_ID, reportOf(4_096)))
     await register()
     expect(await hosts.get(world.store, HOSTS_PROJECT, HOST_ID)).toBeUndefined()
     await register()

@@ -11,6 +11,7 @@ import { HOSTS_PROJECT, hosts } from '../../lib/model/host.ts'
 import { type Instance, instances, serverOf } from '../../lib/model/instance.ts'
 import type { MachineState } from '../../lib/ports/compute.ts'
 import { seededRandom } from '../kit/random.ts'
+import { secretsOf } from '../kit/secrets.ts'
 import { PROJECT, scenarios, theInstance } from '../laws/scenarios.ts'
 import { hostReport } from '../sim/hosts.ts'
 import { SIM_DATASTORES, World } from '../sim/world.ts'
@@ -45,7 +46,7 @@ describe('receiveMessage', () => {
   /** A sealer whose keys are derived from another master key. */
   function strangersSealer(): Sealer {
     const master = { id: 'k1', bytes: seededRandom(8).bytes(32) }
-    return sealer(derivedSealKeys(derivedKeys({ current: async () => master, byId: async () => master })))
+    return sealer(derivedSealKeys(derivedKeys(secretsOf([master]))))
   }
 
   it('stores a genuine answer, still sealed', async () => {

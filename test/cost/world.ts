@@ -19,6 +19,7 @@ import { DATASTORES } from '../../lib/wiring/common.ts'
 import { setPlatform } from '../../lib/wiring/current.ts'
 import { authorizerEvent, contextOf, type Incoming, proxyEvent } from '../../local/gateway/events.ts'
 import { seededRandom } from '../kit/random.ts'
+import { secretsOf } from '../kit/secrets.ts'
 import { World } from '../sim/world.ts'
 import type { Counts, Figures } from './counts.ts'
 
@@ -30,7 +31,7 @@ const RATE = 200
 /** The functions that Lambda calls for a queue, once for each message as long as there are few. */
 const CALLS = { [TASKMANAGER_TOPIC]: 'taskmanagerCalls', [CONDUCTOR_TOPIC]: 'conductorCalls' } as const
 
-const master = async () => ({ id: 'k1', bytes: seededRandom(7).bytes(32) })
+const master = { id: 'k1', bytes: seededRandom(7).bytes(32) }
 const chunks = (bytes: number) => Math.max(1, Math.ceil(bytes / CHUNK_BYTES))
 const bytesOf = (messages: { body: string }[]) =>
   messages.reduce((sum, { body }) => sum + Buffer.byteLength(encodeSqsBody(body)), 0)
@@ -85,7 +86,7 @@ export class CostWorld {
     this.#world = world
     const { platform } = world
     const { store, clock, random } = platform
-    const identity = builtinIdentity({ store, clock, random, secrets: { current: master, byId: master } })
+    const identity = builtinIdentity({ store, clock, random, secrets: secretsOf([master]) })
     this.#platform = {
       ...platform,
       throttle: storedThrottle(store, clock, RATE),

@@ -59,6 +59,7 @@ const FAULTS = [
   'bus or store are killed (-9) in the middle of a load',
   'two Coffers start on one data directory in the same instant',
   'a full disk ends a process',
+  'the master key has to be changed',
   'a power loss takes back what was answered',
   'delete fails on what is half there',
   'volumes left behind and billed, quota held',

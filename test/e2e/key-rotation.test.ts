@@ -1,29 +1,25 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from '@jest/globals'
 import { query } from './api-helpers.ts'
 import { ANN, CART, ownCloud } from './cloud.ts'
-import { createInstance, request, requestInstance, until, waitUntilActive } from './coffer.ts'
+import { createInstance, followProcess, request, requestInstance, until, waitUntilActive } from './coffer.ts'
 
+const ROOT = join(import.meta.dirname, '..', '..')
 const { coffer, demo, restart } = ownCloud()
 
-interface KeyFile {
-  current: string
-  keys: { id: string; key: string }[]
+/** The command that changes the master keys of the running cloud. */
+async function key(...args: string[]): Promise<{ status: number | null; output: string }> {
+  const program = ['--disable-warning=ExperimentalWarning', join(ROOT, 'scripts', 'master-key.ts')]
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  const { exited, output } = followProcess(
+    spawn(process.execPath, [...program, ...args, '--data-dir', coffer.dataDir], { env }),
+  )
+  return { status: await exited, output: output() }
 }
 
-const keyFile = () => join(coffer.dataDir, 'master.key')
-const readKeys = (): KeyFile => JSON.parse(readFileSync(keyFile(), 'utf8'))
-
-function writeKeys(content: KeyFile): void {
-  writeFileSync(`${keyFile()}.new`, JSON.stringify(content), { mode: 0o600 })
-  renameSync(`${keyFile()}.new`, keyFile())
-}
-
-function addCurrentKey(id: string, fill: number): void {
-  const { keys } = readKeys()
-  writeKeys({ current: id, keys: [...keys, { id, key: Buffer.alloc(32, fill).toString('base64url') }] })
-}
+const currentId = (): string => JSON.parse(readFileSync(join(coffer.dataDir, 'master.key'), 'utf8')).current
 
 const usersOf = async (id: string) => {
   const { status, body } = await demo.call('GET', `/instances/${id}/users`)
@@ -33,35 +29,45 @@ const usersOf = async (id: string) => {
 /** How many records the metrics say are left with an older key; undefined before they were counted. */
 async function remaining(): Promise<string | undefined> {
   const { text } = await request('GET', `${coffer.base}/metrics`)
-  return /^coffer_key_records_remaining (\d+)$/m.exec(text)?.[1]
+  return /^coffer_key_records_remaining\{key="[^"]+"\} (\d+)$/m.exec(text)?.[1]
 }
 
 it('a new master key is taken up while everything runs, and the old one can be removed', async () => {
   const shop = await createInstance(demo, CART)
-  const begun = await requestInstance(demo, { ...CART, name: 'begun' })
-  addCurrentKey('second', 2)
-  await until('use of the new key', async () => /"key":"second"/.test(coffer.output()))
+  const early = await requestInstance(demo, { ...CART, name: 'early' })
+  const old = currentId()
+  const authority = readFileSync(join(coffer.dataDir, 'ca.pem'), 'utf8')
+  expect(await key('rotate')).toMatchObject({ status: 0 })
+  expect(currentId()).not.toBe(old)
+  await until('use of the new key', async () => coffer.output().includes(`"key":"${currentId()}"`))
 
+  // While records need it, it cannot be removed by mistake.
+  expect(await key('remove', old)).toMatchObject({ status: 1, output: expect.stringContaining('may need the key') })
   expect(await usersOf(shop.id)).toEqual([200, ['ann']])
-  const rest = await waitUntilActive(demo, begun.id)
+  const users = { users: [{ name: 'bob', password: 'pw2' }] }
+  expect((await demo.call('POST', `/instances/${shop.id}/users`, users)).status).toBe(202)
+  expect(await usersOf(shop.id)).toEqual([200, ['ann', 'bob']])
+  const rest = await waitUntilActive(demo, early.id)
   expect(await usersOf(rest.id)).toEqual([200, ['ann']])
   expect((await demo.call('POST', `/instances/${shop.id}/action`, { restart: {} })).status).toBe(202)
   await waitUntilActive(demo, shop.id)
 
   await until('end of the re-encryption', async () => (await remaining()) === '0', 120_000)
-  const { current, keys } = readKeys()
-  writeKeys({ current, keys: keys.filter(({ id }) => id === current) })
+  expect(await key('remove', currentId())).toMatchObject({ status: 1 })
+  expect(await key('remove', old)).toMatchObject({ status: 0 })
   await until('removal of the old key', async () => (await remaining()) === undefined)
 
+  // Who trusted the authority of before has to trust nothing new yet.
+  expect(readFileSync(join(coffer.dataDir, 'ca.pem'), 'utf8').startsWith(authority)).toBe(true)
   // A token ends with the key that signed it.
   expect((await demo.call('GET', '/instances')).status).toBe(401)
   Object.assign(demo, await coffer.login())
-  expect(await usersOf(shop.id)).toEqual([200, ['ann']])
+  expect(await usersOf(shop.id)).toEqual([200, ['ann', 'bob']])
   const last = await createInstance(demo, { ...CART, name: 'last' })
   await restart()
-  for (const { id } of [shop, begun, last]) {
+  for (const { id } of [shop, early, last]) {
     const instance = await waitUntilActive(demo, id)
-    expect(await usersOf(id)).toEqual([200, ['ann']])
+    expect(await usersOf(id)).toEqual([200, id === shop.id ? ['ann', 'bob'] : ['ann']])
     expect(await query(instance, ANN, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
   }
 }, 300_000)

@@ -13,12 +13,13 @@ import { openSequence, type Sequence } from '../../lib/kit/os/sequence.ts'
 import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
 import { risingNumbers } from '../kit/rising-numbers.ts'
+import { secretsOf } from '../kit/secrets.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 import { memoryServer } from '../sim/memory-server.ts'
 
 const random = seededRandom(1)
 const master = { id: 'k1', bytes: random.bytes(32) }
-const seals = sealer(derivedSealKeys(derivedKeys({ current: async () => master, byId: async () => master })))
+const seals = sealer(derivedSealKeys(derivedKeys(secretsOf([master]))))
 const clock = virtualClock()
 
 let dir: string

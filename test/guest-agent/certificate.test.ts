@@ -5,6 +5,7 @@ import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
 import { type Authority, authority, type IssuedCertificate } from '../../lib/kit/tls/ca.ts'
 import { sqliteStore } from '../../lib/platform/store/sqlite/store.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
+import { secretsOf } from '../kit/secrets.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 
 const DAY = 86_400_000
@@ -26,7 +27,7 @@ describe('the keeper of a certificate', () => {
   beforeEach(() => {
     clock = virtualClock()
     const master = { id: 'k1', bytes: seededRandom(7).bytes(32) }
-    const keys = derivedKeys({ current: async () => master, byId: async () => master })
+    const keys = derivedKeys(secretsOf([master]))
     ca = authority({ keys, store: sqliteStore(':memory:', { clock }), clock, random: seededRandom(1) })
     stop = new AbortController()
     key = spki()

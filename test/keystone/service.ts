@@ -6,6 +6,7 @@ import { sqliteStore } from '../../lib/platform/store/sqlite/store.ts'
 import type { Secrets } from '../../lib/ports/secrets.ts'
 import type { Store } from '../../lib/ports/store.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
+import { secretsOf } from '../kit/secrets.ts'
 import { type VirtualClock, virtualClock } from '../kit/virtual-clock.ts'
 
 export const BASE = 'http://127.0.0.1:8779'
@@ -14,7 +15,7 @@ export const START = Date.UTC(2026, 0, 1)
 /** One fixed master key; `fill` distinguishes installations. */
 export function fixedSecrets(fill: number): Secrets {
   const key = { id: 'k1', bytes: new Uint8Array(32).fill(fill) }
-  return { current: async () => key, byId: async id => (id === key.id ? key : undefined) }
+  return secretsOf([key])
 }
 
 export interface Service {

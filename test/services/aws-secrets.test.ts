@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm'
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { BadKeys, withCurrent, withKey, withoutKey } from '../../lib/platform/secrets/key-set.ts'
+import { editKeyParameter } from '../../lib/platform/secrets/ssm/edit.ts'
 import { BadParameter, ssmSecrets } from '../../lib/platform/secrets/ssm/secrets.ts'
 import { secretsCases } from '../cases/secrets.ts'
 import { realClock, virtualClock } from '../kit/virtual-clock.ts'
@@ -51,6 +53,20 @@ describe('SSM secrets: the parameter', () => {
     await clock.advance(300_000)
     expect((await secrets.current()).id).toBe('new')
     expect((await secrets.byId('old'))?.bytes).toEqual(new Uint8Array(Buffer.from(oldKey.key, 'base64url')))
+  })
+
+  it('is edited: a key is added, becomes current, and the old one is revoked', async () => {
+    const oldKey = key('old')
+    const parameter = await putParameter({ current: 'old', keys: [oldKey] })
+    const place = { connection: aws.connection, parameter }
+    await editKeyParameter(place, document => withKey(document, 'new', new Uint8Array(32).fill(7)))
+    expect((await open(parameter).secrets.current()).id).toBe('old')
+    await editKeyParameter(place, document => withCurrent(document, 'new'))
+    await editKeyParameter(place, document => withoutKey(document, 'old', true))
+    const { secrets } = open(parameter)
+    expect(await secrets.current()).toEqual({ id: 'new', bytes: new Uint8Array(32).fill(7) })
+    expect([await secrets.ids(), await secrets.revoked()]).toEqual([['new'], ['old']])
+    await expect(editKeyParameter(place, document => withoutKey(document, 'new', false))).rejects.toThrow(BadKeys)
   })
 
   it('reports a malformed parameter without its secrets, and reads it again after the repair', async () => {

@@ -28,5 +28,5 @@ export async function addHost(
 /** Records these hosts as if they had just started; by default one of which no reports are awaited. */
 export async function recordHosts(platform: Platform, list?: { id: string; ramMb: number }[]): Promise<void> {
   if (!list) return addHost(platform, HOST_ID)
-  for (const { id, ramMb } of list) await registerHost(platform, id, hostReport(platform.datastores, ramMb), 'start')
+  for (const { id, ramMb } of list) await registerHost(platform, id, hostReport(platform.datastores, ramMb))
 }

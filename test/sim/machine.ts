@@ -8,6 +8,7 @@ import { type Handlers, serve } from '../../lib/kit/rpc/contract.ts'
 import type { Message, Queue } from '../../lib/ports/queue.ts'
 import { silentLog } from '../kit/random.ts'
 import { risingNumbers } from '../kit/rising-numbers.ts'
+import type { SimEnrolment } from './enrolment.ts'
 import { memoryServer } from './memory-server.ts'
 import { CONDUCTOR_TOPIC, guestSubject, guestTopic, HOST_ID, hostSubject, type MachineState } from './names.ts'
 
@@ -47,6 +48,10 @@ export class SimMachine {
   readonly #random: Random
 
   readonly #hostId: string
+  /** The disks of agents that enrol, by server; the others have all keys. */
+  readonly #enrolments = new Map<string, SimEnrolment>()
+  /** Set where agents enrol: what a new one has on its disk, by its user-data. */
+  newEnrolment: ((userData: string) => SimEnrolment) | undefined
 
   constructor(queue: Queue, keys: SealKeys, clock: Clock, random: Random, hostId = HOST_ID) {
     this.#hostId = hostId
@@ -139,6 +144,7 @@ export class SimMachine {
       if (!volume) return
       if (!this.servers.has(input.name)) {
         const { flavor, datastore } = input
+        if (this.newEnrolment) this.#enrolments.set(input.name, this.newEnrolment(input.userData))
         const guest = this.#createGuest(input.instance, input.generation, this.#createJournal(), volume.driver)
         this.servers.set(input.name, { ...guest, spec: { flavor, datastore } })
         await guest.agent.heartbeat()
@@ -194,7 +200,7 @@ export class SimMachine {
       topic,
       conductor: CONDUCTOR_TOPIC,
       queue: this.#queue,
-      sealer: sealer(this.#keys),
+      sealer: sealer(this.#enrolments.get(`server-${instance}-${generation}`)?.sealKeys() ?? this.#keys),
       journal,
       driver,
       clock: this.#clock,

@@ -5,7 +5,6 @@ import { MANIFESTS } from '../../lib/datastores/manifests.ts'
 import { memoryManifest } from '../../lib/datastores/memory/manifest.ts'
 import { sagas } from '../../lib/instances/index.ts'
 import { inProcessSignals } from '../../lib/kit/async/signals.ts'
-import type { Clock } from '../../lib/kit/clock.ts'
 import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
 import { BadSeal, derivedSealKeys, sealer } from '../../lib/kit/crypto/seal.ts'
 import { vault } from '../../lib/kit/crypto/vault.ts'
@@ -20,17 +19,19 @@ import type { Platform } from '../../lib/platform/platform.ts'
 import { type EmbeddedQueue, embeddedQueue } from '../../lib/platform/queue/embedded/queue.ts'
 import { sqliteStore } from '../../lib/platform/store/sqlite/store.ts'
 import { noThrottle } from '../../lib/platform/throttle/leaky-bucket.ts'
-import type { Compute } from '../../lib/ports/compute.ts'
 import type { Message, Queue } from '../../lib/ports/queue.ts'
 import type { Store } from '../../lib/ports/store.ts'
 import { operationRunner } from '../../lib/taskmanager/runner.ts'
 import { processDue } from '../../lib/taskmanager/scheduler.ts'
 import { seededRandom, silentLog } from '../kit/random.ts'
+import { masterKey, secretsOf } from '../kit/secrets.ts'
 import { virtualClock } from '../kit/virtual-clock.ts'
 import { type Faults, faultyBus, NO_FAULTS } from './bus.ts'
+import { SimEnrolment } from './enrolment.ts'
 import { hostReport, recordHosts } from './hosts.ts'
 import { SimMachine } from './machine.ts'
 import { CONDUCTOR_TOPIC, HOST_ID, hostTopic } from './names.ts'
+import type { WorldOptions, WorldStore } from './options.ts'
 
 /** Thrown where the simulated control plane dies. */
 export class Crash extends Error {}
@@ -41,33 +42,16 @@ export interface CrashPoint {
   when: 'before' | 'after'
 }
 
-type WorldStore = Store & { sweepExpired(now: number, limit: number): number }
-
 /** A simulated machine runs every datastore in memory. The first is the default. */
 export const SIM_DATASTORES: Datastores = { manifests: { memory: memoryManifest, ...MANIFESTS } }
-
-export interface WorldOptions {
-  /** Other datastores than `SIM_DATASTORES`. */
-  datastores?: Datastores
-  delaysDoorbells?: boolean
-  /** Whether `periodic` runs; false is as between two of its runs on AWS. */
-  periodic?: boolean
-  /** The API and the conductor run in separate processes, so that answers go through the store. */
-  separateProcesses?: boolean
-  /** Other backends than the usual ones, for example ones that count. */
-  store?: (clock: Clock) => WorldStore
-  queue?: (inner: EmbeddedQueue) => EmbeddedQueue
-  /** Hosts that say every 5 s that they are alive. By default there is one with plenty of memory, which is never silent. */
-  hosts?: { id: string; ramMb: number }[]
-  /** Creates the machines; by default the simulated machine does. */
-  compute?: (parts: Pick<Platform, 'store' | 'clock'>) => Compute
-}
 
 /** The whole system in one process: real control plane and agents, simulated machine, virtual time, seeded random. */
 export class World {
   readonly clock = virtualClock()
   readonly store: WorldStore
   readonly queue: EmbeddedQueue
+  /** The last one is the current one. */
+  readonly masterKeys = [masterKey('k1', 7)]
   /** The machine of the first host. */
   readonly machine: SimMachine
   /** The machines by their hosts' ids. */
@@ -98,14 +82,16 @@ export class World {
     this.#random = seededRandom(seed)
     this.store = store(this.clock)
     this.queue = queue(embeddedQueue({ clock: this.clock, random: seededRandom(1) }))
-    const master = { id: 'k1', bytes: seededRandom(7).bytes(32) }
-    const secrets = { current: async () => master, byId: async () => master }
-    this.#keys = derivedKeys(secrets)
+    this.#keys = derivedKeys(secretsOf(this.masterKeys))
     const hostIds = options.hosts?.map(({ id }) => id) ?? [HOST_ID]
     const newMachine = (id: string) =>
       new SimMachine(this.#faultyBus(), derivedSealKeys(this.#keys), this.clock, this.#random, id)
     this.machines = new Map(hostIds.map(id => [id, newMachine(id)]))
     this.machine = [...this.machines.values()][0]!
+    if (options.agentsEnrol) {
+      for (const machine of this.machines.values())
+        machine.newEnrolment = userData => new SimEnrolment(() => this.platform, userData)
+    }
     this.platform = this.#bootPlatform()
     this.#runner = operationRunner(this.platform, sagas)
   }

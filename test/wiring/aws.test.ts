@@ -4,6 +4,7 @@ import { derivedKeys } from '../../lib/kit/crypto/keys.ts'
 import type { SqsQueue } from '../../lib/platform/queue/sqs/queue.ts'
 import { AwsSettings, awsHostAccess, awsPlatform, stageNames } from '../../lib/wiring/aws.ts'
 import { ec2Machines } from '../../lib/wiring/aws-ec2.ts'
+import { secretsOf } from '../kit/secrets.ts'
 
 describe('the functions on AWS', () => {
   const settings = (compute?: string) =>
@@ -47,7 +48,7 @@ describe('the functions on AWS', () => {
       address: async (topic: string) => `https://sqs/${topic}`,
     } as SqsQueue
     const master = { id: 'k1', bytes: new Uint8Array(32) }
-    const keys = derivedKeys({ current: async () => master, byId: async () => master })
+    const keys = derivedKeys(secretsOf([master]))
     const credentials = { accessKeyId: 'a', secretAccessKey: 's', sessionToken: 't' }
     const access = await awsHostAccess({ queue, keys }, settings(), credentials, 'h2')
     expect(HostAccess.strict().parse(access)).toEqual(access)

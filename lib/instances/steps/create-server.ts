@@ -1,3 +1,4 @@
+import { agentRecords } from '../../agents/agent.ts'
 import { enrolSecret } from '../../agents/enrol-secret.ts'
 import { guestTopic } from '../../contracts/conductor.ts'
 import type { SagaRun, Step } from '../../kit/saga/saga.ts'
@@ -38,8 +39,10 @@ export const createServerStep: Step<unknown, Platform> = {
 }
 
 /** What the agent needs to enrol, as the server's user-data. */
-async function userData({ deps, subject }: SagaRun<unknown, Platform>, generation: number): Promise<string> {
+async function userData({ deps, project, subject }: SagaRun<unknown, Platform>, generation: number): Promise<string> {
   const instance = subject.id
-  const secret = await enrolSecret(deps.keys, instance, generation)
+  // A repetition must give the same user-data, whichever master key is current by then.
+  const agent = await agentRecords.get(deps.store, project, instance)
+  const secret = await enrolSecret(deps.keys, instance, generation, agent?.body.kid)
   return JSON.stringify({ instance, generation, secret, enrolUrl: deps.enrolUrl() })
 }

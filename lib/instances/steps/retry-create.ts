@@ -1,4 +1,5 @@
-import { agentCommands, agentRecords, newAgentRecord } from '../../agents/agent.ts'
+import { agentCommands, agentRecords } from '../../agents/agent.ts'
+import { newAgentRecord } from '../../agents/enrol-secret.ts'
 import { conflict, overLimit } from '../../kit/errors.ts'
 import type { SagaRecord } from '../../kit/saga/saga.ts'
 import type { Transaction } from '../../kit/transaction.ts'
@@ -41,7 +42,7 @@ export async function prepareRetry(
       ...quota,
       ...changes,
       instances.replace(item, { ...rest, volume, ...fields }, { subject: undefined, ...indexed }),
-      agentRecords.replace(agent, newAgentRecord({ id, project, generation }, now), { due: undefined }),
+      agentRecords.replace(agent, await newAgentRecord(platform, { id, project, generation }), { due: undefined }),
       ...commands.map(command => agentCommands.remove(command)),
     ],
     // Another instance may have come first on the host: then it is chosen again.

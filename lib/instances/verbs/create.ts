@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { agentRecords, guestClient, newAgentRecord } from '../../agents/agent.ts'
+import { agentRecords, guestClient } from '../../agents/agent.ts'
+import { newAgentRecord } from '../../agents/enrol-secret.ts'
 import { DatabaseSpec } from '../../contracts/guest/databases.ts'
 import { UserSpec } from '../../contracts/guest/users.ts'
 import type { Manifest } from '../../datastores/manifest.ts'
@@ -171,7 +172,7 @@ export async function requestCreate(call: Call<z.infer<typeof CreateBody>, Platf
       ...placement.changes,
       instances.create(project, id, instance, placement.indexed),
       projectIndex.create('*', id, { project }),
-      agentRecords.create(project, id, newAgentRecord(instance, now), { subject }),
+      agentRecords.create(project, id, await newAgentRecord(deps, instance), { subject }),
       sagaRecord({ ...operation, project, subject, requestId, request: parseAs(CreateRequest, request) }, now),
     ],
     messages: [operationMessage({ ...operation, project, subject, requestId })],

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { agentRecords, newAgentRecord } from '../../agents/agent.ts'
+import { agentRecords } from '../../agents/agent.ts'
 import { deleteCommands } from '../../agents/delete-commands.ts'
+import { newAgentRecord } from '../../agents/enrol-secret.ts'
 import { guestTopic } from '../../contracts/conductor.ts'
 import { unprocessable } from '../../kit/errors.ts'
 import type { Call, Mutation } from '../../kit/http/route.ts'
@@ -83,7 +84,7 @@ async function startNewGeneration({ deps, project, subject, request }: Run): Pro
     const next = beginGeneration(item.body, request.generation + 1)
     const changes = [
       instances.replace(item, next),
-      agentRecords.replace(agent, newAgentRecord(next, deps.clock.now()), { due: undefined }),
+      agentRecords.replace(agent, await newAgentRecord(deps, next), { due: undefined }),
     ]
     return { changes, result: undefined }
   })

@@ -5,7 +5,13 @@ import type { MasterKey, Secrets } from '../../ports/secrets.ts'
 export interface Keys {
   /** The id of the current master key, for everything that is newly encrypted. */
   currentId(): Promise<string>
-  /** The key (32 bytes) for this use, from the master key `keyId`. Throws if there is no such master key. */
+  /** The ids of all master keys. There are several while they are rotated. */
+  ids(): Promise<string[]>
+  /** The ids of removed master keys that others may have. */
+  revoked(): Promise<string[]>
+  /** Milliseconds after which all processes use a new current master key. */
+  spreadMs: number
+  /** The key (32 bytes) for this use, from the master key `keyId`. Throws if there is no such master key any more. */
   derive(keyId: string, ...use: (string | number)[]): Promise<Uint8Array>
 }
 
@@ -21,11 +27,16 @@ export function derivedKeys(secrets: Secrets): Keys {
   const extracted = new Map<string, KeyObject>()
   return {
     currentId: async () => (await secrets.current()).id,
+    ids: () => secrets.ids(),
+    revoked: () => secrets.revoked(),
+    spreadMs: secrets.spreadMs,
     async derive(keyId, ...use) {
+      const master = await secrets.byId(keyId)
+      if (!master) throw new Error(`unknown key ${keyId}`)
       const info = [keyId, ...use].map(part => `${String(part).length}:${part}`).join('')
       const cached = cache.get(info)
       if (cached) return cached
-      const prk = extracted.get(keyId) ?? extract(await secrets.byId(keyId), keyId)
+      const prk = extracted.get(keyId) ?? extract(master)
       extracted.set(keyId, prk)
       // The expand step needs one block only: it is as long as a key.
       const key = new Uint8Array(createHmac('sha256', prk).update(info).update('\x01').digest())
@@ -36,8 +47,12 @@ export function derivedKeys(secrets: Secrets): Keys {
   }
 }
 
+/** The id if its master key is still there, else the current one. */
+export async function usableKeyId(keys: Keys, keyId: string | undefined): Promise<string> {
+  return keyId !== undefined && (await keys.ids()).includes(keyId) ? keyId : keys.currentId()
+}
+
 /** The extract step of HKDF. */
-function extract(master: MasterKey | undefined, keyId: string): KeyObject {
-  if (!master) throw new Error(`unknown key ${keyId}`)
+function extract(master: MasterKey): KeyObject {
   return createSecretKey(createHmac('sha256', 'coffer').update(master.bytes).digest())
 }

@@ -30,8 +30,8 @@ export class BadSeal extends Error {
 
 /** Seals and opens envelopes. */
 export interface Sealer {
-  /** The text of an envelope with the payload, which must be JSON. */
-  seal(header: EnvelopeHeader, payload: unknown): Promise<string>
+  /** The text of an envelope with the payload, which must be JSON. `kid`: another master key than the current one. */
+  seal(header: EnvelopeHeader, payload: unknown, kid?: string): Promise<string>
   /** The payload. Throws BadSeal. */
   open(envelope: Envelope): Promise<unknown>
 }
@@ -80,11 +80,11 @@ export async function machineSealKeys(
  */
 export function sealer(sealKeys: SealKeys): Sealer {
   return {
-    async seal(header, payload) {
-      const kid = await sealKeys.kid()
-      const key = await sealKeys.key(kid, header.subject, header.generation, header.direction)
+    async seal(header, payload, kid) {
+      const keyId = kid ?? (await sealKeys.kid())
+      const key = await sealKeys.key(keyId, header.subject, header.generation, header.direction)
       const jwe = encryptJwe(JSON.stringify(payload ?? null), key, { aad: associatedData(header) })
-      return JSON.stringify({ ...header, kid, jwe })
+      return JSON.stringify({ ...header, kid: keyId, jwe })
     },
     async open(envelope) {
       try {

@@ -6,7 +6,7 @@ import type { Keys } from '../crypto/keys.ts'
 import { secret } from '../crypto/secret.ts'
 import type { Vault } from '../crypto/vault.ts'
 import { badRequest, conflict, Fault, unprocessable } from '../errors.ts'
-import { recordType, renameFields } from '../records.ts'
+import { recordType, renameFields, type Stored } from '../records.ts'
 import type { Reply } from './route.ts'
 
 /** The stored record of a request made with an `Idempotency-Key`. */
@@ -14,6 +14,8 @@ export interface IdempotencyRecord {
   /** HMAC of method, path, query and body, with the master key of that id. */
   fingerprint: string
   kid: string
+  /** The key of that HMAC, encrypted, once its master key is not the current one any more. */
+  fingerprintKey?: string
   requestId: string
   /** The process that executes the request, and when it has ended at the latest (milliseconds since the epoch). */
   processId: string
@@ -22,7 +24,7 @@ export interface IdempotencyRecord {
   answer?: unknown
 }
 /** The records of requests with an `Idempotency-Key`. */
-const idempotencyRecords = recordType<IdempotencyRecord>('idempotency', body =>
+export const idempotencyRecords = recordType<IdempotencyRecord>('idempotency', body =>
   renameFields(body, { boot: 'processId' }),
 )
 
@@ -54,6 +56,7 @@ export interface RequestIdentity {
 const RETENTION_MS = 86_400_000
 /** A request has ended by then: API Gateway gives it 29 s. */
 const MAX_REQUEST_MS = 30_000
+const FingerprintKey = z.object({ fingerprintKey: secret(z.string()) })
 const Answer = z.object({ answer: secret(z.string()) })
 
 /** Throws Fault 400 unless the key is 1 to 255 printable ASCII characters. */
@@ -67,11 +70,14 @@ export function assertKey(key: string): void {
 export async function openRecord(deps: IdempotencyDeps, key: string, request: RequestIdentity) {
   const { project, user, requestId } = request
   const id = createHash('sha256').update(`${user}\n${key}`).digest('hex')
-  const owner = `${project}/idempotency#${id}`
+  const owner = ownerOf(project, id)
   const kid = await deps.keys.currentId()
   const started = deps.clock.now()
   const base = { kid, requestId, processId: deps.processId, until: started + MAX_REQUEST_MS }
-  const record: IdempotencyRecord = { ...base, fingerprint: await fingerprint(deps.keys, kid, request) }
+  const record: IdempotencyRecord = {
+    ...base,
+    fingerprint: fingerprint(await derivedFingerprintKey(deps.keys, kid), request),
+  }
   const put = (body: IdempotencyRecord, was: number): Change => ({
     op: 'put',
     key: idempotencyRecords.key(project, id),
@@ -87,7 +93,7 @@ export async function openRecord(deps: IdempotencyDeps, key: string, request: Re
     async previous(): Promise<HandlerOutcome | undefined> {
       const existing = (await idempotencyRecords.get(deps.store, project, id))?.body
       if (!existing) return undefined
-      if (existing.fingerprint !== (await fingerprint(deps.keys, existing.kid, request))) {
+      if (existing.fingerprint !== fingerprint(await fingerprintKeyOf(deps, existing, owner), request)) {
         throw unprocessable('This Idempotency-Key was used with another request.')
       }
       if (existing.answer === undefined) throw unfinishedConflict(deps, existing)
@@ -117,8 +123,37 @@ function unfinishedConflict(
   return conflict(`${first} was accepted, but its response was lost: check what it changed.`)
 }
 
-async function fingerprint(keys: Keys, kid: string, { method, path, query, body }: RequestIdentity): Promise<string> {
-  const key = await keys.derive(kid, 'idempotency')
+/** The owner under which a record's secrets are encrypted. */
+const ownerOf = (project: string, id: string) => `${project}/idempotency#${id}`
+
+const derivedFingerprintKey = (keys: Keys, kid: string) => keys.derive(kid, 'idempotency')
+
+async function fingerprintKeyOf(
+  { keys, vault }: Pick<IdempotencyDeps, 'keys' | 'vault'>,
+  { kid, fingerprintKey }: IdempotencyRecord,
+  owner: string,
+): Promise<Uint8Array> {
+  if (fingerprintKey === undefined) return derivedFingerprintKey(keys, kid)
+  const unlocked = FingerprintKey.parse(await vault.unlock(FingerprintKey, { fingerprintKey }, owner))
+  return new Uint8Array(Buffer.from(unlocked.fingerprintKey, 'base64url'))
+}
+
+/** The record with all its secrets encrypted with the current master key; undefined if they are. */
+export async function renewIdempotency(
+  { keys, vault }: Pick<IdempotencyDeps, 'keys' | 'vault'>,
+  { key, body }: Stored<IdempotencyRecord>,
+): Promise<IdempotencyRecord | undefined> {
+  const owner = ownerOf(key.project, key.id.slice(idempotencyRecords.name.length + 1))
+  const { value, renewed } = await vault.renew(body, owner)
+  const next = value as IdempotencyRecord
+  if (body.fingerprintKey !== undefined || body.kid === (await keys.currentId())) return renewed > 0 ? next : undefined
+  const bytes = await derivedFingerprintKey(keys, body.kid).catch(() => undefined)
+  if (!bytes) return renewed > 0 ? next : undefined
+  const plain = { fingerprintKey: Buffer.from(bytes).toString('base64url') }
+  return { ...next, ...((await vault.lock(FingerprintKey, plain, owner)) as typeof plain) }
+}
+
+function fingerprint(key: Uint8Array, { method, path, query, body }: RequestIdentity): string {
   return createHmac('sha256', key)
     .update(JSON.stringify([method, path, query, body]))
     .digest('base64url')

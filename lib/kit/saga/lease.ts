@@ -137,9 +137,10 @@ export class LeasedSaga {
     const { project, id, lease } = this.record
     const stored = await sagas.get(this.#store, project, id)
     if (!stored || stored.body.lease?.id !== lease?.id) throw new LostLease()
-    const { signalled, abortReason } = stored.body
+    // The request may have been encrypted with another key.
+    const { signalled, abortReason, request } = stored.body
     const progress = omit(this.record, ['signalled', 'abortReason'])
-    const body = { ...progress, ...(signalled && { signalled }), ...(abortReason && { abortReason }) }
+    const body = { ...progress, request, ...(signalled && { signalled }), ...(abortReason && { abortReason }) }
     this.#item = { ...stored, body }
   }
 }

@@ -111,7 +111,7 @@ async function startHost(cloud: EmbeddedCloud, dataDir: string, agent: string) {
   await daemon.start()
   const stopping = new AbortController()
   const report = hostReport(config)
-  if (report) await registerHost(cloud.platform, config.hostId, report, 'start')
+  if (report) await registerHost(cloud.platform, config.hostId, report)
   void reports.announce(stopping.signal)
   const receiving = receiveRequests(
     { config, queue, sealer: seals, handlers: daemon.handlers, clock, log },

@@ -9,13 +9,10 @@ import {
   readEnvelope,
   sealer,
 } from '../../../lib/kit/crypto/seal.ts'
+import { secretsOf } from '../secrets.ts'
 
 const master = (id: string, fill: number) => ({ id, bytes: new Uint8Array(32).fill(fill) })
-const secretsOf = (key: { id: string; bytes: Uint8Array }) => ({
-  current: async () => key,
-  byId: async (id: string) => (id === key.id ? key : undefined),
-})
-const sealKeys = derivedSealKeys(derivedKeys(secretsOf(master('k1', 1))))
+const sealKeys = derivedSealKeys(derivedKeys(secretsOf([master('k1', 1)])))
 const { seal, open } = sealer(sealKeys)
 
 const header: EnvelopeHeader = {
@@ -86,7 +83,7 @@ describe('a sealed message', () => {
       sealKeys.key('k1', 'guest:a', 11, 'down'),
     ])
     expect(new Set(keys.map(key => Buffer.from(key).toString('hex'))).size).toBe(keys.length)
-    const other = sealer(derivedSealKeys(derivedKeys(secretsOf(master('k2', 2)))))
+    const other = sealer(derivedSealKeys(derivedKeys(secretsOf([master('k2', 2)]))))
     await expect(other.open(readEnvelope(await seal(header, 'payload')))).rejects.toThrow(BadSeal)
   })
 

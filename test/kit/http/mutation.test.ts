@@ -10,6 +10,7 @@ import { sqliteStore } from '../../../lib/platform/store/sqlite/store.ts'
 import type { Change } from '../../../lib/ports/store.ts'
 import { proxyEvent } from '../../../local/gateway/events.ts'
 import { seededRandom, silentLog } from '../random.ts'
+import { secretsOf } from '../secrets.ts'
 import { type VirtualClock, virtualClock } from '../virtual-clock.ts'
 
 let clock: VirtualClock
@@ -23,7 +24,7 @@ beforeEach(() => {
   runs = 0
   const random = seededRandom(1)
   const master = { id: 'k1', bytes: random.bytes(32) }
-  const keys = derivedKeys({ current: async () => master, byId: async () => master })
+  const keys = derivedKeys(secretsOf([master]))
   const store = sqliteStore(':memory:', { clock })
   const queue = embeddedQueue({ clock, random })
   const plain = { clock, random, log: silentLog, publicUrl: undefined }

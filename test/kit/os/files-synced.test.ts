@@ -3,7 +3,8 @@ import * as promises from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { afterAll, beforeEach, describe, expect, it, jest } from '@jest/globals'
-import { systemRandom } from '../../../lib/wiring/system.ts'
+import { systemClock, systemRandom } from '../../../lib/wiring/system.ts'
+import { silentLog } from '../random.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'coffer-synced-'))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -53,7 +54,12 @@ describe('a file that was given its name', () => {
   })
 
   it('is the key file before its key is used', async () => {
-    await keyfileSecrets(join(directory, 'master.key'), systemRandom).current()
+    await keyfileSecrets({
+      path: join(directory, 'master.key'),
+      random: systemRandom,
+      clock: systemClock,
+      log: silentLog,
+    }).current()
     expect(done).toEqual([expect.stringMatching(/^sync master\.key\..*tmp$/), 'link master.key', 'sync .'])
   })
 })

@@ -6,6 +6,7 @@ import { sqliteStore } from '../../../lib/platform/store/sqlite/store.ts'
 import type { MasterKey } from '../../../lib/ports/secrets.ts'
 import type { Store } from '../../../lib/ports/store.ts'
 import { seededRandom } from '../random.ts'
+import { secretsOf } from '../secrets.ts'
 import { virtualClock } from '../virtual-clock.ts'
 
 const DAY = 86_400_000
@@ -24,18 +25,21 @@ describe('the certificate authority', () => {
   let clock: ReturnType<typeof virtualClock>
   let store: Store
   let masters: MasterKey[]
+  let revoked: string[]
   /** An authority as after a start of the control plane. The last master key is the current one. */
   const startAuthority = (backend = store): Authority => {
-    const secrets = {
-      current: async () => masters.at(-1) as MasterKey,
-      byId: async (id: string) => masters.find(master => master.id === id),
-    }
-    return authority({ keys: derivedKeys(secrets), store: backend, clock, random: seededRandom(clock.now()) })
+    return authority({
+      keys: derivedKeys(secretsOf(masters, revoked)),
+      store: backend,
+      clock,
+      random: seededRandom(clock.now()),
+    })
   }
   beforeEach(() => {
     clock = virtualClock()
     store = sqliteStore(':memory:', { clock })
     masters = [masterKey('k1', 1)]
+    revoked = []
   })
   const server = { dns: 'one.coffer.internal', addresses: ['127.80.0.2', 'fd00::1:2', '::1'] }
 
@@ -108,6 +112,49 @@ describe('the certificate authority', () => {
     masters = [masterKey('k2', 2)]
     const { certificate, ca } = await startAuthority().issue({ ...server, publicKey: spki() })
     expect(certificatesIn(ca).map(({ subject }) => subject)).toEqual([new X509Certificate(certificate).issuer])
+    expect(new X509Certificate(certificate).issuer).not.toBe(old?.subject)
+  })
+
+  it('stays in use when its master key is removed after its own key was stored, and leaves 60 days after its successor came', async () => {
+    const [old] = certificatesIn(await startAuthority().bundle())
+    masters = [masterKey('k1', 1), masterKey('k2', 2)]
+    await startAuthority().bundle()
+    expect(await startAuthority().keepKeys()).toBe(1)
+    expect(await startAuthority().keepKeys()).toBe(0)
+    masters = [masterKey('k2', 2)]
+    const issue = async () => {
+      const { certificate, ca } = await startAuthority().issue({ ...server, publicKey: spki() })
+      return { issuer: new X509Certificate(certificate).issuer, trusted: certificatesIn(ca).length }
+    }
+    expect(await issue()).toEqual({ issuer: old?.subject, trusted: 2 })
+    await clock.advance(31 * DAY)
+    const later = await issue()
+    expect(later).toEqual({ issuer: expect.not.stringContaining(old?.subject ?? ''), trusted: 2 })
+    await clock.advance(30 * DAY)
+    expect(await issue()).toEqual({ ...later, trusted: 1 })
+  })
+
+  it('stores its key only encrypted, and again with each new master key', async () => {
+    await startAuthority().bundle()
+    masters = [masterKey('k1', 1), masterKey('k2', 2)]
+    await startAuthority().keepKeys()
+    masters = [masterKey('k2', 2), masterKey('k3', 3)]
+    // The authority of k2 was not made yet.
+    expect(await startAuthority().keepKeys()).toBe(1)
+    masters = [masterKey('k3', 3)]
+    expect(certificatesIn(await startAuthority().bundle())).toHaveLength(2)
+    const { items } = await store.all('ca', { limit: 10 })
+    for (const { body } of items) expect((body as { scalar?: string }).scalar ?? 'eyJ').toMatch(/^eyJ/)
+  })
+
+  it('is trusted no longer once its master key is revoked', async () => {
+    const [old] = certificatesIn(await startAuthority().bundle())
+    masters = [masterKey('k1', 1), masterKey('k2', 2)]
+    await startAuthority().keepKeys()
+    masters = [masterKey('k2', 2)]
+    revoked = ['k1']
+    const { certificate, ca } = await startAuthority().issue({ ...server, publicKey: spki() })
+    expect(certificatesIn(ca)).toHaveLength(1)
     expect(new X509Certificate(certificate).issuer).not.toBe(old?.subject)
   })
 

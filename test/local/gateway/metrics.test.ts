@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
+import { derivedKeys } from '../../../lib/kit/crypto/keys.ts'
 import { type SagaRecord, sagaRecord, sagas } from '../../../lib/kit/saga/saga.ts'
 import { type Host, hosts, hostUse } from '../../../lib/model/host.ts'
 import { instanceSubject } from '../../../lib/model/instance.ts'
@@ -7,6 +8,7 @@ import { sqliteStore } from '../../../lib/platform/store/sqlite/store.ts'
 import { metricsText } from '../../../local/gateway/metrics.ts'
 import { registry } from '../../../local/metrics.ts'
 import { seededRandom } from '../../kit/random.ts'
+import { secretsOf } from '../../kit/secrets.ts'
 import { virtualClock } from '../../kit/virtual-clock.ts'
 
 function setUp() {
@@ -16,8 +18,10 @@ function setUp() {
   const metrics = registry()
   const started = clock.now()
   const fairQueue = { depth: () => ({ waiting: 7, running: 2 }) }
-  const scrape = () => metricsText({ platform: { queue, store, clock }, registry: metrics, fairQueue, started })
-  return { clock, queue, store, metrics, scrape }
+  const masters = [{ id: 'k1', bytes: new Uint8Array(32) }]
+  const keys = derivedKeys(secretsOf(masters))
+  const scrape = () => metricsText({ platform: { queue, store, clock, keys }, registry: metrics, fairQueue, started })
+  return { clock, queue, store, metrics, scrape, masters }
 }
 
 const operation = (id: string, name = 'create_instance') => ({
@@ -34,6 +38,17 @@ const HOST: Host = {
 }
 
 describe('a scrape of /metrics', () => {
+  it('tells how many records need an older master key, once they were counted', async () => {
+    const { store, scrape, masters } = setUp()
+    masters.push({ id: 'k2', bytes: new Uint8Array(32).fill(2) })
+    expect(await scrape()).not.toContain('coffer_key_records_remaining')
+    const body = { kid: 'k2', since: 1, pass: { started: 1, kind: 0, left: 0 }, remaining: 3 }
+    await store.transact([{ op: 'put', key: { project: '*', id: 'key-rotation#current' }, body }])
+    expect(await scrape()).toContain('\ncoffer_key_records_remaining{key="k2"} 3\n')
+    masters.shift()
+    expect(await scrape()).not.toContain('coffer_key_records_remaining')
+  })
+
   it('counts running operations by name and status, and tells the age of the oldest', async () => {
     const { clock, store, scrape } = setUp()
     const now = clock.now()

@@ -21,6 +21,11 @@ export async function openJws(jws: string, keyOf: (kid: string) => Promise<KeyOb
   return key && isEqual(signature, mac(`${header}.${payload}`, key)) ? decode(payload) : undefined
 }
 
+/** The id of the key that signed a valid JWS. */
+export function readKid(jws: string): string | undefined {
+  return Header.safeParse(decode(jws.split('.', 1)[0] ?? '')).data?.kid
+}
+
 /** Compares the encoded text: only one encoding of the same bytes is accepted. */
 function isEqual(actual: string, expected: string): boolean {
   const [left, right] = [Buffer.from(actual), Buffer.from(expected)]

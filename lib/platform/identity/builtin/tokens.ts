@@ -5,7 +5,7 @@ import type { Claims, Tokens } from '../../../ports/accounts.ts'
 import type { MasterKey, Secrets } from '../../../ports/secrets.ts'
 import type { Store } from '../../../ports/store.ts'
 import { userRecord } from './accounts.ts'
-import { openJws, signJws } from './jws.ts'
+import { openJws, readKid, signJws } from './jws.ts'
 import { ALL_ACCOUNTS, credentialIds, revocations } from './records.ts'
 
 const INFO = 'coffer/identity/token'
@@ -42,7 +42,11 @@ interface TokenParts {
 /** Tokens are JWTs (HS256) with a key derived from a master key; what ends them early is in the store. */
 export function signedTokens({ store, secrets, clock, random, lifetime }: TokenParts): Tokens {
   const keys = tokenKeys(secrets)
-  const verified = cached(MAX_CACHED, token => verify(token, keys))
+  const verified = cached(MAX_CACHED, async token => {
+    const payload = await openJws(token, keys.byId)
+    const parsed = Payload.safeParse(payload)
+    return parsed.success ? { claims: toClaims(parsed.data), kid: readKid(token) } : undefined
+  })
   return {
     async issue({ expires, ...content }) {
       const issued = wholeSeconds(clock.now())
@@ -54,8 +58,10 @@ export function signedTokens({ store, secrets, clock, random, lifetime }: TokenP
       return { token, claims }
     },
     async read(token) {
-      const claims = token.length > MAX_CHARACTERS ? undefined : await verified(token)
+      const { claims, kid = '' } = (token.length > MAX_CHARACTERS ? undefined : await verified(token)) ?? {}
       if (!claims || claims.expires <= clock.now()) return undefined
+      // Its master key may have been removed since it was verified.
+      if (!(await keys.byId(kid))) return undefined
       return (await isStillValid(claims, store)) ? claims : undefined
     },
     async revoke({ id, expires }) {
@@ -75,12 +81,6 @@ function cached<T>(max: number, work: (text: string) => Promise<T | undefined>) 
     if (results.size > max && oldest !== undefined) results.delete(oldest)
     return result
   }
-}
-
-/** The claims of a token with a valid signature; undefined for any other. */
-async function verify(token: string, keys: TokenKeys): Promise<Claims | undefined> {
-  const parsed = Payload.safeParse(await openJws(token, keys.byId))
-  return parsed.success ? toClaims(parsed.data) : undefined
 }
 
 /** Whether the token was not ended early. Read from the store each time, so that a revocation holds at once. */
@@ -113,8 +113,6 @@ function tokenKeys(secrets: Secrets): TokenKeys {
       return { kid: master.id, key: derived(master) }
     },
     async byId(kid) {
-      const key = cache.get(kid)
-      if (key) return key
       const master = await secrets.byId(kid)
       return master && derived(master)
     },

@@ -1,55 +1,104 @@
-import { link, open, unlink } from 'node:fs/promises'
+import { link, open, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { z } from 'zod'
-import type { Random } from '../../../kit/clock.ts'
+import type { Clock, Log, Random } from '../../../kit/clock.ts'
+import { messageOf } from '../../../kit/errors.ts'
 import { syncFolder } from '../../../kit/os/files.ts'
-import type { MasterKey, Secrets } from '../../../ports/secrets.ts'
+import type { Secrets } from '../../../ports/secrets.ts'
+import { assertSameKeys, BadKeys, copyKey, type KeySet, parseKeys, writeKeyDocument } from '../key-set.ts'
 
 const KEY_BYTES = 32
-
-const File = z.object({
-  current: z.string(),
-  keys: z.array(z.object({ id: z.string().min(1).max(64), key: z.base64url() })).min(1),
-})
-
-interface Keys {
-  current: MasterKey
-  byId: Map<string, MasterKey>
-}
+/** How often a process looks whether the file has changed. */
+const CHECK_MS = 1_000
 
 /** A key file that is malformed or that others may open. The message never quotes its content. */
 export class BadKeyFile extends Error {
   override name = 'BadKeyFile'
 }
 
+interface KeyfileOptions {
+  path: string
+  random: Random
+  clock: Pick<Clock, 'now'>
+  log: Pick<Log, 'info' | 'error'>
+}
+
 /**
  * Master keys in a JSON file, `{"current":"<id>","keys":[{"id":"…","key":"<32 bytes, base64url>"}]}`, created with one
- * key (mode 0600) at the first use; its folder must exist. Read once. Throws BadKeyFile for a file that is malformed or
- * that others may open; a file that was repaired is read at the next call.
+ * key (mode 0600) at the first use; its folder must exist. A changed file is read within a second. Throws BadKeyFile for
+ * a file that is malformed or that others may open, unless it was good before: then the keys of before stay in use.
  */
-export function keyfileSecrets(path: string, random: Random): Secrets {
-  let keys: Promise<Keys> | undefined
-  const loadKeys = async () => {
-    keys ??= load(path, random)
-    try {
-      return await keys
-    } catch (error) {
-      keys = undefined
-      throw error
-    }
-  }
+export function keyfileSecrets(options: KeyfileOptions): Secrets {
+  const file = new KeyFile(options)
   return {
-    current: async () => copy((await loadKeys()).current),
+    spreadMs: CHECK_MS,
+    current: async () => copyKey((await file.keys()).current),
+    ids: async () => [...(await file.keys()).byId.keys()],
+    revoked: async () => (await file.keys()).revoked,
     byId: async id => {
-      const key = (await loadKeys()).byId.get(id)
-      return key && copy(key)
+      const key = (await file.keys()).byId.get(id)
+      return key && copyKey(key)
     },
   }
 }
 
-async function load(path: string, random: Random): Promise<Keys> {
-  const text = (await read(path)) ?? (await create(path, random))
-  return parse(path, text)
+/** The file's keys, as it was read last. */
+class KeyFile {
+  readonly #options: KeyfileOptions
+  #keys: KeySet | undefined
+  /** The state of the file that was read last, good or bad. */
+  #stamp: string | undefined
+  #checkedAt = 0
+  #checking: Promise<KeySet> | undefined
+
+  constructor(options: KeyfileOptions) {
+    this.#options = options
+  }
+
+  async keys(): Promise<KeySet> {
+    const { clock } = this.#options
+    // A clock that was set back must not end the checks.
+    if (this.#keys && Math.abs(clock.now() - this.#checkedAt) < CHECK_MS) return this.#keys
+    this.#checking ??= this.#check().finally(() => {
+      this.#checking = undefined
+    })
+    return this.#checking
+  }
+
+  async #check(): Promise<KeySet> {
+    const { path, random, clock, log } = this.#options
+    const before = this.#keys
+    this.#checkedAt = clock.now()
+    if (!before) {
+      const stamp = await stampOf(path)
+      this.#keys = parse(path, (await read(path)) ?? (await create(path, random)))
+      this.#stamp = stamp
+      return this.#keys
+    }
+    const stamp = await stampOf(path)
+    if (stamp === this.#stamp) return before
+    this.#stamp = stamp
+    try {
+      this.#keys = await reread(path, before)
+      log.info({ key: this.#keys.current.id, keys: [...this.#keys.byId.keys()] }, 'the key file was read again')
+    } catch (error) {
+      log.error({ error: messageOf(error) }, 'the changed key file is not used')
+    }
+    return this.#keys ?? before
+  }
+}
+
+async function reread(path: string, before: KeySet): Promise<KeySet> {
+  const text = await read(path)
+  if (text === undefined) throw new BadKeyFile(`key file ${path} does not exist`)
+  const keys = parse(path, text)
+  inFile(path, () => assertSameKeys(before, keys))
+  return keys
+}
+
+/** What changes whenever the file does; empty if there is none. */
+async function stampOf(path: string): Promise<string> {
+  const info = await stat(path, { bigint: true }).catch(ignoring('ENOENT'))
+  return info ? [info.ino, info.size, info.mtimeNs, info.ctimeNs].join(' ') : ''
 }
 
 /** The content of the file; undefined if there is none. */
@@ -58,10 +107,10 @@ async function read(path: string): Promise<string | undefined> {
   if (!file) return undefined
   try {
     // The open file is checked, not the path, so that the file read is the file checked.
-    const stat = await file.stat()
-    if (!stat.isFile()) throw new BadKeyFile(`key file ${path} is not a file`)
-    if (stat.mode & 0o077) {
-      const mode = (stat.mode & 0o777).toString(8)
+    const info = await file.stat()
+    if (!info.isFile()) throw new BadKeyFile(`key file ${path} is not a file`)
+    if (info.mode & 0o077) {
+      const mode = (info.mode & 0o777).toString(8)
       throw new BadKeyFile(`key file ${path} is open to others (mode ${mode}); make it 600`)
     }
     return await file.readFile('utf8')
@@ -75,7 +124,7 @@ async function create(path: string, random: Random): Promise<string> {
   const id = random.uuid()
   const key = Buffer.from(random.bytes(KEY_BYTES)).toString('base64url')
   const draft = `${path}.${random.uuid()}.tmp`
-  await write(draft, `${JSON.stringify({ current: id, keys: [{ id, key }] }, null, 2)}\n`)
+  await write(draft, writeKeyDocument({ current: id, keys: [{ id, key }] }))
   try {
     // Unlike a rename, a link never replaces a key that another process has just created and may have sealed with.
     await link(draft, path).catch(ignoring('EEXIST'))
@@ -99,26 +148,14 @@ async function write(path: string, text: string): Promise<void> {
   }
 }
 
-function parse(path: string, text: string): Keys {
-  const parsed = File.safeParse(json(path, text))
-  if (!parsed.success) throw new BadKeyFile(`key file ${path} is malformed`)
-  const byId = new Map<string, MasterKey>()
-  for (const { id, key } of parsed.data.keys) {
-    const bytes = new Uint8Array(Buffer.from(key, 'base64url'))
-    if (bytes.length !== KEY_BYTES) throw new BadKeyFile(`key file ${path}: key ${id} is not of ${KEY_BYTES} bytes`)
-    if (byId.has(id)) throw new BadKeyFile(`key file ${path}: key ${id} occurs twice`)
-    byId.set(id, { id, bytes })
-  }
-  const current = byId.get(parsed.data.current)
-  if (!current) throw new BadKeyFile(`key file ${path}: the current key is not among the keys`)
-  return { current, byId }
-}
+const parse = (path: string, text: string): KeySet => inFile(path, () => parseKeys(text).set)
 
-function json(path: string, text: string): unknown {
+/** Names the file in what is wrong with its keys. */
+function inFile<T>(path: string, work: () => T): T {
   try {
-    return JSON.parse(text)
-  } catch {
-    throw new BadKeyFile(`key file ${path} is not JSON`)
+    return work()
+  } catch (error) {
+    throw error instanceof BadKeys ? new BadKeyFile(`key file ${path} ${error.message}`) : error
   }
 }
 
@@ -129,6 +166,3 @@ function ignoring(code: string): (error: unknown) => undefined {
     throw error
   }
 }
-
-/** Each caller gets its own bytes, so that none can change the cached ones. */
-const copy = ({ id, bytes }: MasterKey): MasterKey => ({ id, bytes: bytes.slice() })

@@ -1,26 +1,18 @@
 import { GetParameterCommand, SSMClient } from '@aws-sdk/client-ssm'
-import { z } from 'zod'
 import type { Clock } from '../../../kit/clock.ts'
-import type { MasterKey, Secrets } from '../../../ports/secrets.ts'
+import type { Secrets } from '../../../ports/secrets.ts'
 import { type AwsConnection, clientOptions, errorName, lazyClient } from '../../aws/connection.ts'
+import { assertSameKeys, BadKeys, copyKey, type KeySet, parseKeys } from '../key-set.ts'
 
-const KEY_BYTES = 32
 /** How long the keys are cached: a new key is used after this long at the latest. */
 const CACHE_MS = 300_000
-
-const Value = z.object({
-  current: z.string(),
-  keys: z.array(z.object({ id: z.string().min(1).max(64), key: z.base64url() })).min(1),
-})
 
 /** The parameter is missing or malformed. The message never quotes its value. */
 export class BadParameter extends Error {
   override name = 'BadParameter'
 }
 
-interface Keys {
-  current: MasterKey
-  byId: Map<string, MasterKey>
+interface CachedKeys extends KeySet {
   /** When they must be read again, in milliseconds since the epoch. */
   until: number
 }
@@ -33,21 +25,25 @@ interface Keys {
 export function ssmSecrets(options: { connection: AwsConnection; parameter: string; clock: Clock }): Secrets {
   const { connection, parameter, clock } = options
   const client = lazyClient(() => new SSMClient(clientOptions(connection)))
-  let keys: Promise<Keys> | undefined
+  let keys: Promise<CachedKeys> | undefined
+  let last: KeySet | undefined
   /** From when on an unknown id may make it read again. */
   let reloadAllowedAt = 0
 
-  async function readParameter(): Promise<Keys> {
+  async function readParameter(): Promise<CachedKeys> {
     try {
       const { Parameter } = await client.get().send(new GetParameterCommand({ Name: parameter, WithDecryption: true }))
-      return { ...parse(parameter, Parameter?.Value ?? ''), until: clock.now() + CACHE_MS }
+      const { set } = parseKeys(Parameter?.Value ?? '')
+      if (last) assertSameKeys(last, set)
+      last = set
+      return { ...set, until: clock.now() + CACHE_MS }
     } catch (error) {
       if (errorName(error) === 'ParameterNotFound') throw new BadParameter(`there is no parameter ${parameter}`)
-      throw error
+      throw error instanceof BadKeys ? new BadParameter(`parameter ${parameter} ${error.message}`) : error
     }
   }
 
-  async function loadKeys(): Promise<Keys> {
+  async function loadKeys(): Promise<CachedKeys> {
     if (keys && (await keys.catch(() => undefined).then(cached => !cached || cached.until <= clock.now())))
       keys = undefined
     keys ??= readParameter()
@@ -55,42 +51,18 @@ export function ssmSecrets(options: { connection: AwsConnection; parameter: stri
   }
 
   return {
-    current: async () => copy((await loadKeys()).current),
+    spreadMs: CACHE_MS,
+    current: async () => copyKey((await loadKeys()).current),
+    ids: async () => [...(await loadKeys()).byId.keys()],
+    revoked: async () => (await loadKeys()).revoked,
     async byId(id) {
       const cached = (await loadKeys()).byId.get(id)
-      if (cached) return copy(cached)
+      if (cached) return copyKey(cached)
       if (clock.now() < reloadAllowedAt) return undefined
       reloadAllowedAt = clock.now() + CACHE_MS
       keys = undefined
       const added = (await loadKeys()).byId.get(id)
-      return added && copy(added)
+      return added && copyKey(added)
     },
   }
 }
-
-function parse(parameter: string, text: string): Omit<Keys, 'until'> {
-  const value = Value.safeParse(json(parameter, text))
-  if (!value.success) throw new BadParameter(`parameter ${parameter} is malformed`)
-  const byId = new Map<string, MasterKey>()
-  for (const { id, key } of value.data.keys) {
-    const bytes = new Uint8Array(Buffer.from(key, 'base64url'))
-    if (bytes.length !== KEY_BYTES)
-      throw new BadParameter(`parameter ${parameter}: key ${id} is not of ${KEY_BYTES} bytes`)
-    if (byId.has(id)) throw new BadParameter(`parameter ${parameter}: key ${id} occurs twice`)
-    byId.set(id, { id, bytes })
-  }
-  const current = byId.get(value.data.current)
-  if (!current) throw new BadParameter(`parameter ${parameter}: the current key is not among the keys`)
-  return { current, byId }
-}
-
-function json(parameter: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new BadParameter(`parameter ${parameter} is not JSON`)
-  }
-}
-
-/** Each caller gets its own bytes, so that none can change the cached ones. */
-const copy = ({ id, bytes }: MasterKey): MasterKey => ({ id, bytes: bytes.slice() })

@@ -8,13 +8,14 @@ import { derivedKeys } from '../../../../lib/kit/crypto/keys.ts'
 import { type Authority, authority } from '../../../../lib/kit/tls/ca.ts'
 import { sqliteStore } from '../../../../lib/platform/store/sqlite/store.ts'
 import { seededRandom } from '../../../kit/random.ts'
+import { secretsOf } from '../../../kit/secrets.ts'
 import { type Cluster, clock, newCluster } from '../cluster.ts'
 
 jest.setTimeout(30_000)
 
 function newAuthority(seed: number): Authority {
   const master = { id: 'k1', bytes: seededRandom(seed).bytes(32) }
-  const keys = derivedKeys({ current: async () => master, byId: async () => master })
+  const keys = derivedKeys(secretsOf([master]))
   return authority({ keys, store: sqliteStore(':memory:', { clock }), clock, random: seededRandom(seed + 1) })
 }
 

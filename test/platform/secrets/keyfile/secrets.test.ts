@@ -2,13 +2,16 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from '@jest/globals'
+import type { Clock, Log } from '../../../../lib/kit/clock.ts'
 import { BadKeyFile, keyfileSecrets } from '../../../../lib/platform/secrets/keyfile/secrets.ts'
 import { secretsCases } from '../../../cases/secrets.ts'
-import { seededRandom } from '../../../kit/random.ts'
+import { seededRandom, silentLog } from '../../../kit/random.ts'
+import { realClock, virtualClock } from '../../../kit/virtual-clock.ts'
 
 const folders: string[] = []
 let seed = 0
-const fresh = () => seededRandom(++seed)
+const open = (path: string, clock: Pick<Clock, 'now'> = realClock, log: Log = silentLog) =>
+  keyfileSecrets({ path, random: seededRandom(++seed), clock, log })
 
 async function place(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'coffer-keys-'))
@@ -29,13 +32,15 @@ afterAll(() => Promise.all(folders.map(folder => rm(folder, { recursive: true })
 
 secretsCases('the key file', async () => {
   const path = await place()
-  return { secrets: keyfileSecrets(path, fresh()), reopen: () => keyfileSecrets(path, fresh()) }
+  return { secrets: open(path), reopen: () => open(path) }
 })
+
+const good = { current: 'a', keys: [{ id: 'a', key: key(7) }] }
 
 describe('the key file', () => {
   it('creates the file for its owner alone and leaves no other file', async () => {
     const path = await place()
-    const { id, bytes } = await keyfileSecrets(path, fresh()).current()
+    const { id, bytes } = await open(path).current()
     expect((await stat(path)).mode & 0o777).toBe(0o600)
     const expected = { current: id, keys: [{ id, key: Buffer.from(bytes).toString('base64url') }] }
     expect(JSON.parse(await readFile(path, 'utf8'))).toEqual(expected)
@@ -47,28 +52,68 @@ describe('the key file', () => {
       { id: 'old', key: key(1) },
       { id: 'new', key: key(2) },
     ]
-    const secrets = keyfileSecrets(await written({ current: 'new', keys }), fresh())
+    const secrets = open(await written({ current: 'new', keys }))
     expect((await secrets.current()).id).toBe('new')
     expect((await secrets.byId('old'))?.bytes).toEqual(new Uint8Array(32).fill(1))
   })
 
-  it('reads the file once', async () => {
-    const path = await place()
-    const secrets = keyfileSecrets(path, fresh())
-    const before = await secrets.current()
-    await rm(path)
-    expect(await secrets.current()).toEqual(before)
+  it('is read again within a second of a change, in all processes', async () => {
+    const clock = virtualClock()
+    const path = await written({ current: 'old', keys: [{ id: 'old', key: key(1) }] })
+    const [first, second] = [open(path, clock), open(path, clock)]
+    for (const secrets of [first, second]) expect((await secrets.current()).id).toBe('old')
+    const keys = [
+      { id: 'old', key: key(1) },
+      { id: 'new', key: key(2) },
+    ]
+    await writeFile(path, JSON.stringify({ current: 'new', keys }))
+    expect((await first.current()).id).toBe('old')
+    await clock.advance(1_000)
+    for (const secrets of [first, second]) expect((await secrets.current()).id).toBe('new')
+    expect((await first.byId('old'))?.bytes).toEqual(new Uint8Array(32).fill(1))
+    await writeFile(path, JSON.stringify({ current: 'new', keys: keys.slice(1), revoked: ['old'] }))
+    await clock.advance(1_000)
+    expect(await first.ids()).toEqual(['new'])
+    expect(await first.byId('old')).toBeUndefined()
+    expect(await first.revoked()).toEqual(['old'])
   })
 
-  const good = { current: 'a', keys: [{ id: 'a', key: key(7) }] }
+  it.each<[string, (path: string) => Promise<unknown>]>([
+    ['is half written', path => writeFile(path, '{"current": "a", "ke')],
+    ['is open to others', path => chmod(path, 0o644)],
+    ['is gone', path => rm(path)],
+    [
+      'has other bytes under an id',
+      path => writeFile(path, JSON.stringify({ ...good, keys: [{ id: 'a', key: key(9) }] })),
+    ],
+  ])('goes on with its keys and says so once, when the file %s', async (_, change) => {
+    const clock = virtualClock()
+    const errors: unknown[] = []
+    const path = await written(good)
+    const secrets = open(path, clock, { ...silentLog, error: fields => errors.push(fields) })
+    const before = await secrets.current()
+    await change(path)
+    for (let second = 0; second < 3; second++) {
+      await clock.advance(1_000)
+      expect(await secrets.current()).toEqual(before)
+    }
+    expect(errors).toHaveLength(1)
+    await rm(path, { force: true })
+    await writeFile(path, JSON.stringify({ current: 'b', keys: [...good.keys, { id: 'b', key: key(8) }] }), {
+      mode: 0o600,
+    })
+    await clock.advance(1_000)
+    expect((await secrets.current()).id).toBe('b')
+  })
+
   it.each([0o640, 0o604, 0o620, 0o601, 0o666])('refuses a file of mode %o', async mode => {
     const path = await written(good, mode)
-    await expect(keyfileSecrets(path, fresh()).current()).rejects.toThrow(/open to others/)
+    await expect(open(path).current()).rejects.toThrow(/open to others/)
   })
 
   it('accepts the file after its mode was repaired', async () => {
     const path = await written(good, 0o644)
-    const secrets = keyfileSecrets(path, fresh())
+    const secrets = open(path)
     await expect(secrets.current()).rejects.toThrow(BadKeyFile)
     await chmod(path, 0o600)
     expect((await secrets.current()).id).toBe('a')
@@ -87,7 +132,7 @@ describe('the key file', () => {
     ['an id twice', { current: 'a', keys: [...good.keys, { id: 'a', key: key(8) }] }],
   ])('refuses a key file with %s, and does not quote it', async (_, content) => {
     const path = await written(content)
-    const error = await keyfileSecrets(path, fresh())
+    const error = await open(path)
       .current()
       .catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(BadKeyFile)
@@ -98,13 +143,13 @@ describe('the key file', () => {
 
   it('refuses a folder, and a path whose folder does not exist', async () => {
     const path = await place()
-    await expect(keyfileSecrets(join(path, '..'), fresh()).current()).rejects.toThrow(BadKeyFile)
-    await expect(keyfileSecrets(join(path, 'keys.json'), fresh()).current()).rejects.toThrow(/ENOENT/)
+    await expect(open(join(path, '..')).current()).rejects.toThrow(BadKeyFile)
+    await expect(open(join(path, 'keys.json')).current()).rejects.toThrow(/ENOENT/)
   })
 
   it('checks the file that a link points to', async () => {
     const path = await place()
     await symlink(await written(good, 0o644), path)
-    await expect(keyfileSecrets(path, fresh()).current()).rejects.toThrow(/open to others/)
+    await expect(open(path).current()).rejects.toThrow(/open to others/)
   })
 })

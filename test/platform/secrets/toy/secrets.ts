@@ -19,6 +19,9 @@ export function folderSecrets(folder: string, random: Random): Secrets {
   const ids = async () => (await readdir(folder)).filter(name => /^\d+$/.test(name))
 
   return {
+    spreadMs: 0,
+    ids,
+    revoked: async () => [],
     async current() {
       if ((await ids()).length === 0) await create(folder, random)
       const newest = Math.max(...(await ids()).map(Number))
