@@ -163,3 +163,34 @@ describe('the default configuration of an instance', () => {
     }
   })
 })
+
+describe('the audit', () => {
+  it('has changes of identities, which the project sees too, without a secret', async () => {
+    const me = await alt.call('GET', `${coffer.base}/identity/v3/auth/tokens`, undefined, {
+      'x-subject-token': alt.token,
+    })
+    const user = `${coffer.base}/identity/v3/users/${me.body.token.user.id}`
+    const spec = { application_credential: { name: 'ci', secret: 'canary-secret' } }
+    const created = await alt.call('POST', `${user}/application_credentials`, spec)
+    expect(created.status).toBe(201)
+    const { id } = created.body.application_credential
+    const passwords = { user: { password: 'canary-new', original_password: 'canary-wrong' } }
+    expect((await alt.call('POST', `${user}/password`, passwords)).status).toBe(401)
+    for (const [session, path] of [
+      [alt, '/audit'],
+      [admin, `/mgmt/audit?project_id=${alt.project}`],
+    ] as const) {
+      const { text, body } = await session.call('GET', path)
+      const row = body.audit.find(({ route }: { route: string }) => route?.endsWith('/application_credentials'))
+      expect(row).toMatchObject({
+        method: 'POST',
+        status: 201,
+        targets: { credentialId: id },
+        remote_address: '127.0.0.1',
+      })
+      const refused = body.audit.find(({ route }: { route: string }) => route?.endsWith('/password'))
+      expect(refused).toMatchObject({ status: 401, fields: ['user.password', 'user.original_password'] })
+      expect(text).not.toContain('canary')
+    }
+  })
+})
