@@ -1,5 +1,6 @@
 import middy from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
+import { identityAudit } from '../lib/audit/identity.ts'
 import { type Keystone, keystone } from '../lib/keystone/keystone.ts'
 import { baseUrl } from '../lib/kit/http/pipeline.ts'
 import type { Platform } from '../lib/platform/platform.ts'
@@ -12,7 +13,7 @@ function builtinKeystone(): Keystone {
   if (cached?.platform === platform) return cached.keystone
   const { identityService: identity } = platform
   if (!identity) throw new Error('the builtin identity service is not configured')
-  cached = { platform, keystone: keystone({ ...platform, identity }) }
+  cached = { platform, keystone: keystone({ ...platform, identity, audit: identityAudit(platform) }) }
   return cached.keystone
 }
 
@@ -28,6 +29,7 @@ export const handler = middy<APIGatewayProxyEvent, APIGatewayProxyResult>().hand
     body: event.body ?? undefined,
     baseUrl: getPlatform().publicUrl ?? baseUrl(event),
     remote: event.requestContext?.identity?.sourceIp ?? '',
+    requestId: `req-${event.requestContext?.requestId || getPlatform().random.uuid()}`,
   })
   return { statusCode: response.status, headers: response.headers, body: response.body }
 })

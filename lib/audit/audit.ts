@@ -31,7 +31,7 @@ export interface AuditRecord {
 /** Records by the project of who made the request. */
 export const auditRecords = recordType<AuditRecord>('audit')
 
-const RETENTION_MS = 90 * 86_400_000
+export const AUDIT_RETENTION_MS = 90 * 86_400_000
 /** Above every time in milliseconds that has 13 digits. */
 const END_OF_TIME = 9_999_999_999_999
 const INSTANCE = /^\/instances\/\{id\}(\/|$)|^\/mgmt\/instances\/\{id\}(\/|$)/
@@ -58,7 +58,7 @@ export function auditRecorder(): AuditRecorder<Platform> {
     const record = { ...describeRequest(event, createdId), ...(status !== undefined && { status }) }
     const { id, instance } = record
     const indexed = {
-      expires: started + RETENTION_MS,
+      expires: started + AUDIT_RETENTION_MS,
       ...(instance !== undefined && { subject: instanceSubject(instance) }),
     }
     return [{ op: 'put', key: auditRecords.key(call.project, id), body: record, ...indexed }]
@@ -77,7 +77,7 @@ function describeRequest(
   const fields = fieldNames(rawBody)
   const instance = INSTANCE.test(match?.route.path ?? '') ? targets['id'] : createdId
   return {
-    id: `${END_OF_TIME - started}-${requestId.replace(/^req-/, '')}`,
+    id: auditId(started, requestId),
     at: started,
     user,
     project,
@@ -92,8 +92,12 @@ function describeRequest(
   }
 }
 
+/** Sorts the newest first. */
+export const auditId = (started: number, requestId: string) =>
+  `${END_OF_TIME - started}-${requestId.replace(/^req-/, '')}`
+
 /** Names only: values may be secrets. */
-function fieldNames(body: unknown): string[] {
+export function fieldNames(body: unknown): string[] {
   const keysOf = (value: unknown) =>
     typeof value !== 'object' || Array.isArray(value) ? [] : Object.keys(Object(value))
   const names = keysOf(body).flatMap(name => {
@@ -111,7 +115,7 @@ function instanceIdOf(body: unknown): string | undefined {
 }
 
 /** Counts the refusals of each project, and says whether another one in this minute is recorded. */
-function refusalBudget(): (project: string, now: number) => boolean {
+export function refusalBudget(): (project: string, now: number) => boolean {
   let minute = 0
   let counts = new Map<string, number>()
   return (project, now) => {

@@ -1,5 +1,6 @@
 import { badRequest, conflict, forbidden } from '../kit/errors.ts'
 import { type AppCredential, type Claims, NameTaken, TooMany } from '../ports/accounts.ts'
+import { auditedChange, auditRecords } from './audit.ts'
 import { credentialBody, listBody } from './bodies.ts'
 import {
   type KeystoneCall,
@@ -12,6 +13,8 @@ import {
 import { CredentialRequest, type CredentialSpec, parseRequest } from './schemas.ts'
 import { parseTimestamp } from './timestamp.ts'
 
+const CREATED = 201
+
 /** `POST /v3/users/{userId}/application_credentials`. The response shows the secret, which is not shown again. */
 export const createCredential: KeystoneHandler = async call => {
   const caller = await requireUser(call, call.params['userId'] ?? '', false)
@@ -22,10 +25,16 @@ export const createCredential: KeystoneHandler = async call => {
   const record = { ...validated(call, caller, spec), user: caller.user.id, project }
   const { credentials } = call.deps.identity
   const secret = spec.secret ?? credentials.newSecret()
-  const credential = await credentials.create(record, secret).catch(rethrowAsFault)
-  call.deps.log.info({ user: caller.user.id, credential: credential.id }, 'application credential created')
+  const change = await auditedChange(call, caller, CREATED)
+  const credential = await credentials
+    .create(record, secret, ({ id: credentialId }) =>
+      call.deps.audit.record({ ...change, targets: { ...change.targets, credentialId } }),
+    )
+    .catch(rethrowAsFault)
+  const { requestId } = call.request
+  call.deps.log.info({ user: caller.user.id, credential: credential.id, requestId }, 'application credential created')
   const body = { application_credential: { ...credentialBody(credential, call.request.baseUrl), secret } }
-  return { status: 201, body }
+  return { status: CREATED, body }
 }
 
 /** Checks the requested credential against its creator. Throws Fault 400. */
@@ -84,8 +93,10 @@ export const deleteCredential: KeystoneHandler = async call => {
   const caller = await requireUser(call, call.params['userId'] ?? '', true)
   if (caller.credential) throw keystoneForbidden()
   const credential = await requireCredential(call)
-  await call.deps.identity.credentials.remove(credential)
-  call.deps.log.info({ user: credential.user, credential: credential.id }, 'application credential deleted')
+  const { deps, request } = call
+  await deps.identity.credentials.remove(credential, await auditRecords(call, caller, NO_CONTENT.status))
+  const { requestId } = request
+  deps.log.info({ user: credential.user, credential: credential.id, requestId }, 'application credential deleted')
   return NO_CONTENT
 }
 

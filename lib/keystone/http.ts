@@ -3,7 +3,7 @@ import type { Clock, Log } from '../kit/clock.ts'
 import { Fault, forbidden, notFound } from '../kit/errors.ts'
 import type { Reply } from '../kit/http/route.ts'
 import { ADMIN, type Claims, type IdentityService } from '../ports/accounts.ts'
-import type { Store } from '../ports/store.ts'
+import type { Change, Store } from '../ports/store.ts'
 
 export interface KeystoneRequest {
   method: string
@@ -17,6 +17,8 @@ export interface KeystoneRequest {
   baseUrl: string
   /** The client's address; empty if it is not known. */
   remote: string
+  /** `req-<uuid>` */
+  requestId: string
 }
 
 export interface KeystoneResponse {
@@ -25,8 +27,31 @@ export interface KeystoneResponse {
   body: string
 }
 
+/** A request that changes something, for the audit. */
+export interface IdentityChange {
+  caller: Claims
+  /** The project of the record. */
+  project: string
+  request: KeystoneRequest
+  /** The pattern of its path. */
+  route: string
+  /** What it is about: the variables of its path, and what was created. */
+  targets: Record<string, string>
+  /** The status of the answer. */
+  status: number
+}
+
+/** Keeps who did or tried what. No secret may come into a record. */
+export interface IdentityAudit {
+  /** The changes that record it, for the transaction that does it. */
+  record(change: IdentityChange): Change[]
+  /** Records a request that was refused. Never rejects. */
+  recordRefusal(change: IdentityChange): Promise<void>
+}
+
 export interface KeystoneDeps {
   identity: IdentityService
+  audit: IdentityAudit
   clock: Clock
   log: Log
   /** Where the accounts are. */
@@ -37,7 +62,11 @@ export interface KeystoneDeps {
 export interface KeystoneCall {
   deps: KeystoneDeps
   request: KeystoneRequest
+  /** The pattern of the path. */
+  route: string
   params: Record<string, string>
+  /** Who calls, once that was checked. */
+  caller?: Claims
 }
 
 export type KeystoneHandler = (call: KeystoneCall) => Promise<Reply>
@@ -67,9 +96,11 @@ export function renderFault({ status, message }: Fault, baseUrl: string): Keysto
 }
 
 /** The caller, by `X-Auth-Token`, with or without a project. Throws Fault 401. */
-export async function requireToken({ deps, request }: KeystoneCall): Promise<Claims> {
+export async function requireToken(call: KeystoneCall): Promise<Claims> {
+  const { deps, request } = call
   const claims = await deps.identity.tokens.read(request.headers['x-auth-token'] ?? '')
   if (!claims) throw unauthorized()
+  call.caller = claims
   return claims
 }
 

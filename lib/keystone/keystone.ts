@@ -1,9 +1,11 @@
 import { Fault, faultOf, overLimit, storeFull } from '../kit/errors.ts'
 import { type RoutePattern, router } from '../kit/http/route.ts'
 import { TooManyLogins } from '../ports/accounts.ts'
+import { auditRefusal } from './audit.ts'
 import { versionBody } from './bodies.ts'
 import { createCredential, deleteCredential, listCredentials, showCredential } from './credentials.ts'
 import {
+  type KeystoneCall,
   type KeystoneDeps,
   type KeystoneHandler,
   type KeystoneRequest,
@@ -69,10 +71,18 @@ async function respond(deps: KeystoneDeps, request: KeystoneRequest): Promise<Ke
   // `HEAD` is answered wherever `GET` is.
   const match = findRoute(request.method === 'HEAD' ? 'GET' : request.method, request.path)
   if (!match || match.suffix) throw keystoneNotFound('the requested resource')
+  const isShort = deps.store?.space?.().isShort
   // A login writes nothing, and a delete frees space.
-  const needsSpace = match.route.method === 'POST' && match.route.handle !== createToken
-  if (needsSpace && deps.store?.space?.().isShort) throw storeFull()
-  return renderReply(await match.route.handle({ deps, request, params: match.params }))
+  if (isShort && match.route.method === 'POST' && match.route.handle !== createToken) throw storeFull()
+  const call: KeystoneCall = { deps, request, route: match.route.path, params: match.params }
+  try {
+    return renderReply(await match.route.handle(call))
+  } catch (error) {
+    const fault = toFault(deps, request, error)
+    // A flood of refusals would take the last space.
+    if (!isShort) await auditRefusal(call, fault.status)
+    throw fault
+  }
 }
 
 function toFault({ log }: KeystoneDeps, request: KeystoneRequest, error: unknown): Fault {

@@ -1,6 +1,7 @@
 import { forbidden } from '../kit/errors.ts'
 import type { Reply } from '../kit/http/route.ts'
 import type { Claims } from '../ports/accounts.ts'
+import { auditRecords } from './audit.ts'
 import { catalogBody, listBody, projectBody, tokenBody } from './bodies.ts'
 import {
   isAdmin,
@@ -36,7 +37,8 @@ export const showToken: KeystoneHandler = async call => tokenReply(call, 200, aw
 /** `DELETE /v3/auth/tokens` */
 export const revokeToken: KeystoneHandler = async call => {
   const { claims } = await subjectToken(call)
-  await call.deps.identity.tokens.revoke(claims)
+  const records = await auditRecords(call, call.caller ?? claims, NO_CONTENT.status)
+  await call.deps.identity.tokens.revoke(claims, records)
   return NO_CONTENT
 }
 

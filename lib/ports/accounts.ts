@@ -1,3 +1,5 @@
+import type { Change } from './store.ts'
+
 /** The only domain. Every user and project is in it. */
 export const DOMAIN = { id: 'default', name: 'Default' }
 
@@ -24,14 +26,14 @@ export interface User extends NameOrId {
 /** A project (tenant). */
 export interface Project extends NameOrId {}
 
-/** Stores users, projects and roles. Malformed ids are treated like unknown ids. */
+/** Stores users, projects and roles. Malformed ids are treated like unknown ids. `also`: in the same transaction. */
 export interface Accounts {
   user(id: string): Promise<User | undefined>
   userByName(name: string): Promise<User | undefined>
   /** Throws NameTaken. */
   createUser(user: { name: string; password: string; defaultProject?: string }): Promise<User>
   /** Invalidates all tokens of the user. */
-  setPassword(userId: string, password: string): Promise<void>
+  setPassword(userId: string, password: string, also?: Change[]): Promise<void>
   /** Disabling invalidates all tokens of the user. */
   setEnabled(userId: string, enabled: boolean): Promise<void>
   project(id: string): Promise<Project | undefined>
@@ -67,17 +69,21 @@ export interface AppCredential extends NameOrId {
   expires?: number
 }
 
-/** Stores application credentials, with their secrets hashed. */
+/** Stores application credentials, with their secrets hashed. `also`: in the same transaction. */
 export interface AppCredentials {
   /** Throws NameTaken (names are unique for each user) or TooMany. */
-  create(credential: Omit<AppCredential, 'id'>, secret: string): Promise<AppCredential>
+  create(
+    credential: Omit<AppCredential, 'id'>,
+    secret: string,
+    also?: (created: AppCredential) => Change[],
+  ): Promise<AppCredential>
   /** A new random secret for `create`. */
   newSecret(): string
   byId(id: string): Promise<AppCredential | undefined>
   byName(userId: string, name: string): Promise<AppCredential | undefined>
   listOf(userId: string): Promise<AppCredential[]>
   /** Also invalidates the tokens that were issued for it. */
-  remove(credential: AppCredential): Promise<void>
+  remove(credential: AppCredential, also?: Change[]): Promise<void>
 }
 
 /** Too many concurrent logins for one process. The client should retry after a second. */
@@ -127,8 +133,8 @@ export interface Tokens {
   ): Promise<{ token: string; claims: Claims }>
   /** The claims of a valid token, with or without a project. Undefined for any other. */
   read(token: string): Promise<Claims | undefined>
-  /** Invalidates a token at once. */
-  revoke(claims: Claims): Promise<void>
+  /** Invalidates a token at once. `also`: in the same transaction. */
+  revoke(claims: Claims, also?: Change[]): Promise<void>
 }
 
 /** The backends of the identity service's HTTP API. */

@@ -36,6 +36,7 @@ const ATTACKS = [
   'JSON: wrong types, `__proto__`, depth, size',
   'tokens: none, garbage, forged, expired, revoked, very long',
   'passwords are guessed',
+  'a password or a credential is changed, and nobody can tell by whom',
   'somebody keeps a user out by failing under his name',
   'made-up names fill the store',
   "one tenant fills everybody's disk",

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { KeystoneResponse } from '../../lib/keystone/http.ts'
 import { BASE, type Service } from './service.ts'
 
@@ -39,6 +40,7 @@ export async function send(
     body: text,
     baseUrl: BASE,
     remote,
+    requestId: `req-${randomUUID()}`,
   })
   return { ...response, body: response.body === '' ? undefined : JSON.parse(response.body) }
 }

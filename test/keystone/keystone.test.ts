@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, it } from '@jest/globals'
+import { identityAudit } from '../../lib/audit/identity.ts'
 import { keystone } from '../../lib/keystone/keystone.ts'
 import { TooManyLogins } from '../../lib/ports/accounts.ts'
+import { silentLog } from '../kit/random.ts'
 import { login, passwordBody, send, valueAt } from './client.ts'
 import { type Service, service } from './service.ts'
 
@@ -98,10 +100,11 @@ describe('an internal failure', () => {
     const fresh = await service()
     const byPassword = () => Promise.reject(error)
     const identity = { ...fresh.identity, logins: { ...fresh.identity.logins, byPassword } }
+    const audit = identityAudit({ ...fresh, log: silentLog })
     const lines: string[] = []
     const write = (fields: object, message: string) => lines.push(`${message} ${Object.values(fields).join(' ')}`)
     const log = { debug: write, info: write, warn: write, error: write, child: () => log }
-    const response = await login({ ...fresh, keystone: keystone({ identity, clock: fresh.clock, log }) }, secret)
+    const response = await login({ ...fresh, keystone: keystone({ identity, clock: fresh.clock, log, audit }) }, secret)
     return { response, log: lines.join('\n') }
   }
   const secret = passwordBody('demo', 'hunter2')

@@ -1,3 +1,4 @@
+import { identityAudit } from '../../lib/audit/identity.ts'
 import { type Keystone, keystone } from '../../lib/keystone/keystone.ts'
 import type { Log, LogFields } from '../../lib/kit/clock.ts'
 import { type Seeded, seedAccounts } from '../../lib/platform/identity/builtin/accounts.ts'
@@ -61,7 +62,7 @@ export async function service(options: { seed?: number; key?: number; lifetimeMs
   const identity = builtinIdentity({ store, secrets: fixedSecrets(options.key ?? 1), clock, random, ...lifetime })
   const lines: unknown[] = []
   const log = recordingLog(lines)
-  const handler = keystone({ identity, clock, log, store })
+  const handler = keystone({ identity, clock, log, store, audit: identityAudit({ store, clock, log }) })
   return { clock, store, identity, keystone: handler, demo, admin, alt, logged: () => JSON.stringify(lines) }
 }
 

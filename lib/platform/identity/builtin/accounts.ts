@@ -15,9 +15,9 @@ export function accounts(store: Store, random: Random): Accounts {
     user: async id => withoutHash(await userRecord(store, id)),
     userByName: async name => withoutHash(await userRecord(store, await idOf(store, userNames, name))),
     createUser: user => createUser(store, random, user),
-    async setPassword(id, password) {
+    async setPassword(id, password, also) {
       const hash = await hashPassword(password, random)
-      await changeUser(store, id, user => ({ ...user, password: hash, epoch: user.epoch + 1 }))
+      await changeUser(store, id, user => ({ ...user, password: hash, epoch: user.epoch + 1 }), also)
     },
     setEnabled: (id, enabled) =>
       changeUser(store, id, user => ({ ...user, enabled, epoch: enabled ? user.epoch : user.epoch + 1 })),
@@ -83,11 +83,16 @@ async function createNamed(
   }
 }
 
-async function changeUser(store: Store, id: string, change: (user: StoredUser) => StoredUser): Promise<void> {
+async function changeUser(
+  store: Store,
+  id: string,
+  change: (user: StoredUser) => StoredUser,
+  also: Change[] = [],
+): Promise<void> {
   await withOptimisticRetry(store, async () => {
     const record = await userRecord(store, id)
     if (!record) throw new Error(`no user ${id}`)
-    return { changes: [users.replace(record, change(record.body))], result: undefined }
+    return { changes: [users.replace(record, change(record.body)), ...also], result: undefined }
   })
 }
 

@@ -1,7 +1,7 @@
 import type { Random } from '../../../kit/clock.ts'
 import type { Stored } from '../../../kit/records.ts'
 import { type AppCredential, type AppCredentials, NameTaken, TooMany } from '../../../ports/accounts.ts'
-import { Conflict, type Store } from '../../../ports/store.ts'
+import { type Change, Conflict, type Store } from '../../../ports/store.ts'
 import { listUnder } from './accounts.ts'
 import { hashPassword, type PasswordHash } from './passwords.ts'
 import { ALL_ACCOUNTS, credentialIds, credentials, hashId, isId } from './records.ts'
@@ -14,15 +14,16 @@ type StoredCredential = AppCredential & { secret: PasswordHash }
 /** Application credentials in the store, under the project `*`. */
 export function appCredentials(store: Store, random: Random): AppCredentials {
   return {
-    create: (credential, secret) => create(store, random, credential, secret),
+    create: (credential, secret, also) => create(store, random, credential, secret, also),
     newSecret: () => Buffer.from(random.bytes(64)).toString('base64url'),
     byId: async id => withoutSecret(await credentialRecord(store, { id })),
     byName: async (user, name) => withoutSecret(await credentialRecord(store, { user, name })),
     listOf: userId => listOf(store, userId),
-    async remove({ id, user, name }) {
+    async remove({ id, user, name }, also = []) {
       await store.transact([
         { op: 'delete', key: credentials.key(ALL_ACCOUNTS, recordId(user, name)) },
         { op: 'delete', key: credentialIds.key(ALL_ACCOUNTS, id) },
+        ...also,
       ])
     },
   }
@@ -56,6 +57,7 @@ async function create(
   random: Random,
   spec: Omit<AppCredential, 'id'>,
   secret: string,
+  also: (created: AppCredential) => Change[] = () => [],
 ): Promise<AppCredential> {
   if ((await listOf(store, spec.user)).length >= MAX_CREDENTIALS) {
     throw new TooMany(`a user may have ${MAX_CREDENTIALS} application credentials`)
@@ -68,6 +70,7 @@ async function create(
     await store.transact([
       credentials.create(ALL_ACCOUNTS, at, body, lifetime),
       credentialIds.create(ALL_ACCOUNTS, credential.id, { at }, lifetime),
+      ...also(credential),
     ])
   } catch (error) {
     throw error instanceof Conflict && error.index === 0 ? new NameTaken(`the name ${spec.name} is taken`) : error

@@ -64,8 +64,8 @@ export function signedTokens({ store, secrets, clock, random, lifetime }: TokenP
       if (!(await keys.byId(kid))) return undefined
       return (await isStillValid(claims, store)) ? claims : undefined
     },
-    async revoke({ id, expires }) {
-      await store.transact([{ op: 'put', key: revocations.key(ALL_ACCOUNTS, id), body: {}, expires }])
+    async revoke({ id, expires }, also = []) {
+      await store.transact([{ op: 'put', key: revocations.key(ALL_ACCOUNTS, id), body: {}, expires }, ...also])
     },
   }
 }
