@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { messageOf } from '../lib/kit/errors.ts'
-import { type KeyDocument, withCurrent, withKey, withoutKey } from '../lib/platform/secrets/key-set.ts'
+import { BadKeys, type KeyDocument, withCurrent, withKey, withoutKey } from '../lib/platform/secrets/key-set.ts'
 import { editKeyFile } from '../lib/platform/secrets/keyfile/edit.ts'
 import { editKeyParameter } from '../lib/platform/secrets/ssm/edit.ts'
 import { stageNames } from '../lib/wiring/aws.ts'
@@ -83,6 +83,6 @@ async function run(): Promise<void> {
 }
 
 await run().catch(error => {
-  console.error(`coffer: ${messageOf(error)}`)
+  console.error(`coffer: ${error instanceof BadKeys ? 'the file ' : ''}${messageOf(error)}`)
   process.exit(1)
 })

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals'
 import { z } from 'zod'
 import { agentCommands, agentRecords, guestClient } from '../../lib/agents/agent.ts'
+import { registerHost } from '../../lib/conductor/hosts.ts'
 import type { UserSpec } from '../../lib/contracts/guest/users.ts'
 import { secret } from '../../lib/kit/crypto/secret.ts'
 import { sagas } from '../../lib/kit/saga/saga.ts'
@@ -8,7 +9,8 @@ import { BadTransaction } from '../../lib/ports/store.ts'
 import { keyProgress, rotateKeys } from '../../lib/taskmanager/key-rotation.ts'
 import { masterKey } from '../kit/secrets.ts'
 import { sendRequest } from '../sim/api.ts'
-import { World } from '../sim/world.ts'
+import { hostReport } from '../sim/hosts.ts'
+import { SIM_DATASTORES, World } from '../sim/world.ts'
 import { PROJECT, scenarios, theInstance } from './scenarios.ts'
 
 const HOUR_MS = 3_600_000
@@ -24,8 +26,9 @@ const agentKid = async () => (await agentRecords.get(world.store, PROJECT, await
 const ann = { name: 'bea', password: 'canary-2', databases: [] } as unknown as UserSpec
 
 /** Lets time pass with a run of `periodic` each second until so many records are left. */
-async function rotateUntil(remaining: number, ms = 600_000): Promise<void> {
+async function rotateUntil(remaining: number, ms = 600_000, before = async () => {}): Promise<void> {
   const isDone = async () => {
+    await before()
     await world.request(platform => rotateKeys(platform))
     return (await keyProgress(world.platform))?.remaining === remaining
   }
@@ -193,6 +196,17 @@ describe('a change of the master key', () => {
     expect(counts[0]).toBeGreaterThan(0)
     expect(counts[0]).toBeLessThanOrEqual(1_000)
     expect(counts.at(-1)).toBe(2_500)
+  })
+
+  it('waits for a host until its daemon reports with the new keys', async () => {
+    let reports = 0
+    const report = (kid: string) => async () => {
+      await registerHost(world.platform, 'b', hostReport(SIM_DATASTORES, 4_096), { sequence: ++reports, kid })
+    }
+    await report('k1')()
+    world.masterKeys.push(k2)
+    await rotateUntil(1, 600_000, report('k1'))
+    await rotateUntil(0, 600_000, report('k2'))
   })
 
   it('that is taken back is counted anew', async () => {
