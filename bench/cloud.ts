@@ -34,6 +34,7 @@ const cloud = await embeddedCloud({
   publicUrl: undefined,
   rate: Number(rate),
   metrics: limits.registry,
+  onDiskWait: () => limits.fairQueue.leave(),
   sync: syncMs === undefined ? undefined : () => sleep(Number(syncMs)),
 })
 setPlatform(cloud.platform)

@@ -10,6 +10,7 @@ import { auditRefusals, mutations } from '../lib/kit/http/mutation.ts'
 import {
   type ApiEvent,
   accessLog,
+  eagerReads,
   faultResponses,
   matchRoute,
   negotiation,
@@ -72,6 +73,7 @@ export const handler = middy<ApiEvent<Platform>, Awaited<ReturnType<typeof runHa
   .use(requestId(getPlatform))
   .use(auditRefusals(record))
   .use(faultResponses(faultBody))
+  .use(eagerReads())
   .use(negotiation(find))
   .use(projectCheck())
   .use(throttling(rateLimitDetails))

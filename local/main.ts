@@ -106,6 +106,7 @@ async function startGateway(
     publicUrl: process.env['PUBLIC_URL'],
     rate,
     metrics: limits.registry,
+    onDiskWait: () => limits.fairQueue.leave(),
     hostId,
   })
   setPlatform(cloud.platform)

@@ -107,5 +107,16 @@ export interface Store {
   check(changes: Change[]): Promise<void>
   /** Missing where the store is another machine's concern. */
   space?(): Space
+  /** A view for one request. Missing where every read finds only what is durable, at no cost. */
+  eager?(): EagerStore
   close(): Promise<void>
+}
+
+/**
+ * A store whose reads, and refusals of transactions, do not wait until what they tell is durable. Whoever uses it must tell
+ * nobody before `settled`, which rejects if it was lost. A transaction that ended has settled all that was read before it.
+ */
+export interface EagerStore {
+  store: Store
+  settled(): Promise<void>
 }

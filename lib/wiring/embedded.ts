@@ -36,6 +36,8 @@ interface EmbeddedOptions {
   datastores?: Datastores
   /** Replaces fdatasync of the store's log, for measurements on another disk. */
   sync?: Sync | undefined
+  /** Called whenever a caller begins to wait for the disk. */
+  onDiskWait?: () => void
 }
 
 /** The cloud on one machine: everything embedded, in one process and its data directory. */
@@ -60,7 +62,12 @@ export async function embeddedCloud(options: EmbeddedOptions): Promise<EmbeddedC
   const secrets = keyfileSecrets({ path: join(dataDir, 'master.key'), random, clock, log })
   const keys = derivedKeys(secrets)
   const reserve = { bytes: RESERVE_BYTES }
-  const store = sqliteStore(join(dataDir, 'coffer.db'), { clock, sync: options.sync, reserve })
+  const store = sqliteStore(join(dataDir, 'coffer.db'), {
+    clock,
+    sync: options.sync,
+    onWait: options.onDiskWait,
+    reserve,
+  })
   const queue = embeddedQueue({ clock: steadyClock, random })
   const processId = random.uuid()
   const socket = await socketPath(dataDir, random)

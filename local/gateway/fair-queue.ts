@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextLoopTurn } from 'node:timers/promises'
 import { type Clock, elapsedMs } from '../../lib/kit/clock.ts'
 import { Fault } from '../../lib/kit/errors.ts'
@@ -42,6 +43,8 @@ export class FairQueue {
   readonly #backlogs = new Map<string, Backlog>()
   /** Places in use, the oldest first. */
   readonly #places = new Set<Place>()
+  /** The place of the request that runs. */
+  readonly #current = new AsyncLocalStorage<Place>()
   #waiting = 0
   #watching = false
   #admitting = false
@@ -58,10 +61,16 @@ export class FairQueue {
     const isFree = this.#places.size < this.#options.width && this.#waiting === 0
     const place = isFree ? this.#takePlace() : await this.#wait(key, lane)
     try {
-      return await work()
+      return await this.#current.run(place, work)
     } finally {
       this.#free(place)
     }
+  }
+
+  /** The caller, if it has a place, waits for something from now on: others need not wait for it. */
+  leave(): void {
+    const place = this.#current.getStore()
+    if (place) this.#free(place)
   }
 
   /** Resolves once fewer requests of the key wait; undefined if few do. Do not read more for the key until then. */

@@ -1,5 +1,6 @@
 import type { MiddlewareObj, Request } from '@middy/core'
 import type { APIGatewayProxyEvent, APIGatewayProxyResult } from 'aws-lambda'
+import type { Store } from '../../ports/store.ts'
 import type { Clock, Log, Random } from '../clock.ts'
 import { Fault, FilterFault, faultOf, forbidden, messageOf, notFound } from '../errors.ts'
 import { type BodyFormat, negotiateFormat, requestFormat, serialize } from './body-format.ts'
@@ -18,6 +19,8 @@ export interface RequestState<D> {
   rawBody?: unknown
   /** Its audit record is written, or is not needed. */
   audited?: boolean
+  /** Ends when what was read is durable. */
+  settled?(): Promise<void>
 }
 
 /** An API Gateway REST proxy event, with the request's state. */
@@ -167,6 +170,36 @@ export function faultResponses<D>(bodyOf: (fault: Fault) => unknown): Middleware
       const answer = fault ?? new Fault(500, `An unexpected error happened: ${id}.`)
       const reply = { status: answer.status, body: bodyOf(answer), headers: answer.headers }
       request.response = proxyResult(reply, event.state?.responseFormat)
+    },
+  }
+}
+
+/**
+ * Reads of the store do not wait until what they found is durable: the answer does, once. A request that changes something
+ * waits for that anyway.
+ */
+export function eagerReads<D extends { store: Store }>(): Middleware<D> {
+  return {
+    before: async ({ event: { state } }) => {
+      const view = state.call.deps.store.eager?.()
+      if (!view) return
+      state.call.deps = { ...state.call.deps, store: view.store }
+      state.settled = view.settled
+    },
+    after: async request => {
+      try {
+        await request.event.state.settled?.()
+      } catch (error) {
+        // What was to be answered is lost.
+        request.response = null
+        throw error
+      }
+    },
+    onError: async request => {
+      await request.event.state?.settled?.().catch((error: Error) => {
+        request.response = undefined
+        request.error = error
+      })
     },
   }
 }

@@ -22,7 +22,7 @@ describe.each(['18', '15'])('the volume of a PostgreSQL %s', version => {
       const health = guard.health()
       return health.status === status && (words === undefined ? !health.message : health.message?.includes(words))
     }
-    for (let tries = 0; !isReached() && tries < 200; tries++) await clock.sleep(50)
+    for (let tries = 0; !isReached() && tries < 800; tries++) await clock.sleep(50)
     expect(guard.health()).toEqual({ status, ...(words !== undefined && { message: expect.stringContaining(words) }) })
   }
   const session = () => cluster.connect('ann', 'pw1', 'cart')

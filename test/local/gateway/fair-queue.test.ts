@@ -49,6 +49,22 @@ describe('the fair queue', () => {
     expect(queue.depth()).toEqual({ waiting: 0, running: 0 })
   })
 
+  it('gives the place of a request that says that it waits to the next one, once', async () => {
+    const { clock, queue, order, brief } = setUp({ width: 1 })
+    const slow = queue.run('slow', async () => {
+      queue.leave()
+      queue.leave()
+      await clock.sleep(40)
+      order.push('slow')
+    })
+    await Promise.all([brief('other'), brief('other')])
+    await clock.advance(40)
+    await slow
+    expect([order, queue.depth()]).toEqual([['other', 'other', 'slow'], { waiting: 0, running: 0 }])
+    // Whoever has no place has none to leave.
+    queue.leave()
+  })
+
   it('gives the place of a request that runs too long to the next one', async () => {
     const { clock, queue, order, brief } = setUp()
     const slow = Array.from({ length: 4 }, () => queue.run('slow', () => clock.sleep(15_000)))

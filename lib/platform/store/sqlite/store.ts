@@ -1,10 +1,10 @@
 import { DatabaseSync } from 'node:sqlite'
 import type { Clock } from '../../../kit/clock.ts'
-import { type Change, NewerSchema, type Store, StoreFull } from '../../../ports/store.ts'
+import { type Change, type EagerStore, NewerSchema, type Store, StoreFull } from '../../../ports/store.ts'
 import { subjectText } from '../subject.ts'
 import { type Checkpoints, checkpoints } from './checkpoint.ts'
 import { CommitSync, type Sync } from './commit-sync.ts'
-import { idRange, SqliteRecords, statements } from './records.ts'
+import { idRange, SqliteRecords, type Statements, statements } from './records.ts'
 import { DiskReserve, isFullError } from './reserve.ts'
 
 export { NewerSchema }
@@ -62,6 +62,8 @@ interface SqliteOptions {
   clock: Clock
   /** Replaces fdatasync. */
   sync?: Sync | undefined
+  /** Called whenever a caller begins to wait for a sync. */
+  onWait?: (() => void) | undefined
   /** Space in the files for when the disk is full; none if left out. `freeBytes` replaces what the system says. */
   reserve?: { bytes: number; freeBytes?: () => number } | undefined
 }
@@ -72,22 +74,60 @@ interface SqliteOptions {
  * their UTF-8 bytes, which for ASCII is by code units.
  */
 export function sqliteStore(path: string, options: SqliteOptions): SqliteStore {
-  const { clock } = options
+  const { clock, onWait } = options
   const db = open(path)
   const sql = statements(db)
   const records = new SqliteRecords(db, sql)
   const log = path === ':memory:' ? undefined : openLog(db, path, options)
   const { reserve } = log ?? {}
-  /** A list can contain whatever is committed. */
+  const waiting = (pending: Pending) => {
+    if (pending) onWait?.()
+    return pending
+  }
+  const parts = { records, sql, clock, log, waiting }
+  const store: SqliteStore = {
+    ...view(parts, waiting),
+    async close() {
+      await log?.close()
+      await log?.disk.close()
+      // Closing it removes the log, and a start on the full disk could not make it again.
+      if (db.isOpen && !reserve?.space().isShort) db.close()
+    },
+    sweepExpired: (now, limit) => Number(sql.sweep.run(now, limit).changes),
+    ...(reserve && { space: () => reserve.space() }),
+  }
+  if (log) store.eager = () => eagerStore(store, parts)
+  return store
+}
+
+/** The sync that something waits for; undefined if it is on the disk. */
+type Pending = Promise<void> | undefined
+
+interface ViewParts {
+  records: SqliteRecords
+  sql: Statements
+  clock: Clock
+  log: Log | undefined
+  /** Called with what is then waited for. */
+  waiting(pending: Pending): Pending
+}
+
+/** `beforeTelling` returns what a call has to wait for before it tells what `pending` brings to the disk. */
+function view(parts: ViewParts, beforeTelling: (pending: Pending) => Pending) {
+  const { records, sql, clock, log } = parts
+  /** A list, or a refusal, can depend on whatever is committed. */
   const onDisk = async <T>(read: () => T): Promise<T> => {
-    const result = read()
-    await log?.disk.ofAll()
-    return result
+    try {
+      return read()
+    } finally {
+      const pending = beforeTelling(log?.disk.ofAll())
+      if (pending) await pending
+    }
   }
   return {
     async get(key) {
       const item = records.get(key.project, key.id, clock.now())
-      const pending = log?.disk.ofRecord(key)
+      const pending = beforeTelling(log?.disk.ofRecord(key))
       if (pending) await pending
       return item
     },
@@ -105,43 +145,46 @@ export function sqliteStore(path: string, options: SqliteOptions): SqliteStore {
       const [from, to] = idRange(kind, after)
       return onDisk(() => records.items(sql.ofParent.all(subjectText(parent), from, to, clock.now(), limit)))
     },
-    transact: changes => transact(records, changes, clock.now(), log),
-    async check(changes) {
+    async transact(changes) {
+      log?.disk.assertUsable()
       try {
-        records.apply(changes, clock.now(), false)
-      } finally {
-        await log?.disk.ofAll()
+        apply(parts, changes)
+      } catch (error) {
+        return onDisk(() => {
+          throw isFullError(error) ? new StoreFull('the disk of the store is full', { cause: error }) : error
+        })
       }
+      log?.written(changes.length)
+      await parts.waiting(log?.disk.committed(changes.map(({ key }) => key)))
     },
-    async close() {
-      await log?.close()
-      await log?.disk.close()
-      // Closing it removes the log, and a start on the full disk could not make it again.
-      if (db.isOpen && !reserve?.space().isShort) db.close()
-    },
-    sweepExpired: (now, limit) => Number(sql.sweep.run(now, limit).changes),
-    ...(reserve && { space: () => reserve.space() }),
+    check: changes => onDisk(() => records.apply(changes, clock.now(), false)),
+  } satisfies Omit<Store, 'close'>
+}
+
+function apply({ records, clock, log }: ViewParts, changes: Change[]): void {
+  const write = () => records.apply(changes, clock.now(), true)
+  if (log?.reserve) log.reserve.withReserve(write)
+  else write()
+}
+
+/** The log is synced in its order: one wait for the last thing that was read, or written, covers all before it. */
+function eagerStore(store: Store, parts: ViewParts): EagerStore {
+  let owed: Pending
+  const owe = (pending: Pending): undefined => {
+    if (!pending) return
+    owed = pending
+    // Who asks for `settled` gets the error.
+    pending.catch(() => {})
+  }
+  return {
+    store: { ...store, ...view(parts, owe) },
+    settled: async () => parts.waiting(owed),
   }
 }
 
 function openLog(db: DatabaseSync, path: string, { clock, sync, reserve: options }: SqliteOptions): Log {
   const reserve = options && new DiskReserve({ db, path, clock, ...options })
   return { ...checkpoints(db, path, clock), reserve, disk: new CommitSync(path, sync) }
-}
-
-async function transact(records: SqliteRecords, changes: Change[], now: number, log: Log | undefined): Promise<void> {
-  log?.disk.assertUsable()
-  const apply = () => records.apply(changes, now, true)
-  try {
-    if (log?.reserve) log.reserve.withReserve(apply)
-    else apply()
-  } catch (error) {
-    // A conflict tells of what another transaction wrote.
-    await log?.disk.ofAll()
-    throw isFullError(error) ? new StoreFull('the disk of the store is full', { cause: error }) : error
-  }
-  log?.written(changes.length)
-  await log?.disk.committed(changes.map(({ key }) => key))
 }
 
 function open(path: string): DatabaseSync {

@@ -185,3 +185,58 @@ describe('a store in memory', () => {
     await store.close()
   })
 })
+
+describe('an eager view', () => {
+  const range = { limit: 9 }
+
+  it('reads and refuses at once, and is settled once the disk has what was read', async () => {
+    const { store, held } = heldStore()
+    const committed = store.transact([put(1)])
+    const view = store.eager!()
+    const lists = [
+      view.store.list('demo', 'a', range),
+      view.store.all('a', range).then(({ items }) => items),
+      view.store.due(1, 9),
+      view.store.ofSubject({ kind: 'instance', id: 'i' }, undefined, range),
+      view.store.ofParent({ kind: 'instance', id: 'i' }, undefined, range),
+    ]
+    expect((await Promise.all(lists)).map(items => items.length)).toEqual([1, 1, 0, 0, 0])
+    expect(await view.store.get(key(1))).toMatchObject({ version: 1 })
+    await expect(view.store.transact([put(1, 7)])).rejects.toBeInstanceOf(Conflict)
+    await expect(view.store.check([put(1, 7)])).rejects.toBeInstanceOf(Conflict)
+    const ended = settled({ committed, view: view.settled(), other: store.eager!().settled() })
+    await turn()
+    expect(ended).toEqual(['other'])
+    held[0]!.end()
+    await turn()
+    expect(ended.sort()).toEqual(['committed', 'other', 'view'])
+    await store.close()
+  })
+
+  it('commits as the store does, and has then settled what it read before', async () => {
+    const { store, held } = heldStore()
+    void store.transact([put(1)])
+    const view = store.eager!()
+    await view.store.get(key(1))
+    const ended = settled({ transact: view.store.transact([put(2)]) })
+    held[0]!.end()
+    await turn()
+    expect(ended).toEqual([])
+    held[1]!.end()
+    await turn()
+    expect(ended).toEqual(['transact'])
+    await view.settled()
+    await store.close()
+  })
+
+  it('is never settled where the sync failed', async () => {
+    const { store, held } = heldStore()
+    const committed = store.transact([put(1)])
+    const view = store.eager!()
+    await view.store.get(key(1))
+    held[0]!.fail(new Error('the disk is broken'))
+    await expect(committed).rejects.toThrow('could not be synced')
+    await expect(view.settled()).rejects.toThrow('could not be synced')
+    await store.close()
+  })
+})
