@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
+import { hostState } from '../../host/state.ts'
 import { processRef } from '../../lib/kit/os/process.ts'
 import { realClock } from '../kit/virtual-clock.ts'
 import { type DaemonWorld, daemonWorld, datastore, part, server, volume } from './daemon-world.ts'
@@ -100,6 +101,21 @@ describe('requests to a host daemon', () => {
       deletedServer,
     ])
     expect(world.files()).toEqual([])
+  })
+
+  it('start no agent of a server whose delete a daemon that died had begun', async () => {
+    await request('create_volume')
+    await request('create_server')
+    const agent = await world.agentOf(server.name)
+    await world.daemon.close()
+    kill(agent)
+    await until(async () => !(await lives(agent)))
+    await hostState(world.config.dataDir).deleted.put({ name: server.name, at: realClock.now() })
+    await world.restart()
+    expect(await world.agentOf(server.name)).toBe(agent)
+    await request('delete_server')
+    expect(world.files().filter(name => name.includes(server.name))).toEqual([])
+    expect(world.reports.at(-1)).toEqual(deletedServer)
   })
 
   it('to delete a part end its agent and remove its files, and may be repeated', async () => {
