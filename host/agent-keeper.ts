@@ -98,6 +98,8 @@ export class AgentKeeper {
     const { config, state, ended } = this.#parts
     const server = await state.servers.get(name)
     if (!server || server.ended !== undefined || ended.aborted) return
+    // A daemon died in the middle of its delete, which is requested again.
+    if (await state.deleted.get(name)) return
     if (server.agent && (await isAlive(server.agent))) return
     // It may have been started just before the daemon died, and not recorded.
     const agent = await agentIn(config, server)
