@@ -25,11 +25,14 @@ const endsSession = (error: DatabaseError) => /^(57P0|08)/.test(error.code ?? ''
 /** Whether a session cannot be used after this error: it is no answer of the server, or its last one. */
 const isSessionLost = (error: unknown) => !(error instanceof DatabaseError) || endsSession(error)
 
+/** How pg says that a connection has ended, or had ended before the query. */
+const CONNECTION_ENDED = /^(Connection terminated|Client has encountered a connection error|Client was closed)/
+
 /** Whether the server was not there, or went away during the call: the same call may succeed once it is back. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof DatabaseError) return endsSession(error)
   // The socket of a server that has stopped is not there, and that of a busy one may be full.
-  return /^(ENOENT|EAGAIN|ECONN|EPIPE)/.test(codeOf(error) ?? '') || /^Connection terminated/.test(messageOf(error))
+  return /^(ENOENT|EAGAIN|ECONN|EPIPE)/.test(codeOf(error) ?? '') || CONNECTION_ENDED.test(messageOf(error))
 }
 
 // A named statement is planned once for the session, which is most of what a listing costs.
