@@ -15,6 +15,8 @@ export const createServerStep: Step<unknown, Platform> = {
     const { deps } = run
     const instance = await reloadInstance(run)
     const { id, generation } = instance
+    // A restart may have declared it again since the old server was removed.
+    if (generation > 1) await deps.queue.remove(guestTopic(id, generation - 1))
     await deps.queue.declare(guestTopic(id, generation))
     await deps.compute.createServer({
       ...partOf(instance, serverOf(instance)),

@@ -77,10 +77,16 @@ async function previousOperationEnded({ deps, project, request }: Run): Promise<
   return !previous || hasEnded(previous.body) || previous.body.parked === true
 }
 
-/** Removes the agent's queue and commands. The last records go in the transaction that ends the saga. */
+/**
+ * Removes the queues of all agents that the instance had, and the commands. The last records go in the transaction that
+ * ends the saga.
+ */
 async function deleteRecords({ deps, project, subject }: Run): Promise<void> {
   const instance = subject.id
   const agent = await agentRecords.get(deps.store, project, instance)
-  if (agent) await deps.queue.remove(guestTopic(instance, agent.body.generation))
+  // A restart may have declared the queue of an earlier agent again, after it was removed.
+  for (let generation = agent?.body.generation ?? 0; generation > 0; generation--) {
+    await deps.queue.remove(guestTopic(instance, generation))
+  }
   await deleteCommands(deps.store, instance)
 }
