@@ -67,6 +67,7 @@ const COMMANDS = {
   'test:services': { args: [join('scripts', 'test-services.ts'), ...report] },
   verify: { args: [join('scripts', 'verify.ts'), ...report] },
   bench: { args: [join('bench', 'main.ts')] },
+  soak: { args: ['--disable-warning=ExperimentalWarning', join('bench', 'soak', 'main.ts')] },
 }
 const program = COMMANDS[command]
 if (!program) fail(`there is no command ${command}; there are ${Object.keys(COMMANDS).join(', ')}`)
