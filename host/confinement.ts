@@ -4,6 +4,7 @@ import { platform, release } from 'node:os'
 import { promisify } from 'node:util'
 import { type Bounds, Cgroups, type Places, RESOURCES, type Resource } from './cgroups.ts'
 import { PROGRAM_PATH } from './config.ts'
+import { closeMetadata, type MetadataState, openMetadata } from './metadata.ts'
 import type { ServerState } from './state.ts'
 
 type ConfinedServer = Pick<ServerState, 'name' | 'uid' | 'flavor'>
@@ -14,6 +15,13 @@ export interface Confinement {
   words: string
   /** Whether an instance sees its own processes only. */
   hides: boolean
+  /**
+   * Sets what holds for the machine as a whole: forgets groups that nobody is in any more, and closes its cloud's metadata
+   * address to instances.
+   */
+  start(): Promise<{ metadata: MetadataState }>
+  /** Takes that back. */
+  stop(): Promise<void>
   /** Bounds a process of the server, and all that it starts from then on. */
   bound(server: ConfinedServer, pid: number): Promise<void>
   /** Raises the bounds of a server that runs. */
@@ -46,6 +54,8 @@ const OOM_SCORE = '500'
 export const UNCONFINED: Confinement = {
   words: 'nothing is bounded: that needs root on Linux',
   hides: false,
+  start: async () => ({ metadata: 'open' }),
+  stop: async () => undefined,
   bound: async () => undefined,
   raise: async () => undefined,
   end: async () => undefined,
@@ -56,11 +66,15 @@ export const UNCONFINED: Confinement = {
 export async function detectConfinement(firstUid: number | undefined, places: Places = {}): Promise<Confinement> {
   if (firstUid === undefined || platform() !== 'linux') return UNCONFINED
   const [cgroups, hides, limits] = await Promise.all([Cgroups.open(places), canHide(), canLimit()])
-  await cgroups.sweep()
   const limitsProcesses = limits && cgroups.versionOf('processes') === undefined
   return {
     words: wordsFor(cgroups, hides, limitsProcesses),
     hides,
+    async start() {
+      await cgroups.sweep()
+      return { metadata: await closeMetadata(firstUid) }
+    },
+    stop: () => openMetadata(firstUid),
     async bound(server, pid) {
       const bounds = boundsOf(server.flavor)
       await writeFile(`/proc/${pid}/oom_score_adj`, OOM_SCORE)

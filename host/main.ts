@@ -49,6 +49,7 @@ async function finish(how: 'close' | 'stop'): Promise<void> {
   if (stopping.signal.aborted) return
   stopping.abort()
   await daemon[how]().catch(error => log.error({ error: messageOf(error) }, 'the daemon did not end cleanly'))
+  if (how === 'stop') await confinement.stop()
   await queue.close()
   process.exit(0)
 }
@@ -57,8 +58,9 @@ async function run(): Promise<void> {
   const self = await processRef(process.pid)
   if (!self) throw new Error('this process cannot be identified')
   await takeDataDir(config.dataDir, self)
+  const { metadata } = await confinement.start()
   await daemon.start()
-  log.info({ pid: process.pid, confinement: confinement.words }, 'host ready')
+  log.info({ pid: process.pid, confinement: confinement.words, metadata }, 'host ready')
   void reports.announce(stopping.signal)
   await receiveRequests({ config, queue, sealer: seals, handlers: daemon.handlers, clock, log }, stopping.signal)
 }

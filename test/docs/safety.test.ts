@@ -27,6 +27,7 @@ const ATTACKS = [
   'what a former superuser left gives its rights back',
   "root is led by a link out of a tenant's folder",
   'a program outlives its instance',
+  "a program of a tenant gets the machine's rights from its cloud",
   'one instance uses up the machine',
   'listeners of a tenant push new databases off their network',
   'other tenants are seen in the process list',
