@@ -152,6 +152,25 @@ describe('commands to an agent', () => {
   })
 })
 
+describe('a query', () => {
+  const answerTo = async (method: string) => {
+    await agent.take(await message({ kind: 'query', method, input: { limit: 5 }, requestId: 'req-2' }))
+    const [answer] = await queue.receive('conductor', { max: 10, waitMs: 0 })
+    return seals.open(readEnvelope(answer?.body ?? ''))
+  }
+
+  it('to a database that has just died is refused, and is no fault of the agent', async () => {
+    const lost = new Error('terminating connection')
+    Object.assign(driver, { isConnectionLost: (error: unknown) => error === lost })
+    driver.list_databases = () => Promise.reject(lost)
+    expect(await answerTo('list_databases')).toEqual({
+      refused: { code: 422, message: 'The database accepts no connections at the moment.' },
+    })
+    driver.list_databases = () => Promise.reject(new Error('a fault'))
+    expect(await answerTo('list_databases')).toEqual({ failed: 'The agent could not answer.' })
+  })
+})
+
 describe('an agent at rest', () => {
   /** What it reports in so many seconds. */
   async function reports(seconds: number): Promise<unknown[]> {
