@@ -42,6 +42,9 @@ const USAGE_STEP_BYTES = 16 * 1024 * 1024
 const HEARTBEAT_RETRY_MS = 1_000
 const RECEIVE_RETRY_MS = 500
 
+/** What a query is told whose database has just died, as of one that is known to be down. */
+const UNREACHABLE = { code: 422, message: 'The database accepts no connections at the moment.' }
+
 /** Answers queries at once, executes commands strictly one after the other, and reports changes and heartbeats. */
 export class Agent {
   readonly #parts: AgentParts
@@ -170,6 +173,7 @@ export class Agent {
       result => ({ result }),
       (error: unknown) => {
         if (error instanceof RejectedByDatastore) return { refused: { code: error.code, message: error.message } }
+        if (driver.isConnectionLost?.(error)) return { refused: UNREACHABLE }
         log.warn({ method, requestId, error: messageOf(error) }, 'query failed')
         return { failed: 'The agent could not answer.' }
       },
