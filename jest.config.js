@@ -16,6 +16,11 @@ export const project = (displayName, testMatch, options = {}) => ({
 /** Slow end-to-end files, which `npm run test:services` runs: `npm test` is to end within ten minutes on two cores. */
 export const LONG = ['api-quota', 'hostile-names', 'kills-actions', 'surroundings-disk']
 
+/** Programs that attack as root and as tenants' uids, which `npm run test:services` runs: `npm test` needs no root. */
+export const ATTACKS = ['e2e/impostor', 'e2e/superuser', 'host/daemon-bounds', 'host/daemon-hostile', 'host/metadata']
+
+const fileOf = name => `/test/${name}\\.test\\.ts$`
+
 /** End-to-end files that share one cloud, each with projects of its own; the others start their own. */
 const SHARED = [
   'actions',
@@ -43,10 +48,14 @@ export default {
   reporters,
   projects: [
     project('unit', ['<rootDir>/test/**/*.test.ts'], {
-      testPathIgnorePatterns: ['/node_modules/', '/test/e2e/', '/test/services/'],
+      testPathIgnorePatterns: ['/node_modules/', '/test/e2e/', '/test/services/', ...ATTACKS.map(fileOf)],
     }),
     project('e2e', ['<rootDir>/test/e2e/*.test.ts'], {
-      testPathIgnorePatterns: ['/node_modules/', ...[...LONG, ...SHARED].map(name => `/test/e2e/${name}\\.test\\.ts$`)],
+      testPathIgnorePatterns: [
+        '/node_modules/',
+        ...[...LONG, ...SHARED].map(name => fileOf(`e2e/${name}`)),
+        ...ATTACKS.map(fileOf),
+      ],
     }),
     project(
       'e2e-shared',
