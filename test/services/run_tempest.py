@@ -48,6 +48,8 @@ class TestInstanceActionsPostgreSQL(test_instance_actions.TestInstanceActionsPos
     def test_rebuild_without_configuration(self):
         """The rest of test_rebuild, which has inserted its data and failed at its configuration group."""
         self.rebuild_instance(self.instance_id, str(uuid.uuid4()))
+        # A new server may have another address: the one of before may have been given to another instance meanwhile.
+        type(self).instance_ip = self.get_instance_ip()
         self.verify_data_after_rebuild(self.instance_ip)
 
 
