@@ -201,6 +201,14 @@ describe('how often the use is counted', () => {
     expect(counts).toBe(6)
   })
 
+  it('is as before after the clock was set back', async () => {
+    await watch(10)
+    clock.setBack(86_400_000)
+    counts = 0
+    await clock.advance(60_000)
+    expect(counts).toBeGreaterThanOrEqual(6)
+  })
+
   it('is at once when the disk gets fuller: a fast writer is seen within a second', async () => {
     await watch(10)
     free -= 900 * MIB

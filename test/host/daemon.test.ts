@@ -158,6 +158,17 @@ describe('requests to a host daemon', () => {
     expect(world.reports.at(-1)).toMatchObject({ ...activeVolume, changeId: 'w1' })
   })
 
+  it('to reboot a server start it once: one that was ended since stays so when the request is repeated', async () => {
+    await request('create_volume')
+    await request('create_server')
+    await request('reboot_server')
+    const { servers } = hostState(world.config.dataDir)
+    const rebooted = (await servers.get(server.name))!
+    await servers.put({ ...rebooted, ended: 'for a reason' })
+    await request('reboot_server')
+    expect(world.reports.at(-1)).toMatchObject({ status: 'ERROR', fault: 'for a reason', changeId: 'w3' })
+  })
+
   it('to change to an engine that the host lacks are answered with the reason', async () => {
     await request('create_volume')
     await request('create_server')

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals'
 import { derivedKeys } from '../../../lib/kit/crypto/keys.ts'
 import { vault } from '../../../lib/kit/crypto/vault.ts'
-import { Fault } from '../../../lib/kit/errors.ts'
+import { Fault, STORE_FULL } from '../../../lib/kit/errors.ts'
 import { type MutationDeps, mutations } from '../../../lib/kit/http/mutation.ts'
 import type { ApiEvent } from '../../../lib/kit/http/pipeline.ts'
 import { type Call, type Mutation, type Reply, route } from '../../../lib/kit/http/route.ts'
 import { embeddedQueue } from '../../../lib/platform/queue/embedded/queue.ts'
 import { sqliteStore } from '../../../lib/platform/store/sqlite/store.ts'
-import type { Change } from '../../../lib/ports/store.ts'
+import { type Change, StoreFull } from '../../../lib/ports/store.ts'
 import { proxyEvent } from '../../../local/gateway/events.ts'
 import { seededRandom, silentLog } from '../random.ts'
 import { secretsOf } from '../secrets.ts'
@@ -130,6 +130,8 @@ describe('mutations', () => {
     const unexpected = 'An unexpected error happened: req-1.'
     expect(await resultOf(send(failAfterChange(new Error('broken'), 'a#3'), 'k2'))).toEqual([500, unexpected])
     expect(runs).toBe(2)
+    expect(await resultOf(send(failAfterChange(new StoreFull('full'), 'a#4'), 'k3'))).toEqual(['full', 'full'])
+    expect(await resultOf(send(failAfterChange(new Error('broken'), 'a#5'), 'k3'))).toEqual([507, STORE_FULL])
   })
 
   it('runs the handler again, on fresh reads, when its change conflicts', async () => {

@@ -57,6 +57,16 @@ describe('the reserve of a store', () => {
     expect(await sizeOf(path)).toBe(size)
   })
 
+  it('is as large as the disk says, after the clock was set back too', () => {
+    const disk = { freeBytes: 1 << 30 }
+    const { db, reserve, clock } = openReserve(disk)
+    expect(reserve.space().isShort).toBe(false)
+    clock.setBack(86_400_000)
+    disk.freeBytes = 60 * MIB
+    expect(reserve.space()).toEqual({ freeBytes: 60 * MIB, isShort: true })
+    db.close()
+  })
+
   it('is given up when the disk gets short, and made again when there is room', async () => {
     const disk = { freeBytes: 1 << 30 }
     const { db, reserve, clock, fill, pages } = openReserve(disk)
