@@ -1,5 +1,5 @@
 import type { EnrolAnswer } from '../lib/contracts/enrol.ts'
-import type { Clock } from '../lib/kit/clock.ts'
+import { type Clock, elapsedMs } from '../lib/kit/clock.ts'
 import type { SealKeys } from '../lib/kit/crypto/seal.ts'
 import type { Enrolment } from './enrolment.ts'
 
@@ -80,7 +80,7 @@ export class ActiveCredentials {
   /** Whoever meets an unknown key meanwhile waits for the same renewal. */
   async #renewForKey(): Promise<void> {
     const now = this.#clock.now()
-    if (!this.#renewal && Math.abs(now - this.#renewedForKeyAt) < RENEW_AGAIN_MS) return
+    if (!this.#renewal && elapsedMs(now, this.#renewedForKeyAt) < RENEW_AGAIN_MS) return
     this.#renewedForKeyAt = now
     await this.#renew()
   }

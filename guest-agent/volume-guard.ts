@@ -1,5 +1,5 @@
 import { RejectedByDatastore, type Server, type ServerControl } from '../lib/datastores/driver.ts'
-import type { Clock, Log } from '../lib/kit/clock.ts'
+import { type Clock, elapsedMs, type Log } from '../lib/kit/clock.ts'
 import { messageOf } from '../lib/kit/errors.ts'
 import type { DatabaseSupervisor, Health } from './supervisor.ts'
 
@@ -67,7 +67,7 @@ export class VolumeGuard {
   /** The bytes in use, as counted lately. */
   async usedBytes(): Promise<number> {
     const { clock, driver } = this.#parts
-    const isRecent = this.#count && clock.now() - this.#count.at <= 10_000
+    const isRecent = this.#count && elapsedMs(clock.now(), this.#count.at) <= 10_000
     return isRecent && this.#count ? this.#count.used : driver.used_bytes()
   }
 
@@ -137,7 +137,7 @@ export class VolumeGuard {
     const { at, tookMs, used, free } = this.#count
     const share = this.#isStopped ? 0 : used / size
     const { ms = 0 } = COUNT_EVERY.find(({ from }) => share >= from) ?? {}
-    if (clock.now() - at >= Math.max(ms, tookMs / MAX_LOAD)) return true
+    if (elapsedMs(clock.now(), at) >= Math.max(ms, tookMs / MAX_LOAD)) return true
     const mayTake = (size * READ_ONLY.from - used) * LOSS.share
     return free - freeBytes() >= Math.max(LOSS.minBytes, mayTake)
   }
@@ -147,7 +147,7 @@ export class VolumeGuard {
     const free = freeBytes()
     const started = clock.now()
     const used = await driver.used_bytes()
-    this.#count = { at: started, tookMs: clock.now() - started, used, size, free }
+    this.#count = { at: started, tookMs: elapsedMs(clock.now(), started), used, size, free }
     return this.#count
   }
 

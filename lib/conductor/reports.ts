@@ -142,7 +142,7 @@ const handlers: Handlers<ConductorMethods, Reporter> = {
       reportAgent(instance, report),
     )
     if (updated) await wakeOperationsOf(platform, updated)
-    if (agent.lastIssued > agent.lastDone && elapsedMs(platform.clock.now(), agent.lastIssuedAt) > RESEND_AFTER_MS)
+    if (agent.lastIssued > agent.lastDone && elapsedMs(now, agent.lastIssuedAt) > RESEND_AFTER_MS)
       await resendCommands(platform, agent)
   },
 

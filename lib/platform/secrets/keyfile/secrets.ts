@@ -1,6 +1,6 @@
 import { link, open, stat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Clock, Log, Random } from '../../../kit/clock.ts'
+import { type Clock, elapsedMs, type Log, type Random } from '../../../kit/clock.ts'
 import { messageOf } from '../../../kit/errors.ts'
 import { syncFolder } from '../../../kit/os/files.ts'
 import type { Secrets } from '../../../ports/secrets.ts'
@@ -56,8 +56,7 @@ class KeyFile {
 
   async keys(): Promise<KeySet> {
     const { clock } = this.#options
-    // A clock that was set back must not end the checks.
-    if (this.#keys && Math.abs(clock.now() - this.#checkedAt) < CHECK_MS) return this.#keys
+    if (this.#keys && elapsedMs(clock.now(), this.#checkedAt) < CHECK_MS) return this.#keys
     this.#checking ??= this.#check().finally(() => {
       this.#checking = undefined
     })

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
-import type { Clock } from '../../../kit/clock.ts'
+import { type Clock, elapsedMs } from '../../../kit/clock.ts'
 import { codeOf } from '../../../kit/errors.ts'
 import { freeBytesAt } from '../../../kit/os/disk.ts'
 import type { Space } from '../../../ports/store.ts'
@@ -59,7 +59,8 @@ export class DiskReserve {
 
   space(): Space {
     const { clock, freeBytes } = this.#parts
-    if (clock.now() - this.#measured.at >= FRESH_MS) this.#measured = { at: clock.now(), free: freeBytes() }
+    const now = clock.now()
+    if (elapsedMs(now, this.#measured.at) >= FRESH_MS) this.#measured = { at: now, free: freeBytes() }
     const { free } = this.#measured
     this.#isShort = free < (this.#isShort ? ROOM_BYTES : SHORT_BYTES)
     return { freeBytes: free, isShort: this.#isShort || this.#hasFailed }
