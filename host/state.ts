@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { codeOf } from '../lib/kit/errors.ts'
+import { ignoreFullDisk } from '../lib/kit/errors.ts'
 import { DRAFT_SUFFIX, readJson, removeAll, replaceFile } from '../lib/kit/os/files.ts'
 import { makeFolder } from './data-dir.ts'
 
@@ -86,15 +86,13 @@ export async function forgetDeleted({ deleted }: HostState, before: number): Pro
 
 /** Marks first what is removed. On a full disk after it: the removal makes the space, and a repetition marks it too. */
 export async function markAndRemove(mark: () => Promise<void>, remove: () => Promise<void>): Promise<void> {
-  const isFull = await mark().then(
-    () => false,
-    (error: unknown) => {
-      if (codeOf(error) !== 'ENOSPC') throw error
-      return true
-    },
-  )
+  let isMarked = true
+  await mark().catch(error => {
+    ignoreFullDisk(error)
+    isMarked = false
+  })
   await remove()
-  if (isFull) await mark()
+  if (!isMarked) await mark()
 }
 
 /** Removes the files that a daemon had not written to their end when it died. */

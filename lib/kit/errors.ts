@@ -44,9 +44,12 @@ export function faultOf(error: unknown): Fault | undefined {
   return error instanceof Fault ? error : undefined
 }
 
+/** Whether the system found no space on a disk. */
+export const isFullDisk = (error: unknown): boolean => codeOf(error) === 'ENOSPC'
+
 /** For a write that may be missed when the disk is full. Throws any other error. */
 export function ignoreFullDisk(error: unknown): void {
-  if (codeOf(error) !== 'ENOSPC') throw error
+  if (!isFullDisk(error)) throw error
 }
 
 /** A text that a client sent, cut to a length that can be repeated in an answer. */

@@ -1,6 +1,6 @@
 import type { Queue } from '../../ports/queue.ts'
 import { type Change, Conflict } from '../../ports/store.ts'
-import { badRequest, Fault, messageOf, storeFull } from '../errors.ts'
+import { badRequest, Fault, faultOf, messageOf, storeFull } from '../errors.ts'
 import { decideUntilFresh, MAX_ATTEMPTS, sendMessages, tryCommit } from '../transaction.ts'
 import {
   assertKey,
@@ -133,7 +133,7 @@ class Execution<D extends MutationDeps> {
       await this.#recordOutcome({ reply }, true)
       return reply
     } catch (error) {
-      await this.#recordOutcome({ fault: faultOf(error, this.#event.state.call.requestId) }, true)
+      await this.#recordOutcome({ fault: outcomeOf(error, this.#event.state.call.requestId) }, true)
       throw error
     }
   }
@@ -145,7 +145,7 @@ class Execution<D extends MutationDeps> {
    */
   async #recordFault(error: unknown): Promise<boolean> {
     const { requestId, deps } = this.#event.state.call
-    const fault = faultOf(error, requestId)
+    const fault = outcomeOf(error, requestId)
     return fault.status >= 500 || deps.store.space?.().isShort || this.#recordOutcome({ fault }, false)
   }
 
@@ -165,9 +165,9 @@ class Execution<D extends MutationDeps> {
   }
 }
 
-function faultOf(error: unknown, requestId: string): { status: number; message: string } {
-  if (error instanceof Fault) return { status: error.status, message: error.message }
-  return { status: 500, message: `An unexpected error happened: ${requestId}.` }
+function outcomeOf(error: unknown, requestId: string): { status: number; message: string } {
+  const { status, message } = faultOf(error) ?? new Fault(500, `An unexpected error happened: ${requestId}.`)
+  return { status, message }
 }
 
 /** An early middleware: marks the responses to dry runs, and audits requests that are refused before their handler. */

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import { type Clock, elapsedMs } from '../../../kit/clock.ts'
-import { codeOf } from '../../../kit/errors.ts'
+import { isFullDisk } from '../../../kit/errors.ts'
 import { freeBytesAt } from '../../../kit/os/disk.ts'
 import type { Space } from '../../../ports/store.ts'
 import { tryCheckpoint } from './checkpoint.ts'
@@ -114,7 +114,7 @@ function tryUnlessFull(write: () => void): boolean {
     write()
     return true
   } catch (error) {
-    if (isFullError(error) || codeOf(error) === 'ENOSPC') return false
+    if (isFullError(error) || isFullDisk(error)) return false
     throw error
   }
 }
