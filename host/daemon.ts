@@ -212,15 +212,14 @@ export class Daemon {
   async #rebootServer(request: Request<'reboot_server'>): Promise<void> {
     const server = await this.#state.servers.get(request.name)
     if (!server) return
+    if (server.changeId === request.changeId) return this.#report('update_server', server, activeState(server))
     const { ended: _, ...rest } = server
     const rebooted = { ...rest, changeId: request.changeId }
-    if (server.changeId !== request.changeId) {
-      await stopServer(this.#parts, server)
-      this.#agents.forgetStarts(server.name)
-      // A database that was stopped on purpose starts with its server.
-      await removeStopMark(this.#parts.config, server)
-      await this.#agents.start(rebooted)
-    }
+    await stopServer(this.#parts, server)
+    this.#agents.forgetStarts(server.name)
+    // A database that was stopped on purpose starts with its server.
+    await removeStopMark(this.#parts.config, server)
+    await this.#agents.start(rebooted)
     await this.#report('update_server', server, activeState(rebooted))
   }
 
