@@ -48,6 +48,19 @@ export function assertSameKeys(before: KeySet, after: KeySet): void {
   }
 }
 
+/** What `change` makes of a text of master keys, and the new text: missing if it is the same. Throws BadKeys. */
+export function changeKeys(
+  text: string,
+  change: (document: KeyDocument) => KeyDocument,
+): { document: KeyDocument; changed?: string } {
+  const { document } = parseKeys(text)
+  const next = change(document)
+  if (next === document) return { document }
+  const changed = writeKeyDocument(next)
+  parseKeys(changed)
+  return { document: next, changed }
+}
+
 export const writeKeyDocument = (document: KeyDocument): string => `${JSON.stringify(document, null, 2)}\n`
 
 /** The document with one more key, which is not current yet. */

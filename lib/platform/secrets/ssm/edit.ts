@@ -1,6 +1,6 @@
 import { GetParameterCommand, PutParameterCommand, SSMClient } from '@aws-sdk/client-ssm'
 import { type AwsConnection, clientOptions } from '../../aws/connection.ts'
-import { type KeyDocument, parseKeys, writeKeyDocument } from '../key-set.ts'
+import { changeKeys, type KeyDocument } from '../key-set.ts'
 
 /** Replaces the keys in the parameter by what `change` makes of them. Throws BadKeys, also if the result is not valid. */
 export async function editKeyParameter(
@@ -10,13 +10,10 @@ export async function editKeyParameter(
   const client = new SSMClient(clientOptions(connection))
   try {
     const { Parameter } = await client.send(new GetParameterCommand({ Name, WithDecryption: true }))
-    const { document } = parseKeys(Parameter?.Value ?? '')
-    const next = change(document)
-    if (next === document) return next
-    const Value = writeKeyDocument(next)
-    parseKeys(Value)
-    await client.send(new PutParameterCommand({ Name, Value, Type: 'SecureString', Overwrite: true }))
-    return next
+    const { document, changed: Value } = changeKeys(Parameter?.Value ?? '', change)
+    if (Value !== undefined)
+      await client.send(new PutParameterCommand({ Name, Value, Type: 'SecureString', Overwrite: true }))
+    return document
   } finally {
     client.destroy()
   }
