@@ -33,7 +33,7 @@ export async function prepareRuntime(dataDir: string, root: boolean): Promise<Ag
   const { manager, defaultVersion } = DEFAULT_MANIFEST
   const sources = installedEngines()
   const target = (datastore: string, version: string) => join(folder, `${datastore}-${version}`)
-  const paths = mapEngines(sources, (datastore, version) => target(datastore, version))
+  const paths = mapEngines(sources, target)
   const defaultEngine = sources[manager]?.[defaultVersion]
   const [agent, node] = await Promise.all([
     upToDateBundle(folder),
@@ -50,13 +50,10 @@ export async function prepareRuntime(dataDir: string, root: boolean): Promise<Ag
   }
 }
 
-function mapEngines<T>(
-  engines: Engines<EngineSource>,
-  map: (manager: string, version: string, source: EngineSource) => T,
-): Engines<T> {
+function mapEngines<T>(engines: Engines<unknown>, map: (manager: string, version: string) => T): Engines<T> {
   const perManager = Object.entries(engines).map(([manager, versions]) => [
     manager,
-    Object.fromEntries(Object.entries(versions).map(([version, source]) => [version, map(manager, version, source)])),
+    Object.fromEntries(Object.keys(versions).map(version => [version, map(manager, version)])),
   ])
   return Object.fromEntries(perManager)
 }

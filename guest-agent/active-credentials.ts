@@ -3,6 +3,9 @@ import { type Clock, elapsedMs } from '../lib/kit/clock.ts'
 import type { SealKeys } from '../lib/kit/crypto/seal.ts'
 import type { Enrolment } from './enrolment.ts'
 
+/** What gives new credentials. */
+type Renewable = Pick<Enrolment, 'current' | 'renew'>
+
 const RENEW_BEFORE_MS = 600_000
 /** How soon after a renewal that did not bring a message's keys another one is tried. */
 const RENEW_AGAIN_MS = 10_000
@@ -10,19 +13,16 @@ const RENEW_AGAIN_MS = 10_000
 /** The credentials that an agent uses, renewed in time. */
 export class ActiveCredentials {
   #current: EnrolAnswer
-  readonly #enrolment: Pick<Enrolment, 'current' | 'renew'>
+  readonly #enrolment: Renewable
   readonly #clock: Clock
   readonly #signal: AbortSignal
   /** The keys of this run by their master key: messages of before a renewal may still come. */
   readonly #keys = new Map<string, EnrolAnswer['keys']>()
   #renewedForKeyAt = Number.NEGATIVE_INFINITY
+  /** The renewal under way. */
+  #renewal: Promise<void> | undefined
 
-  private constructor(
-    credentials: EnrolAnswer,
-    enrolment: Pick<Enrolment, 'current' | 'renew'>,
-    clock: Clock,
-    signal: AbortSignal,
-  ) {
+  private constructor(credentials: EnrolAnswer, enrolment: Renewable, clock: Clock, signal: AbortSignal) {
     this.#current = credentials
     this.#keys.set(credentials.kid, credentials.keys)
     this.#enrolment = enrolment
@@ -31,11 +31,7 @@ export class ActiveCredentials {
   }
 
   /** The stored credentials, or those of a first enrolment, which is retried until `signal` is aborted. */
-  static async obtain(
-    enrolment: Pick<Enrolment, 'current' | 'renew'>,
-    clock: Clock,
-    signal: AbortSignal,
-  ): Promise<ActiveCredentials> {
+  static async obtain(enrolment: Renewable, clock: Clock, signal: AbortSignal): Promise<ActiveCredentials> {
     const credentials = enrolment.current() ?? (await enrolment.renew(signal))
     return new ActiveCredentials(credentials, enrolment, clock, signal)
   }
@@ -52,7 +48,8 @@ export class ActiveCredentials {
 
   /**
    * The keys that messages are sealed with. A message of another master key says that the current one has changed: the
-   * agent renews at once, and opens it then if it could not before. The same text gives the same bytes, for the sealer prepares each key once.
+   * agent renews at once, and opens it then if it could not before. The same text gives the same bytes, for the sealer
+   * prepares each key once.
    */
   sealKeys(): SealKeys {
     const decoded = new Map<string, Uint8Array>()
@@ -84,8 +81,6 @@ export class ActiveCredentials {
     this.#renewedForKeyAt = now
     await this.#renew()
   }
-
-  #renewal: Promise<void> | undefined
 
   #renew(): Promise<void> {
     this.#renewal ??= this.#enrolment

@@ -41,9 +41,7 @@ export class AddressKeeper {
     }
   }
 
-  /**
-   * Holds what nobody has claimed, and ends whoever answers at the address of another.
-   */
+  /** Holds what nobody has claimed, and ends whoever answers at the address of another. */
   async look(): Promise<void> {
     const addresses = [...this.#addresses.values()]
     await Promise.all(addresses.map(address => address.update()))

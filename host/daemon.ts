@@ -93,15 +93,14 @@ export class Daemon {
     this.#state = hostState(config.dataDir)
     this.#spares = new Spares(parts)
     this.#endpoints = new Endpoints(config.network)
-    const state = this.#state
-    const queues = this.#queues
-    const report = (server: ServerState, machineState: MachineState) =>
-      this.#report('update_server', server, machineState)
-    this.#addresses = new AddressKeeper({ ...parts, state, queues, report })
-    this.#agents = new AgentKeeper({
-      ...{ ...parts, state, queues, report },
-      ended: this.#ended.signal,
-    })
+    const keeperParts = {
+      ...parts,
+      state: this.#state,
+      queues: this.#queues,
+      report: (server: ServerState, state: MachineState) => this.#report('update_server', server, state),
+    }
+    this.#addresses = new AddressKeeper(keeperParts)
+    this.#agents = new AgentKeeper({ ...keeperParts, ended: this.#ended.signal })
   }
 
   /** Takes over what runs already, starts what should run, and keeps it running until `close` or `stop`. */
