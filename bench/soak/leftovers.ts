@@ -52,12 +52,15 @@ export const recordLeftovers = (rows: StoredRow[]): string[] =>
     })
     .map(({ id, body }) => `the record ${id} is left: ${body.slice(0, 300)}`)
 
-/** How many records of each type there are. */
-export function countByType(rows: StoredRow[]): [string, number][] {
+/** How often each word is there, in the order of the words. */
+function countWords(words: string[]): [string, number][] {
   const counts = new Map<string, number>()
-  for (const row of rows) counts.set(typeOf(row), (counts.get(typeOf(row)) ?? 0) + 1)
+  for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1)
   return [...counts].sort(([a], [b]) => (a < b ? -1 : 1))
 }
+
+/** How many records of each type there are. */
+export const countByType = (rows: StoredRow[]): [string, number][] => countWords(rows.map(typeOf))
 
 export interface CommandRow {
   requestId: string
@@ -72,14 +75,14 @@ export const commandsOf = (rows: StoredRow[]): CommandRow[] =>
 
 /** How often each operation ended in each way, with its reason; one that has not ended is left. */
 export function operationsByEnd(rows: StoredRow[]): [string, number][] {
-  const counts = new Map<string, number>()
-  for (const row of rows) {
-    if (typeOf(row) !== 'saga') continue
-    const { name, status, error } = JSON.parse(row.body)
-    const key = `${name} ${status}${status === 'DONE' || error === undefined ? '' : `: ${String(error).slice(0, 200)}`}`
-    counts.set(key, (counts.get(key) ?? 0) + 1)
-  }
-  return [...counts].sort(([a], [b]) => (a < b ? -1 : 1))
+  const ends = rows
+    .filter(row => typeOf(row) === 'saga')
+    .map(({ body }) => {
+      const { name, status, error } = JSON.parse(body)
+      const reason = status === 'DONE' || error === undefined ? '' : `: ${String(error).slice(0, 200)}`
+      return `${name} ${status}${reason}`
+    })
+  return countWords(ends)
 }
 
 /** What is left in the folders of a data directory when all instances are deleted. */

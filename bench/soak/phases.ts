@@ -97,9 +97,7 @@ export async function checkLiving({ cast, coffer, fleet, journal }: Soak, views:
   const note = (problems: string[]) => {
     for (const problem of problems) journal.problem(problem)
   }
-  for (const [owner, { project }] of Object.entries(cast.members)) {
-    note(quotaProblems(owner, (await read(cast.admin, `/mgmt/quotas/${project}`)).body.quotas, views))
-  }
+  note(await quotaProblemsOf(cast, views))
   const { hosts } = (await read(cast.admin, '/mgmt/hosts')).body
   for (const host of hosts) note(memoryProblems(host, views))
   const commands = commandsOf(readRows(coffer.dataDir))
@@ -118,6 +116,16 @@ export async function checkLiving({ cast, coffer, fleet, journal }: Soak, views:
     logins += entry.changes.size
   }
   return logins
+}
+
+/** Quotas of all members that are not what these instances take. */
+async function quotaProblemsOf({ members, admin }: Cast, views: View[]): Promise<string[]> {
+  const problems = await Promise.all(
+    Object.entries(members).map(async ([owner, { project }]) =>
+      quotaProblems(owner, (await read(admin, `/mgmt/quotas/${project}`)).body.quotas, views),
+    ),
+  )
+  return problems.flat()
 }
 
 /** Deletes all instances and waits until they are gone. */
@@ -142,18 +150,13 @@ export async function checkTraces(soak: Soak): Promise<Pick<Summary, 'records' |
     const processes = processesOf(coffer.dataDir)
     const host = processes.find(({ args }) => args.includes('host/main.ts'))
     const metrics = await (await fetch(`${coffer.base}/metrics`)).text()
-    const quotas = await Promise.all(
-      Object.entries(cast.members).map(async ([owner, { project }]) =>
-        quotaProblems(owner, (await read(cast.admin, `/mgmt/quotas/${project}`)).body.quotas, []),
-      ),
-    )
     const traces = [
       ...folderLeftovers(coffer.dataDir),
       ...groupLeftovers(ids),
       ...recordLeftovers(rows),
       ...metricLeftovers(metrics),
       ...processLeftovers(processes, [coffer.control?.pid, host?.pid]),
-      ...quotas.flat(),
+      ...(await quotaProblemsOf(cast, [])),
     ]
     if (traces.length > 0 && Date.now() < end) {
       await sleep(PAUSE_MS)

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { UIDS } from '../../host/uids.ts'
 import { codeOf } from '../../lib/kit/errors.ts'
 import { isAlive, type ProcessRef, readStartTicks } from '../../lib/kit/os/process.ts'
 
@@ -22,9 +23,6 @@ export interface Victim {
   instance?: string
 }
 
-/** The uids that a data directory's host gives, as root. */
-const UIDS_OF_HOST = 50_000
-
 /** All processes that a Coffer has on its data directory, without this one and those that started it. */
 export function processesOf(dataDir: string): RunningProcess[] {
   const all = allProcesses()
@@ -34,7 +32,7 @@ export function processesOf(dataDir: string): RunningProcess[] {
     args.includes(`${dataDir}/`) ||
     args.split(' ').includes(dataDir) ||
     `${cwd}/`.startsWith(`${dataDir}/`) ||
-    (firstUid !== undefined && uid >= firstUid && uid < firstUid + UIDS_OF_HOST)
+    (firstUid !== undefined && uid >= firstUid && uid < firstUid + UIDS)
   return [...all.values()].filter(candidate => !ancestors.has(candidate.pid) && belongs(candidate))
 }
 

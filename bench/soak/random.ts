@@ -1,3 +1,5 @@
+import { mulberry32 } from '../../test/kit/random.ts'
+
 /** Random choices that a seed repeats. */
 export interface Random {
   /** At least 0 and below 1. */
@@ -11,15 +13,10 @@ export interface Random {
   exponential(mean: number): number
 }
 
-/** Mulberry32: 32 bits of state are enough to choose what a soak does. */
+/** The choices of this seed. */
 export function seededRandom(seed: number): Random {
-  let state = seed >>> 0
-  const fraction = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let bits = Math.imul(state ^ (state >>> 15), state | 1)
-    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
-    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
-  }
+  const next = mulberry32(seed)
+  const fraction = () => next() / 2 ** 32
   const integer = (min: number, max: number) => min + Math.floor(fraction() * (max - min + 1))
   return {
     fraction,

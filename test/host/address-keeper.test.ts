@@ -66,6 +66,13 @@ async function freePort(): Promise<number> {
   return port
 }
 
+/** Keeps the address until nobody has claimed it in time. */
+async function hold(): Promise<void> {
+  await keeper.keep(server)
+  await clock.advance(3_000)
+  await keeper.look()
+}
+
 async function untilFree(expected: boolean): Promise<void> {
   while ((await isFree(server)) !== expected) await realClock.sleep(5)
 }
@@ -90,13 +97,12 @@ describe('the address of a server', () => {
   })
 
   it('refuses whoever connects while it is held', async () => {
-    await keeper.keep(server)
-    await clock.advance(3_000)
-    await keeper.look()
+    await hold()
     const client = connect(server.port, server.address)
     const [error] = await once(client, 'error')
     expect(error).toMatchObject({ code: 'ECONNRESET' })
   })
+
   it('stays claimed over a restart of the daemon', async () => {
     await keeper.keep(server)
     const claim = newClaim()
@@ -112,9 +118,7 @@ describe('the address of a server', () => {
   })
 
   it('is given up with its server', async () => {
-    await keeper.keep(server)
-    await clock.advance(3_000)
-    await keeper.look()
+    await hold()
     await keeper.release(server.name)
     expect([await isFree(server), existsSync(addressSocket(config.dataDir, server.name))]).toEqual([true, false])
     await newClaim().take()
@@ -123,9 +127,7 @@ describe('the address of a server', () => {
   it('belongs to whoever listens there already', async () => {
     const database = createServer().listen(server.port, server.address)
     await once(database, 'listening')
-    await keeper.keep(server)
-    await clock.advance(3_000)
-    await keeper.look()
+    await hold()
     database.close()
     await once(database, 'close')
     expect(await isFree(server)).toBe(true)
@@ -137,9 +139,7 @@ describe('the address of a server', () => {
     config = { ...config, dataDir: join(config.dataDir, 'x'.repeat(120)) }
     mkdirSync(join(config.dataDir, 'servers', server.name), { recursive: true })
     keeper = newKeeper()
-    await keeper.keep(server)
-    await clock.advance(3_000)
-    await keeper.look()
+    await hold()
     const agent = `
       const { AddressClaim } = await import(${JSON.stringify(CLAIM)})
       const log = { warn(fields) { console.log(fields.error) } }

@@ -1,14 +1,19 @@
 import type { Log, Random } from '../../lib/kit/clock.ts'
 
-/** Randomness that repeats for the same seed (mulberry32). For tests only. */
-export function seededRandom(seed: number): Random {
+/** Whole numbers of 32 bits that repeat for the same seed. 32 bits of state are enough for tests. */
+export function mulberry32(seed: number): () => number {
   let state = seed >>> 0
-  const next = (): number => {
+  return () => {
     state = (state + 0x6d2b79f5) >>> 0
     let mixed = Math.imul(state ^ (state >>> 15), state | 1)
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
     return (mixed ^ (mixed >>> 14)) >>> 0
   }
+}
+
+/** Randomness that repeats for the same seed. For tests only. */
+export function seededRandom(seed: number): Random {
+  const next = mulberry32(seed)
   const bytes = (count: number) => Uint8Array.from({ length: count }, () => next() & 0xff)
   return { bytes, uuid: () => toUuid(bytes(16)) }
 }
