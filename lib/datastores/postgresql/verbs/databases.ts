@@ -1,3 +1,4 @@
+import type { Client } from 'pg'
 import { type DatabaseSpec, type DatabaseVerbs, RejectedByDatastore } from '../../driver.ts'
 import { checkDatabase } from '../rules/checks.ts'
 import { findLocale } from '../rules/locales.ts'
@@ -21,6 +22,17 @@ const createStatement = ({ name, collate }: DatabaseSpec, major: number) =>
 
 // PUBLIC may connect to a new database; a grant has no effect before that is revoked.
 const closeStatement = ({ name }: DatabaseSpec) => `REVOKE ALL ON DATABASE ${identifier(name)} FROM PUBLIC`
+
+/** An interrupted DROP leaves a database to which nobody can connect: only another one helps. */
+const HALF_DROPPED = 'SELECT datname::text AS name FROM pg_database WHERE datconnlimit = -2'
+
+const dropStatement = (name: string) => `DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`
+
+/** Deletes what was being deleted when the server, or its agent's generation, ended. */
+export async function finishDrops(maint: Client): Promise<void> {
+  const { rows } = await maint.query<{ name: string }>(HALF_DROPPED)
+  for (const { name } of rows) await maint.query(dropStatement(name))
+}
 
 /** The verbs of databases, on a server of the major version that `readMajor` returns. */
 export function databaseVerbs(sessions: PostgresqlSessions, readMajor: () => Promise<number>): DatabaseVerbs {
@@ -46,7 +58,7 @@ export function databaseVerbs(sessions: PostgresqlSessions, readMajor: () => Pro
       if (!(await findDatabases(sessions, [name])).has(name)) {
         throw new RejectedByDatastore(404, `Database ${name} cannot be found on the instance.`)
       }
-      await sessions.execute('postgres', [`DROP DATABASE IF EXISTS ${identifier(name)} WITH (FORCE)`])
+      await sessions.execute('postgres', [dropStatement(name)])
     },
 
     async list_databases(page) {

@@ -15,6 +15,7 @@ import {
 } from '../sql/remains.ts'
 import { isConnectionLost, type PostgresqlSessions } from '../sql/sessions.ts'
 import { administratorStatements, adoptUsers, ROOT_IS_ENABLED } from './administrator.ts'
+import { finishDrops } from './databases.ts'
 import { handOverDatabases, type PasswordContext, renewPassword } from './roles.ts'
 
 const ROOT = postgresqlManifest.can.root.user
@@ -38,7 +39,8 @@ interface FormerParts extends PasswordContext {
 
 /**
  * Makes root what the mode says, in a cluster that served before: with its present name and, where it is an
- * administrator, without anything left of a superuser. Nothing happens in a cluster that was never prepared.
+ * administrator, without anything left of a superuser; and finishes deletions of databases. Nothing happens in a cluster
+ * that was never prepared.
  */
 export async function secureRoot(parts: FormerParts): Promise<void> {
   const { sessions, mode } = parts
@@ -46,6 +48,7 @@ export async function secureRoot(parts: FormerParts): Promise<void> {
   const former = await sessions.withClient('os_maint', 'postgres', async maint => {
     if (isAdministrator) await disarm(maint, parts)
     if (!(await hasRole(maint, 'os_admin'))) return undefined
+    await finishDrops(maint)
     await handOverDatabases(maint)
     await renameEarlierRoot(maint)
     return isAdministrator ? demote(maint, parts) : undefined
