@@ -42,11 +42,11 @@ export class AgentKeeper {
   async start(server: ServerState): Promise<void> {
     const { config, state, log, confinement, machines } = this.#parts
     await writeSite(config, server, machines)
-    const { agent, child } = await startAgent(config, server, confinement)
-    // It has not started its database yet, and nothing of the tenant runs.
+    const { agent, child, release } = await startAgent(config, server, confinement)
     await confinement
       .bound(server, agent.pid)
       .catch(error => log.error({ server: server.name, error: messageOf(error) }, 'the server is not bounded'))
+    release()
     this.#children.set(server.name, child)
     child.once('exit', () => {
       if (this.#children.get(server.name) === child) this.#children.delete(server.name)

@@ -55,12 +55,18 @@ export async function writeSite(config: HostConfig, server: ServerState, machine
 /** An agent mostly waits: an arena of memory for each of its threads would be wasted. */
 const AGENT_ENV = { MALLOC_ARENA_MAX: '1', UV_THREADPOOL_SIZE: '2' }
 
-/** Starts an agent in a session of its own, so that it outlives this daemon. */
+/** Waits for a line. There is none if the daemon died before: then the next one starts the agent. */
+const GATE = 'read -r line && exec "$@" </dev/null'
+
+/**
+ * Starts an agent in a session of its own, so that it outlives this daemon. Nothing of it runs before `release`: a process
+ * can only be bounded once it is there.
+ */
 export async function startAgent(
   config: HostConfig,
   server: ServerState,
   confinement: Confinement,
-): Promise<{ agent: ProcessRef; child: ChildProcess }> {
+): Promise<{ agent: ProcessRef; child: ChildProcess; release(): void }> {
   const dir = serverDir(config.dataDir, server.name)
   const log = await open(logFile(config.dataDir, server.name), 'a', 0o600)
   try {
@@ -72,13 +78,15 @@ export async function startAgent(
       ...AGENT_ENV,
       ...(await compileCache(config, server)),
     }
-    const stdio: ['ignore', number, number] = ['ignore', log.fd, log.fd]
-    const child = spawn(program, args, { ...owner, cwd: dir, detached: true, stdio, env })
+    const gated = ['-c', GATE, 'sh', program, ...args]
+    const stdio: ['pipe', number, number] = ['pipe', log.fd, log.fd]
+    const child = spawn('/bin/sh', gated, { ...owner, cwd: dir, detached: true, stdio, env })
     child.unref()
+    child.stdin?.on('error', () => {}) // it has ended by itself
     await once(child, 'spawn')
     const agent = child.pid === undefined ? undefined : await processRef(child.pid)
     if (!agent) throw new Error('the agent ended at once')
-    return { agent, child }
+    return { agent, child, release: () => void child.stdin?.end('\n') }
   } finally {
     await log.close()
   }
